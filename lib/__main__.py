@@ -1,0 +1,140 @@
+"""The command line: ``python -m lib list | verify | approximate``."""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from lib.errors import InputError, require
+
+
+def _write_json(path, data):
+    """Write beside the file and rename: never half a file."""
+    path = Path(path)
+    require(path.parent.is_dir(), "--json", str(path), "in a folder that exists")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".json-")
+    with os.fdopen(handle, "w") as file:
+        json.dump(data, file, indent=1)
+    os.replace(name, path)
+
+
+def _bar(quiet):
+    from tqdm import tqdm
+
+    return lambda items: tqdm(items, file=sys.stderr, disable=quiet or None)
+
+
+def _list(arguments):
+    from lib.claims import select
+
+    for claim in select():
+        print(f"{claim.id:18} chapter {claim.chapter:02}  {claim.evidence:9} {len(claim.grid):4} points  {claim.source}")
+    return 0
+
+
+def _verify(arguments):
+    from lib.claims import select, verify
+
+    report = verify(select(arguments.ids), _bar(arguments.quiet), arguments.full)
+    print(f"{'claim':18} {'evidence':9} {'bound':>11} {'measured':>11} {'ratio':>7}  result")
+    for row in report["claims"]:
+        worst = max(row["points"], key=lambda p: p["measured"] / p["bound"] if p["bound"] > 0 else p["measured"])
+        ratio = f"{worst['measured'] / worst['bound']:7.3f}" if worst["bound"] > 0 else "      -"
+        print(f"{row['id']:18} {row['evidence']:9} {worst['bound']:11.3e} {worst['measured']:11.3e} {ratio}  "
+              f"{'passed' if row['passed'] else 'FAILED'} ({len(row['points'])} points, {row['seconds']:.1f} s)")
+    if arguments.json:
+        _write_json(arguments.json, report)
+    return 0 if all(row["passed"] for row in report["claims"]) else 1
+
+
+def _approximate(arguments):
+    import lib
+
+    if arguments.out:
+        out = Path(arguments.out)
+        require(out.resolve().parent.is_dir(), "--out", str(out), "in a folder that exists")
+    steps = iter(_bar(arguments.quiet)(["bound the derivatives", "build", "measure", "save"]))
+    next(steps)
+    start = time.perf_counter()
+    target = lib.Target.from_sympy(arguments.formula, arguments.dim)
+    next(steps)
+    cells = arguments.cells if arguments.cells or arguments.tolerance or arguments.terms_per_block else 16
+    a = lib.approximate(target, lib.Cube(target.dim), order=arguments.order, cells=cells, tolerance=arguments.tolerance,
+                        kernel_size=arguments.kernel_size, blocks=arguments.blocks,
+                        terms_per_block=arguments.terms_per_block)
+    next(steps)
+    measured = a.measure(arguments.points, arguments.seed)
+    next(steps)
+    if arguments.out:
+        a.save(arguments.out)
+    next(steps, None)
+    sizes = a.architecture.measured
+    print(f"target      {arguments.formula} on [0,1]^{a.dim}, smoothness used: {a.alpha}")
+    print(f"spline      order {a.order}, {a.cells} cells per axis, {a.coefficients.size} terms; refinement {a.refinement}")
+    print(f"network     M={sizes.M} L={sizes.L} J={sizes.J} K={sizes.K} kappa1={sizes.kappa1:.4g} kappa2={sizes.kappa2:g}"
+          f" ({'within' if sizes.within(a.promised) else 'OUTSIDE'} the promised sizes)")
+    for norm in ("value", "gradient"):
+        bound, error = getattr(a.bound, norm), getattr(measured, norm)
+        print(f"{norm:11} bound {bound:.3e}  sampled {error:.3e}  ratio {bound / max(error, 5e-324):.2f}")
+    print(f"constants   C_0={a.constant[0]:.4g} C_1={a.constant[1]:.4g}: bound = C_s T^(-({a.alpha}-s)/{a.dim})")
+    print(f"sampled at {measured.points} points, seed {measured.seed}; {time.perf_counter() - start:.1f} s")
+    passed = (sizes.within(a.promised) and measured.module_difference <= 2 * a.bound.rounding_value
+              and measured.value <= a.bound.value and measured.gradient <= a.bound.gradient)
+    if arguments.json:
+        _write_json(arguments.json, {"formula": arguments.formula, "dim": a.dim, "order": a.order, "cells": a.cells,
+                                     "refinement": a.refinement, "alpha": a.alpha, "passed": passed,
+                                     "bound": {"value": a.bound.value, "gradient": a.bound.gradient},
+                                     "measured": vars(measured), "architecture": vars(sizes)})
+    return 0 if passed else 1
+
+
+class _Parser(argparse.ArgumentParser):
+    """One line and exit code 2 for a bad call."""
+
+    def error(self, message):
+        self.exit(2, f"error: {message} (see {self.prog} --help)\n")
+
+
+def _parser():
+    parser = _Parser(prog="python -m lib", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="the claims, where they stand in the book, their evidence").set_defaults(run=_list)
+    verify = commands.add_parser("verify", help="check claims; exit code 1 if one fails")
+    verify.add_argument("ids", nargs="*", metavar="ID", help="claims to check (all by default)")
+    verify.add_argument("--full", action="store_true", help="also the larger grid points")
+    verify.add_argument("--json", metavar="FILE", help="write the report")
+    verify.add_argument("--quiet", action="store_true", help="no progress bar")
+    verify.set_defaults(run=_verify)
+    build = commands.add_parser("approximate", help="build, check and save the network of a formula")
+    build.add_argument("formula")
+    build.add_argument("--dim", type=int)
+    build.add_argument("--order", type=int, default=4)
+    build.add_argument("--cells", type=int)
+    build.add_argument("--tolerance", type=float)
+    build.add_argument("--kernel-size", type=int, default=2)
+    build.add_argument("--blocks", type=int, default=1)
+    build.add_argument("--terms-per-block", type=int)
+    build.add_argument("--points", type=int, default=1 << 14)
+    build.add_argument("--seed", type=int, default=0)
+    build.add_argument("--out", metavar="FOLDER", help="save the network there")
+    build.add_argument("--json", metavar="FILE", help="write the report")
+    build.add_argument("--quiet", action="store_true", help="no progress bar")
+    build.set_defaults(run=_approximate)
+    return parser
+
+
+def main(argv=None):
+    """Run the command line; returns the exit code (0 passed, 1 a check failed, 2 bad input)."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return arguments.run(arguments)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,174 @@
+"""Formulas as data: a whitelist parser into sympy, and evaluation with torch.
+
+A formula string is never evaluated as Python: its syntax tree is walked and anything outside the
+whitelist is refused.
+"""
+
+import ast
+
+import sympy
+import torch
+
+from lib.errors import InputError, require
+
+MAXIMUM_LENGTH = 1000
+MAXIMUM_DEPTH = 60
+MAXIMUM_EXPONENT = 64
+
+
+class AbsPower(sympy.Function):
+    """``|u|^p`` with a constant ``p >= 0``; its derivative is ``p SignPower(u, p-1)``."""
+
+    def fdiff(self, argindex=1):
+        u, p = self.args
+        return p * SignPower(u, p - 1) if p != 0 else sympy.Integer(0)
+
+
+class SignPower(sympy.Function):
+    """``sign(u) |u|^p``; its derivative is ``p AbsPower(u, p-1)``, and for ``p = 0`` a jump."""
+
+    def fdiff(self, argindex=1):
+        u, p = self.args
+        return p * AbsPower(u, p - 1) if p != 0 else Jump(u)
+
+
+class Jump(sympy.Function):
+    """Zero where ``u`` is not 0; unbounded where it may be: the derivative of a sign."""
+
+    def fdiff(self, argindex=1):
+        return Jump(self.args[0])
+
+
+def _absolute(u):
+    return AbsPower(u, sympy.Integer(1))
+
+
+FUNCTIONS = {
+    "sin": sympy.sin, "cos": sympy.cos, "exp": sympy.exp, "log": sympy.log, "sqrt": sympy.sqrt,
+    "tanh": sympy.tanh, "sinh": sympy.sinh, "cosh": sympy.cosh, "atan": sympy.atan,
+    "abs": _absolute, "Abs": _absolute,
+}
+CONSTANTS = {"pi": sympy.pi, "E": sympy.E}
+
+
+def variables(dim):
+    """The sympy symbols ``x1 .. xD``."""
+    return [sympy.Symbol(f"x{i + 1}", real=True) for i in range(dim)]
+
+
+def parse(formula, dim):
+    """Parse a formula in ``x1 .. xD``.
+
+    Parameters
+    ----------
+    formula : str
+        Numbers, ``pi``, ``E``, ``x1 .. xD`` (``x`` too when ``D = 1``), ``+ - * / **`` with constant
+        exponents up to 64, and the functions ``sin cos exp log sqrt tanh sinh cosh atan abs``.
+    dim : int
+        ``D``.
+
+    Returns
+    -------
+    sympy.Expr
+
+    Raises
+    ------
+    InputError
+        For anything else, quickly: the length is limited before the formula is looked at.
+    """
+    require(isinstance(formula, str), "formula", formula, "a string")
+    require(len(formula) <= MAXIMUM_LENGTH, "formula", formula, f"at most {MAXIMUM_LENGTH} characters long")
+    try:
+        tree = ast.parse(formula.strip(), mode="eval").body
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        raise InputError(f"formula = {formula[:60]!r}: must be a formula such as sin(2*pi*x1)*exp(x2)") from None
+    names = {**CONSTANTS, **{str(v): v for v in variables(dim)}}
+    if dim == 1:
+        names["x"] = variables(1)[0]
+    return _convert(tree, names, formula, 0)
+
+
+def _convert(node, names, formula, depth):
+    def refuse(what):
+        raise InputError(f"formula = {formula[:60]!r}: {what}")
+
+    def child(n):
+        return _convert(n, names, formula, depth + 1)
+
+    if depth > MAXIMUM_DEPTH:
+        refuse(f"nested more than {MAXIMUM_DEPTH} deep")
+    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+        if not abs(node.value) < 1e100:
+            refuse("a number must be below 1e100")
+        return sympy.Rational(repr(node.value))
+    if isinstance(node, ast.Name):
+        if node.id not in names:
+            refuse(f"the name {node.id!r} is not one of {', '.join([*names, *FUNCTIONS])}")
+        return names[node.id]
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.UAdd, ast.USub)):
+        return child(node.operand) * (-1 if isinstance(node.op, ast.USub) else 1)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
+        exponent = child(node.right)
+        if not exponent.is_number or not abs(float(exponent)) <= MAXIMUM_EXPONENT:
+            refuse(f"an exponent must be a constant of modulus at most {MAXIMUM_EXPONENT}")
+        base = child(node.left)
+        if isinstance(base, AbsPower):
+            power = base.args[1] * exponent
+            if power < 0:
+                refuse("a power of an absolute value must be positive")
+            return base.args[0] ** power if power.is_integer and power % 2 == 0 else AbsPower(base.args[0], power)
+        return _checked(base**exponent, refuse)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub, ast.Mult, ast.Div)):
+        a, b = child(node.left), child(node.right)
+        if isinstance(node.op, ast.Div) and b.is_zero:
+            refuse("division by zero")
+        result = {ast.Add: a.__add__, ast.Sub: a.__sub__, ast.Mult: a.__mul__, ast.Div: a.__truediv__}[type(node.op)](b)
+        return _checked(result, refuse)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in FUNCTIONS:
+        if len(node.args) != 1 or node.keywords:
+            refuse(f"{node.func.id} takes one argument")
+        return _checked(FUNCTIONS[node.func.id](child(node.args[0])), refuse)
+    refuse(f"{type(node).__name__} is not allowed here")
+
+
+def _checked(expression, refuse):
+    """Refuse constants that are not real numbers of sensible size (and stop towers of powers early)."""
+    if expression.is_number:
+        value = complex(expression.evalf(20)) if expression.is_finite is not False else complex("nan")
+        if value.imag or not abs(value) < 1e100:
+            refuse("a constant must be a real number below 1e100")
+    return expression
+
+
+def torch_function(expression, dim):
+    """A differentiable torch map (P, D) -> (P,) of a parsed formula."""
+    symbols = variables(dim)
+    table = {
+        sympy.sin: torch.sin, sympy.cos: torch.cos, sympy.exp: torch.exp, sympy.log: torch.log,
+        sympy.tanh: torch.tanh, sympy.sinh: torch.sinh, sympy.cosh: torch.cosh, sympy.atan: torch.atan,
+    }
+
+    def walk(e, x, done):
+        if e in done:
+            return done[e]
+        if e.is_number:
+            result = torch.full_like(x[:, 0], float(e))
+        elif e in symbols:
+            result = x[:, symbols.index(e)]
+        elif e.is_Add:
+            result = sum(walk(a, x, done) for a in e.args)
+        elif e.is_Mul:
+            result = 1.0
+            for a in e.args:
+                result = result * walk(a, x, done)
+        elif e.is_Pow:
+            exponent = e.exp
+            result = walk(e.base, x, done) ** (int(exponent) if exponent.is_integer else float(exponent))
+        elif isinstance(e, AbsPower):
+            result = walk(e.args[0], x, done).abs() ** float(e.args[1])
+        else:
+            result = table[e.func](walk(e.args[0], x, done))
+        done[e] = result
+        return result
+
+    return lambda x: walk(expression, x, {})

@@ -1,0 +1,156 @@
+"""Targets: a function on the cube together with bounds of its derivatives."""
+
+import math
+from itertools import islice
+
+import numpy as np
+import sympy
+import torch
+
+from lib.approximation._enclosure import bound_on_cube
+from lib.approximation._formula import AbsPower, parse, torch_function, variables
+from lib.errors import InputError, require
+from lib.splines import needed_derivatives
+
+
+_MAXIMUM_SIZE = 1500   # nodes of an expression tree; larger derivatives are not looked at
+
+
+def _derivative(expression, index):
+    """The mixed derivative of an expression, or None where it grows beyond a sensible size."""
+    for symbol, times in zip(variables(len(index)), index):
+        for _ in range(times):
+            expression = sympy.diff(expression, symbol)
+            if sum(1 for _ in islice(sympy.preorder_traversal(expression), _MAXIMUM_SIZE + 1)) > _MAXIMUM_SIZE:
+                return None
+    if not expression.has(AbsPower) and expression.count_ops() < 60:
+        expression = sympy.simplify(expression)
+    return expression
+
+
+class Target:
+    """A function on ``[0,1]^D`` with bounds of the derivatives that Theorem A needs.
+
+    Parameters
+    ----------
+    function : callable
+        Differentiable torch map of a float64 tensor (P, D) to (P,).
+    derivative_bounds : dict
+        ``{multi-index: bound}`` with ``sup |d^nu f| <= bound`` on the cube; for smoothness ``alpha``
+        the multi-indices of `lib.splines.needed_derivatives` are required.
+    formula : str, optional
+        A formula that says the same, kept for saving.
+
+    Attributes
+    ----------
+    dim : int
+    formula : str or None
+
+    Raises
+    ------
+    InputError
+        If the keys are not multi-indices of one length or a bound is negative or not finite.
+    """
+
+    def __init__(self, function, derivative_bounds, formula=None):
+        require(callable(function), "function", function, "callable")
+        require(isinstance(derivative_bounds, dict) and len(derivative_bounds) > 0, "derivative_bounds",
+                derivative_bounds, "a non-empty dict from multi-indices to bounds")
+        lengths = {len(k) if isinstance(k, tuple) else 0 for k in derivative_bounds}
+        require(len(lengths) == 1 and 0 not in lengths, "derivative_bounds", list(derivative_bounds),
+                "keyed by tuples of one length, the dimension")
+        for key, bound in derivative_bounds.items():
+            require(isinstance(bound, (int, float)) and 0 <= bound < math.inf, "derivative_bounds", {key: bound},
+                    "finite and not negative")
+        self.function, self.formula = function, formula
+        self.dim = lengths.pop()
+        self._bounds = {tuple(k): float(v) for k, v in derivative_bounds.items()}
+        self._expression = None
+
+    @classmethod
+    def from_sympy(cls, formula, dim=None):
+        """A target from a formula; every derivative bound is derived, rigorously.
+
+        Parameters
+        ----------
+        formula : str or sympy.Expr
+            See `lib.approximation.parse` for what a formula may hold.
+        dim : int, optional
+            ``D``; by default the largest index of a variable.
+
+        Notes
+        -----
+        Derivatives are taken symbolically and bounded by interval arithmetic with subdivision; the
+        largest ``alpha`` whose bounds are all finite is used, and `derivative_bounds` says which.
+        A derivative of more than 1500 nodes counts as one for which no bound is known.
+
+        Raises
+        ------
+        InputError
+            For a formula outside the whitelist or a function that is not finite on the cube.
+        """
+        text = formula if isinstance(formula, str) else str(formula)
+        if dim is None:
+            dim = max((i for i in range(1, 100) if f"x{i}" in text), default=1)
+        require(isinstance(dim, int) and dim >= 1, "dim", dim, "an integer, at least 1")
+        expression = parse(text, dim)
+        size = bound_on_cube(expression, dim)
+        if not math.isfinite(size):
+            raise InputError(f"formula = {text[:60]!r}: must be finite on the cube [0,1]^{dim}; no finite bound was found")
+        target = cls(torch_function(expression, dim), {(0,) * dim: size}, formula=text)
+        target._expression = expression
+        return target
+
+    def _bound(self, index):
+        if index not in self._bounds and self._expression is not None:
+            derivative = _derivative(self._expression, index)
+            self._bounds[index] = math.inf if derivative is None else bound_on_cube(derivative, self.dim)
+        return self._bounds.get(index, math.inf)
+
+    def derivative_bounds(self, order):
+        """The smoothness that can be used with splines of order ``m`` and the bounds that go with it.
+
+        Returns
+        -------
+        alpha : int
+            The largest ``2 <= alpha <= m`` for which every needed bound is known and finite.
+        bounds : dict
+            ``{multi-index: bound}`` for `lib.splines.needed_derivatives`.
+
+        Raises
+        ------
+        InputError
+            If not even second derivatives are bounded.
+        """
+        for alpha in range(order, 1, -1):
+            bounds = {}
+            for index in needed_derivatives(self.dim, alpha):
+                bounds[index] = self._bound(index)
+                if not math.isfinite(bounds[index]):
+                    break
+            else:
+                return alpha, bounds
+        require(False, "target", self.formula or self.function,
+                f"a function with bounded derivatives of order 2 at least; found no finite bound of the derivative {index}")
+
+    def __call__(self, x):
+        """Values at ``x``, float64 tensor (P, D); returns (P,)."""
+        values = self.function(x)
+        require(isinstance(values, torch.Tensor) and values.shape == x.shape[:1], "function",
+                getattr(values, "shape", type(values)), f"a map to a tensor of shape ({len(x)},)")
+        require(bool(torch.isfinite(values).all()), "function", "values that are not finite", "finite on the cube")
+        return values
+
+    def values(self, points):
+        """Values at a float64 array (P, D), as a float64 array (P,)."""
+        with torch.no_grad():
+            return self(torch.from_numpy(np.ascontiguousarray(points))).numpy()
+
+    def value_and_gradient(self, x):
+        """Values (P,) and gradients (P, D) by automatic differentiation."""
+        x = x.detach().clone().requires_grad_(True)
+        values = self(x)
+        gradient = torch.zeros_like(x)
+        if values.requires_grad:
+            (gradient,) = torch.autograd.grad(values.sum(), x)
+        return values.detach(), gradient

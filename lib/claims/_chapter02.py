@@ -1,0 +1,167 @@
+"""Claims of chapter 02: splines.  The checks use exact rationals, or scipy's B-splines as the oracle."""
+
+from fractions import Fraction as F
+from math import comb, factorial, pi
+
+import numpy as np
+from scipy.interpolate import BSpline
+
+from lib import splines
+from lib.claims._registry import claim, grid
+
+ORDERS = (2, 3, 4, 5)
+_UNIT = 2.0**-53
+
+
+def _perturbed_pieces(order):
+    pieces = [list(p) for p in splines.pieces(order)]
+    pieces[0][-1] += F(1, 10**12)
+    return pieces
+
+
+@claim("lem-bspline", uses=(), evidence="exact", grid=grid(m=ORDERS), honest=splines.pieces, tampered=_perturbed_pieces)
+def lem_bspline(build, m):
+    """Number of coefficients that violate unity, symmetry, derivative or truncated-power form."""
+    pieces, wrong = build(m), 0
+    wrong += sum(sum(p[k] for p in pieces) != (k == 0) for k in range(m))
+    lower = [*splines.pieces(m - 1), (F(0),) * (m - 1)]
+    for i in range(m):
+        derivative = [k * c for k, c in enumerate(pieces[i])][1:]
+        before = lower[i - 1] if i else (F(0),) * (m - 1)
+        wrong += sum(d != a - b for d, a, b in zip(derivative, lower[i], before))
+        for t in (F(j, m) for j in range(m + 1)):
+            value = sum(c * t**k for k, c in enumerate(pieces[i]))
+            mirror = sum(c * (1 - t) ** k for k, c in enumerate(pieces[m - 1 - i]))
+            power = sum((-1) ** j * comb(m, j) * (i + t - j) ** (m - 1) for j in range(i + 1)) / F(factorial(m - 1))
+            wrong += (value != mirror) + (value != power)
+    return 0, wrong
+
+
+def _perturbed_functional(order, cells, j):
+    nodes, weights = splines.functional(order, cells, j)
+    return nodes, (weights[0] + F(1, 10**15), *weights[1:])
+
+
+@claim("lem-marsden", uses=("lem-bspline",), evidence="exact",
+       grid=[{"m": m, "N": N} for m in ORDERS for N in (m, m + 1, 2 * m)],
+       honest=splines.functional, tampered=_perturbed_functional)
+def lem_marsden(build, m, N):
+    """Number of polynomial coefficients of ``Q x^p - x^p``, over all cells and p < m, that are not zero."""
+    pieces, wrong = splines.pieces(m), 0
+    functionals = {j: build(m, N, j) for j in range(1 - m, N)}
+    for p in range(m):
+        values = {j: sum(w * t**p for t, w in zip(*f)) for j, f in functionals.items()}
+        for cell in range(N):
+            exact = [comb(p, k) * F(cell) ** (p - k) if k <= p else F(0) for k in range(m)]
+            found = [sum(values[j] * pieces[cell - j][k] for j in range(cell - m + 1, cell + 1)) for k in range(m)]
+            wrong += sum(a != b for a, b in zip(exact, found))
+    return 0, wrong
+
+
+def _shifted_functional(order, cells, j):
+    nodes, weights = splines.functional(order, cells, j)
+    return tuple(t - order for t in nodes), weights
+
+
+@claim("lem-functionals", uses=("lem-marsden",), evidence="exact",
+       grid=[{"m": m, "N": N} for m in ORDERS for N in (m, 2 * m + 1)],
+       honest=splines.functional, tampered=_shifted_functional)
+def lem_functionals(build, m, N):
+    """Number of functionals with a node out of place, weights that do not sum to 1, or a norm above Lambda_m.
+
+    Out of place: outside the domain or, for interior terms, outside the open support.
+    """
+    wrong = 0
+    for j in range(1 - m, N):
+        nodes, weights = build(m, N, j)
+        wrong += sum(not 0 <= t <= N for t in nodes) + (sum(weights) != 1)
+        wrong += sum(abs(w) for w in weights) > splines.weight_sum(m, interior=0 <= j <= N - m)
+        if 0 <= j <= N - m:
+            wrong += sum(not j < t < j + m for t in nodes)
+    return 0, wrong
+
+
+def _rows(m, N, derivative):
+    """Rows x -> (coefficients of the samples in (Qg)^(derivative)(x)) on a fine mesh, by scipy; h = 1."""
+    quasi = splines.QuasiInterpolant(m, N)
+    knots = np.arange(1 - m, N + m, dtype=float)
+    x = (np.arange(N)[:, None] + (np.arange(64) + 0.5) / 64).reshape(-1)
+    basis = np.stack([BSpline(knots, e, m - 1)(x, nu=derivative) for e in np.eye(N + m - 1)], axis=1)
+    return quasi.nodes * N, basis @ quasi.matrix.toarray()
+
+
+@claim("lem-stability", uses=("lem-bspline", "lem-functionals"), evidence="sampled",
+       grid=grid(m=ORDERS, norm=("value", "slope")),
+       honest=lambda norm, m, N: (splines.operator_norm if norm == "value" else splines.slope_norm)(m, N),
+       tampered=lambda norm, m, N: 0.98 * (splines.operator_norm if norm == "value" else splines.slope_norm)(m, N))
+def lem_stability(build, m, norm):
+    """The norm of Q against the largest row sum on a mesh of 64 points a cell."""
+    N = 2 * m + 1
+    nodes, rows = _rows(m, N, 0 if norm == "value" else 1)
+    if norm == "value":
+        measured = np.abs(rows).sum(1).max()
+    else:   # kernel of g' -> (Qg)': minus the partial sums of the rows between consecutive nodes
+        measured = (np.abs(np.cumsum(rows, axis=1)[:, :-1]) * np.diff(nodes)).sum(1).max()
+    return build(norm, m, N), measured * (1 - 1e4 * _UNIT)
+
+
+@claim("lem-peano", uses=("lem-marsden", "lem-functionals"), evidence="sampled",
+       grid=[{"m": m, "alpha": a, "s": s} for m in ORDERS for a in range(1, m + 1) for s in (0, 1) if s < a],
+       honest=splines.peano_constant, tampered=lambda *p: 0.97 * splines.peano_constant(*p))
+def lem_peano(build, m, alpha, s):
+    """The Peano constant against sums of |int K dt| over intervals of length 1/32, a lower estimate."""
+    N = 2 * m + 1
+    gauss, weights = np.polynomial.legendre.leggauss(3)
+    mesh = np.arange(0, N, 1 / 32)
+    t = (mesh[:, None] + (gauss + 1) / 64).reshape(-1)
+    quasi = splines.QuasiInterpolant(m, N)
+    knots = np.arange(1 - m, N + m, dtype=float)
+    x = (np.arange(m + 1)[:, None] + np.arange(32) / 32).reshape(-1)
+    nodes = quasi.nodes * N
+
+    def truncated(u, power):
+        return np.where(u > 0, np.abs(u) ** power, 0.0) / factorial(power)
+
+    coefficients = quasi.matrix @ truncated(nodes[:, None] - t, alpha - 1)
+    kernel = truncated(x[:, None] - t, alpha - 1 - s) - BSpline(knots, coefficients, m - 1)(x, nu=s)
+    integrals = (kernel.reshape(len(x), len(mesh), 3) * weights / 64).sum(2)
+    return build(m, N, alpha, s), np.abs(integrals).sum(1).max() * (1 - 1e4 * _UNIT)
+
+
+def _drop_a_term(coefficients):
+    coefficients = coefficients.copy()
+    coefficients[(len(coefficients) // 2,) * coefficients.ndim] = 0
+    return coefficients
+
+
+@claim("thm-jackson", uses=("lem-peano", "lem-stability"), evidence="sampled",
+       grid=[{"D": D, "m": m, "alpha": a, "N": N, "norm": norm} for D, N in ((1, 9), (2, 8), (3, 6)) for m in ORDERS
+             for a in range(2, m + 1) for norm in ("value", "slope")],
+       honest=lambda c: c, tampered=_drop_a_term)
+def thm_jackson(build, D, m, alpha, N, norm):
+    """The Jackson bound for ``prod sin(2 x_i + i)`` at 4000 random points, knots and corners."""
+    rng = np.random.default_rng(D * 100 + m)
+    x = np.concatenate([rng.random((3000, D)), rng.integers(0, N + 1, (900, D)) / N, rng.integers(0, 2, (100, D))])
+    x = x * (1 - 2 * _UNIT)
+    phase = np.arange(D)
+
+    def partial(points, nu):
+        return np.prod([2.0**k * np.sin(2 * points[:, i] + phase[i] + k * pi / 2) for i, k in enumerate(nu)], axis=0)
+
+    coefficients = build(splines.QuasiInterpolant(m, N).coefficients(lambda p: partial(p, (0,) * D), D))
+    bounds = {nu: 2.0**alpha for nu in splines.needed_derivatives(D, alpha)}
+    jackson = splines.jackson_bound(m, N, alpha, bounds)
+    indices = [(0,) * D] if norm == "value" else [tuple(row) for row in np.eye(D, dtype=int)]
+    measured = max(np.abs(partial(x, nu) - splines.evaluate(coefficients, m, x, nu)).max() for nu in indices)
+    return jackson.value if norm == "value" else jackson.gradient, measured
+
+
+@claim("lem-interpolation", uses=(), evidence="sampled", grid=grid(D=(1, 2, 3), s=(0.1, 0.5, 0.9)),
+       honest=splines.interpolate, tampered=lambda value, gradient, D, s: splines.interpolate(0.9 * value, gradient, D, s))
+def lem_interpolation(build, D, s):
+    """The seminorm of ``sum_i (x_i - 1/2)``, for which it is attained on the diagonal, over random pairs and corners."""
+    rng = np.random.default_rng(0)
+    x, y = rng.random((2, 20000, D))
+    x[0], y[0] = 0.0, 1.0
+    quotients = np.abs((x - y).sum(1)) / np.linalg.norm(x - y, axis=1) ** s
+    return build(D / 2, 1.0, D, s) * (1 + 16 * _UNIT), quotients.max()

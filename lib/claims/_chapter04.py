@@ -1,0 +1,165 @@
+"""Claims of chapter 04: the class of networks and what is realised in it."""
+
+import numpy as np
+import torch
+
+from lib import convresnet
+from lib.claims._registry import claim, grid
+from lib.convresnet import Convolution, ConvResNet
+
+_UNIT = 2.0**-53
+
+
+def _spline(D=2, m=3, N=5, n=6, K=2, blocks=3, seed=0):
+    coefficients = np.random.default_rng(seed).uniform(-1, 1, (N + m - 1,) * D)
+    return convresnet.spline_network(coefficients, m, n, K, blocks)
+
+
+def _points(count, D, seed=1):
+    return torch.from_numpy(np.random.default_rng(seed).random((count, D)))
+
+
+def _rounding(network):
+    """Rounding allowance: unit roundoff x operations on a path x size of the numbers."""
+    layers = [c for block in network.blocks for c in block]
+    return 64 * _UNIT * len(layers) * max(c.in_channels // c.groups for c in layers)
+
+
+def _by_loops(network, x, side=1):
+    """The definition written out with loops, numpy only; ``side=-1`` pads in front instead."""
+    result = []
+    for point in x.numpy():
+        z = np.zeros((network.dim, network.channels))
+        z[:, 0] = point
+        for block in network.numbers():
+            y = z
+            for conv in block:
+                dense = conv.dense()
+                weight, new = dense.weight.numpy(), np.tile(dense.bias.numpy(), (network.dim, 1))
+                for i in range(network.dim):
+                    for k in range(weight.shape[2]):
+                        if 0 <= i + side * k < network.dim:
+                            new[i] += weight[:, :, k] @ y[i + side * k]
+                y = np.maximum(new, 0)
+            z = z + y
+        result.append(z[0] @ network.head.detach().numpy())
+    return torch.tensor(result, dtype=torch.float64)
+
+
+@claim("def-convresnet", uses=(), evidence="sampled", grid=grid(D=(1, 2, 3), K=(2, 3)),
+       honest=lambda network, x: _by_loops(network, x), tampered=lambda network, x: _by_loops(network, x, -1))
+def def_convresnet(build, D, K):
+    """The module, every row computed, against the definition written out with loops at 20 points."""
+    network, x = _spline(D=D, N=3, K=K), _points(20, D)
+    return _rounding(network), (network(x, all_rows=True).detach() - build(network, x)).abs().max()
+
+
+def _gathered(convolutions, x):
+    """Row 0 of a chain of one-sided convolutions with ReLU, by torch."""
+    z = x[:, None, :]
+    for c in convolutions:
+        z = torch.relu(convresnet.OneSidedConv1d.from_numbers(c)(z)).detach()
+    return z[:, :, 0]
+
+
+def _gather_without_last(matrix, offset, kernel_size):
+    chain = convresnet.gather(matrix, offset, kernel_size)
+    last = chain[-1]
+    return [*chain[:-1], Convolution(last.weight * (1 + 1e-9), last.bias)]
+
+
+@claim("lem-gather", uses=("def-convresnet",), evidence="sampled", grid=grid(D=(1, 2, 7, 64), K=(2, 3, 9)),
+       honest=convresnet.gather, tampered=_gather_without_last)
+def lem_gather(build, D, K):
+    """A random affine map with entries of both signs, then ReLU, at 200 points; and its depth."""
+    rng = np.random.default_rng(D)
+    matrix, offset, x = rng.normal(size=(4, D)), rng.normal(size=4), _points(200, D)
+    chain = build(matrix, offset, K)
+    exact = torch.relu(x @ torch.from_numpy(matrix).T + torch.from_numpy(offset))
+    wrong_depth = len(chain) != convresnet.gather_depth(D, K)
+    return 8 * _UNIT * (D + 2) * np.abs(matrix).sum(1).max(), (_gathered(chain, x) - exact).abs().max() + wrong_depth
+
+
+def _overwrite(block):
+    last = block[-1]
+    bias = last.bias.clone()
+    bias[1] = 0.25
+    return [*block[:-1], Convolution(last.weight, bias, last.groups)]
+
+
+@claim("lem-skip", uses=("def-convresnet",), evidence="sampled", grid=grid(D=(1, 2), m=(2, 4)),
+       honest=lambda block: block, tampered=_overwrite)
+def lem_skip(build, D, m):
+    """Two term blocks in one network against the sum of two networks with one each, at 500 points."""
+    whole, x = _spline(D=D, m=m, blocks=2), _points(500, D)
+    first, a, b = whole.numbers()
+    head = whole.head.detach()
+    parts = sum(ConvResNet([first, block], head, D)(x) for block in (a, b))
+    together = ConvResNet([first, build(a), b], head, D)(x)
+    return _rounding(whole), (together - parts).detach().abs().max()
+
+
+def _in_one_layer(network):
+    numbers = network.numbers()
+    c = numbers[1][0]
+    numbers[1][0] = Convolution(c.weight * 1024, c.bias * 1024, c.groups)
+    return ConvResNet(numbers, network.head.detach(), network.dim)
+
+
+@claim("lem-doubling", uses=("lem-gather",), evidence="exact", grid=grid(m=(2, 3, 4), N=(5, 8, 128, 1000)),
+       honest=lambda network: network, tampered=_in_one_layer)
+def lem_doubling(build, m, N):
+    """The largest weight or bias when all coefficients are at most 1: at most 4, whatever N."""
+    network = build(_spline(D=1, m=m, N=N, blocks=1))
+    return 4, convresnet.measure_architecture(network).kappa1
+
+
+def _rolled(network):
+    dense = network.dense()
+    numbers = dense.numbers()
+    c = numbers[-1][3]
+    numbers[-1][3] = Convolution(c.weight.roll(1, 0), c.bias, 1)
+    return ConvResNet(numbers, network.head.detach(), network.dim)
+
+
+@claim("lem-grouped", uses=("def-convresnet",), evidence="sampled", grid=grid(D=(1, 2, 3), m=(2, 3, 4, 5)),
+       honest=lambda network: network.dense(), tampered=_rolled)
+def lem_grouped(build, D, m):
+    """The network with grouped convolutions against its dense form at 100 points."""
+    network, x = _spline(D=D, m=m, N=m, n=4), _points(100, D)
+    return _rounding(network), (network(x) - build(network)(x)).detach().abs().max()
+
+
+@claim("lem-rows", uses=("def-convresnet",), evidence="sampled", grid=grid(D=(2, 3, 5), K=(2, 3, 9)),
+       honest=lambda x: x, tampered=lambda x: torch.cat([x[:, :-1], 0 * x[:, -1:]], dim=1))
+def lem_rows(build, D, K):
+    """Only the rows that can reach row 1 against all rows, at 50 points."""
+    network, x = _spline(D=D, m=2, N=2, n=4, K=K), _points(50, D)
+    return _rounding(network), (network(build(x)) - network(x, all_rows=True)).detach().abs().max()
+
+
+@claim("prop-realisation", uses=("prop-tensor-net", "lem-gather", "lem-skip", "lem-doubling"), evidence="exact",
+       grid=grid(D=(1, 2, 3), m=(2, 3, 4, 5), K=(2, 5), blocks=(1, 4)),
+       honest=convresnet.promised_architecture,
+       tampered=lambda D, m, N, n, K, blocks, c: convresnet.promised_architecture(D, m, N, n - 1, K, blocks, c))
+def prop_realisation(build, D, m, K, blocks):
+    """The largest ratio of a measured size to the promised one (depth must be equal)."""
+    N, n = m + 1, 5
+    network = _spline(D=D, m=m, N=N, n=n, K=K, blocks=blocks)
+    found, promised = convresnet.measure_architecture(network), build(D, m, N, n, K, blocks, 1.0)
+    ratios = [getattr(found, k) / getattr(promised, k) for k in ("M", "L", "J", "K", "kappa1", "kappa2")]
+    return 1, max(ratios) + abs(found.L - promised.L) + abs(found.M - promised.M)
+
+
+@claim("cor-budget", uses=("lem-skip", "prop-realisation"), evidence="sampled",
+       grid=grid(D=(1, 2), m=(2, 3, 4, 5), blocks=(2, 5, 7)),
+       honest=lambda network: network,
+       tampered=lambda network: ConvResNet(network.numbers()[:-1], network.head.detach(), network.dim))
+def cor_budget(build, D, m, blocks):
+    """The same spline in one term block and in several, with another kernel size, at 300 points."""
+    x = _points(300, D)
+    one = _spline(D=D, m=m, N=6, n=8, K=2, blocks=1)
+    several = build(_spline(D=D, m=m, N=6, n=8, K=3, blocks=blocks))
+    return min(_rounding(one), 1e-12), (one(x) - several(x)).detach().abs().max()
+
+

@@ -1,0 +1,90 @@
+"""Claims of chapter 05: Theorem A."""
+
+from dataclasses import replace
+from functools import lru_cache, cache
+
+import numpy as np
+
+from lib import splines
+from lib.approximation import Cube, Target, approximate
+from lib.claims._registry import claim, grid
+from lib.convresnet import spline_network
+
+WAVE = "sin(2*pi*x1)*exp(x2)"
+KINK = "abs(x1-1/3)**3"
+CASES = {
+    1: ("sin(2*pi*x1)", KINK, "abs(x1-0.37)**2.5", "1/(1+4*(x1-0.5)**2)"),
+    2: (WAVE, "cos(3*x1*x2)", "abs(x1+x2-0.7)**3"),
+    3: ("sin(2*x1)*exp(x2/2)*cos(2*x3)",),
+}
+CELLS = {1: (8, 21, 64), 2: (8, 17), 3: (6,)}
+SIZES = {1: (32, 64, 128), 2: (8, 16, 32), 3: (6, 9, 12)}
+FINE = (16, 32, 64)   # eight cells a wavelength do not resolve the wave for m = 5
+SMOOTH = {1: "sin(2*pi*x1)", 2: WAVE, 3: CASES[3][0]}
+TRUE_ORDER = {KINK: 3}   # |x - 1/3|^3 has three derivatives, whatever the order of the splines
+
+
+@cache
+def _target(formula, D):
+    return Target.from_sympy(formula, D)
+
+
+@lru_cache(maxsize=64)
+def _approximation(formula, D, m, N, refinement=None):
+    return approximate(_target(formula, D), Cube(D), order=m, cells=N, refinement=refinement, blocks=3)
+
+
+def _without_a_term(a):
+    coefficients = a.coefficients.copy()
+    coefficients[(len(coefficients) // 2 + 1,) * a.dim] = 0
+    network = spline_network(coefficients, a.order, a.refinement, a.kernel_size, a.blocks)
+    return replace(a, coefficients=coefficients, network=network)
+
+
+@claim("thm-cube", uses=("thm-jackson", "lem-interpolation", "prop-spline-net", "prop-realisation"), evidence="sampled",
+       grid=[{"D": D, "formula": f, "m": m, "N": N, "norm": norm} for D in (1, 2, 3) for f in CASES[D] for m in (2, 3, 4, 5)
+             for N in CELLS[D] for norm in ("value", "slope")],
+       full=[{"D": D, "formula": SMOOTH[D], "m": m, "N": N, "norm": norm} for D, N in ((1, 512), (2, 48), (3, 12))
+             for m in (2, 3, 4, 5) for norm in ("value", "slope")],
+       honest=lambda a: a, tampered=_without_a_term)
+def thm_cube(build, D, formula, m, N, norm):
+    """The a priori bound against the error at 4096 Sobol points (64 of them through the module)."""
+    a = build(_approximation(formula, D, m, N))
+    measured = a.measure(4096, module_points=64)
+    return (a.bound.value, measured.value) if norm == "value" else (a.bound.gradient, measured.gradient)
+
+
+@claim("cor-cube-rate", uses=("thm-cube",), evidence="sampled",
+       grid=[{"D": D, "formula": f, "m": m, "norm": norm} for D, f in [*SMOOTH.items(), (1, KINK)]
+             for m in (2, 3, 4) for norm in ("value", "slope")],
+       full=[{"D": D, "formula": f, "m": 5, "norm": norm} for D, f in SMOOTH.items() for norm in ("value", "slope")],
+       honest=lambda *sizes: _approximation(*sizes), tampered=lambda *sizes: _approximation(*sizes, refinement=4))
+def cor_cube_rate(build, D, formula, m, norm):
+    """By how much the order in h fitted over three sizes misses alpha - s (falls short of it, m below the true order)."""
+    sizes = FINE if (D, m) == (2, 5) else SIZES[D]
+    results = [build(formula, D, m, N) for N in sizes]
+    errors = [getattr(a.measure(16384, module_points=16), "value" if norm == "value" else "gradient") for a in results]
+    order = -np.polyfit(np.log(sizes), np.log(errors), 1)[0]
+    short = results[0].alpha - (norm == "slope") - order
+    return 0.15, abs(short) if m > TRUE_ORDER.get(formula, m) else max(short, 0)
+
+
+def _last_layers(coefficients):
+    """The weights that depend on the target: positive and negative parts of the coefficients."""
+    return np.stack([np.maximum(coefficients, 0), np.maximum(-coefficients, 0)])
+
+
+@claim("cor-selection", uses=("lem-functionals", "thm-cube"), evidence="sampled", grid=grid(D=(1, 2), m=(2, 3, 4, 5)),
+       honest=_last_layers, tampered=lambda c: _last_layers(np.where(np.abs(c) > 0.3, c, 0)))
+def cor_selection(build, D, m):
+    """How far the weights move between 100 pairs of nearby targets, against Lambda^D times their distance."""
+    rng, N = np.random.default_rng(m), 2 * m
+    quasi = splines.QuasiInterpolant(m, N)
+    norm = abs(quasi.matrix).sum(1).max() ** D
+    worst = 0.0
+    for _ in range(100):
+        f = rng.uniform(-1, 1, (len(quasi.nodes),) * D)
+        g = f + 1e-4 * rng.uniform(-1, 1, f.shape)
+        moved = np.abs(build(quasi.coefficients_from_samples(f)) - build(quasi.coefficients_from_samples(g))).max()
+        worst = max(worst, moved / (norm * np.abs(f - g).max()))
+    return 1 + 1e-9, worst

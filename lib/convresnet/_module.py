@@ -1,0 +1,213 @@
+"""The class ``C(M, L, J, K, kappa1, kappa2)`` of convolutional residual networks as a torch module."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.nn.utils import skip_init
+
+from lib.errors import require
+
+_CHUNK_BYTES = 1 << 28   # activations kept alive by one chunk of an evaluation
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """The numbers of one convolution layer, before it becomes a module.
+
+    Attributes
+    ----------
+    weight : float64 tensor, shape (out, in / groups, kernel size)
+    bias : float64 tensor, shape (out,)
+    groups : int
+    """
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+    groups: int = 1
+
+    @classmethod
+    def from_layer(cls, layer):
+        """A `lib.relu.layers.Layer` as a grouped convolution with filters of size one."""
+        groups, out, width = layer.weight.shape
+        return cls(layer.weight.reshape(groups * out, width, 1), layer.bias.reshape(-1), groups)
+
+    def dense(self):
+        """The same map with one group: the block diagonal written out (book: ``lem-grouped``)."""
+        if self.groups == 1:
+            return self
+        out, width, kernel = self.weight.shape
+        rows = out // self.groups
+        weight = torch.zeros(out, width * self.groups, kernel, dtype=self.weight.dtype)
+        for g in range(self.groups):
+            weight[g * rows:(g + 1) * rows, g * width:(g + 1) * width] = self.weight[g * rows:(g + 1) * rows]
+        return Convolution(weight, self.bias, 1)
+
+
+class OneSidedConv1d(nn.Conv1d):
+    """Convolution of book ``def-convresnet``: stride one, zeros appended behind the last row only."""
+
+    @classmethod
+    def from_numbers(cls, numbers):
+        out, width, kernel = numbers.weight.shape
+        conv = skip_init(cls, width * numbers.groups, out, kernel, groups=numbers.groups, dtype=torch.float64)
+        conv.weight = nn.Parameter(numbers.weight)
+        conv.bias = nn.Parameter(numbers.bias)
+        return conv
+
+    def forward(self, z):
+        """``z`` of shape (P, in, rows) to (P, out, rows), without the ReLU."""
+        return super().forward(functional.pad(z, (0, self.kernel_size[0] - 1)))
+
+    def leading_rows(self, z, rows):
+        """The first ``rows`` rows of the output, from ``z`` of shape (in, rows', P); returns (out, rows, P).
+
+        The same numbers as `forward`, laid out channels first so that a grouped layer is one
+        batched matrix product.
+        """
+        kernel, points = self.kernel_size[0], z.shape[2]
+        missing = rows + kernel - 1 - z.shape[1]
+        if missing > 0:
+            z = functional.pad(z, (0, 0, 0, missing))
+        weight = self.weight.view(self.groups, self.out_channels // self.groups, -1, kernel)
+        y = self.bias.view(self.groups, -1, 1)
+        for k in range(kernel):
+            tap = z[:, k:k + rows].reshape(self.groups, -1, rows * points)
+            y = torch.baddbmm(y, weight[..., k], tap)
+        return y.reshape(self.out_channels, rows, points)
+
+
+class ConvResNet(nn.Module):
+    """``x -> FC o (Conv_M + id) o ... o (Conv_1 + id) o P`` (book: ``def-convresnet``).
+
+    ``P`` puts the ``D`` coordinates of a point into the rows of channel 0 and zeros into the other
+    channels; every block is a chain of one-sided convolutions with a ReLU after *each* of them, and
+    its output is added to its input; ``FC`` is a linear form of row 0.
+
+    Parameters
+    ----------
+    blocks : list of lists of Convolution
+        The first layer of a block reads, and the last one writes, ``len(head)`` channels.
+    head : float64 tensor, shape (channels,)
+        The weights of ``FC``.
+    dim : int
+        ``D``: the number of rows.
+
+    Raises
+    ------
+    InputError
+        If the channel numbers of consecutive layers do not fit.
+    """
+
+    def __init__(self, blocks, head, dim):
+        super().__init__()
+        self.dim, self.channels = int(dim), len(head)
+        for block in blocks:
+            widths = [self.channels, *[c.weight.shape[0] for c in block]]
+            inputs = [c.weight.shape[1] * c.groups for c in block]
+            require(widths[:-1] == inputs and widths[-1] == self.channels, "blocks", (widths, inputs),
+                    f"chains of layers from {self.channels} channels to {self.channels} channels")
+        self.blocks = nn.ModuleList(
+            nn.ModuleList(OneSidedConv1d.from_numbers(c) for c in block) for block in blocks
+        )
+        self.head = nn.Parameter(torch.as_tensor(head, dtype=torch.float64).clone())
+
+    def forward(self, x, all_rows=False):
+        """Evaluate at the points ``x``.
+
+        Parameters
+        ----------
+        x : float64 tensor, shape (P, D)
+            Points of the unit cube; outside it the network is still defined, without a guarantee.
+        all_rows : bool
+            False computes only the rows that can reach row 0 (book: ``lem-rows``), batched over
+            groups; True evaluates the definition literally, every row through ``torch.conv1d``.
+
+        Returns
+        -------
+        float64 tensor, shape (P,).
+
+        Raises
+        ------
+        InputError
+            For another shape or dtype.
+        """
+        require(isinstance(x, torch.Tensor) and x.dtype == torch.float64, "x",
+                getattr(x, "dtype", type(x)), "a torch tensor of dtype float64")
+        require(x.ndim == 2 and x.shape[1] == self.dim, "x.shape", tuple(x.shape), f"(P, {self.dim})")
+        return self._definition(x) if all_rows else self._leading_row(x)
+
+    def _definition(self, x):
+        z = torch.cat([x[:, None, :], x.new_zeros(len(x), self.channels - 1, self.dim)], dim=1)
+        for block in self.blocks:
+            y = z
+            for conv in block:
+                y = torch.relu(conv(y))
+            z = z + y
+        return z[:, :, 0] @ self.head
+
+    def _leading_row(self, x):
+        plan = self.rows_needed()
+        rows = plan[0][0]
+        z = torch.cat([x.T[None, :rows], x.new_zeros(self.channels - 1, rows, len(x))])
+        for block, rows in zip(self.blocks, plan):
+            y = z
+            for conv, count in zip(block, rows[1:]):
+                y = torch.relu_(conv.leading_rows(y, count))
+            z = z[:, :rows[-1]] + y
+        return self.head @ z[:, 0]
+
+    def rows_needed(self):
+        """For each block the number of leading rows at its input and after each of its layers.
+
+        Row ``i`` of a layer's output reads rows ``i .. i + K - 1`` of its input, and ``FC`` reads
+        row 0: counting backwards gives what must be computed (book: ``lem-rows``).
+        """
+        need, plan = 1, []
+        for block in reversed(self.blocks):
+            counts = [need]
+            for conv in reversed(block):
+                counts.append(min(self.dim, counts[-1] + conv.kernel_size[0] - 1))
+            need = counts[-1]
+            plan.append(counts[::-1])
+        return plan[::-1]
+
+    def dense(self):
+        """The same network with every grouped convolution written out as a dense one (``lem-grouped``)."""
+        return ConvResNet([[c.dense() for c in block] for block in self.numbers()], self.head.detach(), self.dim)
+
+    def numbers(self):
+        """The weights as nested lists of `Convolution` (detached copies)."""
+        return [
+            [Convolution(c.weight.detach().clone(), c.bias.detach().clone(), c.groups) for c in block]
+            for block in self.blocks
+        ]
+
+    def chunk(self, gradient=False):
+        """Number of points whose activations fit into the memory that one chunk may use."""
+        if gradient:
+            width = sum(c.out_channels for block in self.blocks for c in block)
+        else:
+            width = 3 * max(c.out_channels for block in self.blocks for c in block)
+        return max(16, min(1 << 14, _CHUNK_BYTES // (8 * width)))
+
+    def value_and_gradient(self, x):
+        """Values and gradients with respect to the input, in chunks of bounded memory.
+
+        Parameters
+        ----------
+        x : float64 tensor, shape (P, D)
+
+        Returns
+        -------
+        values (P,), gradients (P, D) : detached float64 tensors.
+        """
+        values, gradients = [], []
+        for part in x.split(self.chunk(gradient=True)):
+            part = part.detach().clone().requires_grad_(True)
+            value = self(part)
+            (gradient,) = torch.autograd.grad(value.sum(), part)
+            values.append(value.detach())
+            gradients.append(gradient)
+        return torch.cat(values), torch.cat(gradients)

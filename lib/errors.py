@@ -1,0 +1,29 @@
+"""One way to refuse bad input: name the argument, its value and what is allowed."""
+
+
+class InputError(ValueError):
+    """An argument outside what the theory or the code allows.
+
+    The message reads ``argument = value: must be allowed``; the command line prints it as one
+    line and exits with code 2.
+    """
+
+
+def require(condition, argument, value, allowed):
+    """Raise `InputError` unless ``condition`` holds.
+
+    Parameters
+    ----------
+    condition : bool
+    argument : str
+        Name of the offending argument as the caller knows it.
+    value : object
+        What was given; shown shortened.
+    allowed : str
+        What would have been accepted, completing the sentence "must be ...".
+    """
+    if not condition:
+        shown = repr(value)
+        if len(shown) > 80:
+            shown = shown[:60] + "..." + shown[-15:]
+        raise InputError(f"{argument} = {shown}: must be {allowed}")

@@ -1,0 +1,135 @@
+"""Error bounds of the ReLU calculus in value and slope (book: chapter 03).
+
+``n`` is the refinement level of the squaring network throughout; ``eps = 4**(-n-1)``.
+"""
+
+from math import comb, factorial
+from typing import NamedTuple
+
+from lib.errors import require
+from lib.splines import check_order
+
+MINIMUM_REFINEMENT = 4   # below it the proof that N~_m is non-negative fails for m = 5 (prop-bspline-net)
+MAXIMUM_REFINEMENT = 40
+
+
+class Error(NamedTuple):
+    """Bounds of ``sup |g~ - g|`` (``value``) and of ``sup |g~' - g'|`` almost everywhere (``slope``).
+
+    For several variables ``slope`` bounds every partial derivative.
+    """
+
+    value: float
+    slope: float
+
+
+def check_refinement(n, least=0):
+    """Raise `InputError` unless ``n`` is an integer from ``least`` to 40.
+
+    Beyond 40 levels the sawtooth has more teeth than float64 can resolve.
+    """
+    require(isinstance(n, int) and not isinstance(n, bool) and least <= n <= MAXIMUM_REFINEMENT,
+            "refinement", n, f"an integer from {least} to {MAXIMUM_REFINEMENT}")
+
+
+def square_error(n):
+    """``|sq_n - z^2| <= 4^(-n-1)`` and ``|sq_n' - 2z| <= 2^(-n)`` on ``[0,1]`` (``lem-square``)."""
+    check_refinement(n)
+    return Error(4.0 ** (-n - 1), 2.0**-n)
+
+
+def product_error(n):
+    """``|mu_n - ab| <= 4^(-n-1)`` and ``2^(-n)`` for both partial derivatives (``lem-product``)."""
+    return square_error(n)
+
+
+def power_error(degree, n):
+    """Bounds for the network ``p_degree`` of ``z^degree`` on ``[0,1]`` (``lem-power``).
+
+    Parameters
+    ----------
+    degree : int
+        At least 1; degree 1 is the identity, with error zero.
+    n : int
+
+    Returns
+    -------
+    Error
+        By the recursion ``p_{2k} = sq_n(p_k)``, ``p_{2k+1} = mu_n(z, p_{2k})``.
+    """
+    require(degree >= 1, "degree", degree, "at least 1")
+    if degree == 1:
+        return Error(0.0, 0.0)
+    eps, delta = square_error(n)
+    if degree % 2:
+        k = degree - 1
+        value, slope = power_error(k, n)
+        return Error(value + eps, slope + value + (k + 1) * delta)
+    k = degree // 2
+    value, slope = power_error(k, n)
+    return Error(2 * value + eps, 2 * slope + k * (delta + 2 * value))
+
+
+def fold_terms(order):
+    """The terms ``(r, sign, a_r, w_r, scale)`` of the folded B-spline (``prop-bspline-net``).
+
+    ``N_m(x) = sum_{r < m/2} sign * a_r * z_r^{m-1}`` with ``z_r = sigma(w_r - |x - m/2|) / scale``,
+    ``w_r = m/2 - r``, ``scale`` the least power of two that is at least ``w_r`` and
+    ``a_r = binom(m, r) scale^{m-1} / (m-1)!``.
+    """
+    check_order(order)
+    terms = []
+    for r in range((order + 1) // 2):
+        width = order / 2 - r
+        scale = 0.5
+        while scale < width:
+            scale *= 2
+        terms.append((r, (-1) ** r, comb(order, r) * scale ** (order - 1) / factorial(order - 1), width, scale))
+    return terms
+
+
+def bspline_error(order, n):
+    """``eta_0, eta_1``: the network ``N~_m`` against ``N_m`` in value and slope (``prop-bspline-net``)."""
+    check_refinement(n, MINIMUM_REFINEMENT)
+    if order == 2:
+        return Error(0.0, 0.0)
+    value, slope = power_error(order - 1, n)
+    terms = fold_terms(order)
+    return Error(sum(a * value for _, _, a, _, _ in terms), sum(a * slope / scale for _, _, a, _, scale in terms))
+
+
+def bspline_slope(order):
+    """A bound of ``max |N_m'|``: 1, 1, 3/4, 2/3 for ``m`` = 2, 3, 4, 5 (``lem-bspline``).
+
+    ``N_m' = N_{m-1} - N_{m-1}(. - 1)`` is a difference of two numbers in ``[0, max N_{m-1}]``, so the
+    maximum of ``N_{m-1}``, at its centre, bounds it.
+    """
+    check_order(order)
+    return {2: 1.0, 3: 1.0, 4: 3 / 4, 5: 2 / 3}[order]
+
+
+def tensor_error(order, dim, n):
+    """``E_0, E_1``: the network for ``prod_i N_m(x_i)`` in value and in each partial derivative.
+
+    ``E_0 = D eta_0 + (D-1) eps`` and ``E_1 = eta_1 + B [(D-1)(2^-n + eta_0) + (D-2)_+ eps]`` with
+    ``B = max |N_m'|`` (``prop-tensor-net``).
+    """
+    require(dim >= 1, "dim", dim, "at least 1")
+    eta = bspline_error(order, n)
+    eps, delta = product_error(n)
+    slope = bspline_slope(order)
+    return Error(
+        dim * eta.value + (dim - 1) * eps,
+        eta.slope + slope * ((dim - 1) * (delta + eta.value) + max(dim - 2, 0) * eps),
+    )
+
+
+def spline_error(order, dim, cells, n, largest_coefficient):
+    """The network of a whole spline against the spline, in value and each partial derivative.
+
+    At most ``m^D`` terms are alive at a point, and a slope in ``x`` is ``N`` times one in ``N x``:
+    ``m^D max|c_j| E_0`` and ``N m^D max|c_j| E_1`` (``prop-spline-net``).
+    """
+    error = tensor_error(order, dim, n)
+    factor = order**dim * largest_coefficient
+    return Error(factor * error.value, cells * factor * error.slope)

@@ -1,0 +1,160 @@
+"""Dual functionals: point-value functionals that make the spline quasi-interpolant reproduce polynomials.
+
+Everything here is exact (``fractions.Fraction``) and lives on the mesh with ``h = 1`` and domain
+``[0, N]``; the quasi-interpolant rescales.  Book: ``lem-marsden`` and ``lem-functionals``.
+"""
+
+from fractions import Fraction
+from functools import cache
+from itertools import combinations
+from math import comb, prod
+
+from lib.errors import require
+from lib.splines._bspline import check_order
+
+F = Fraction
+
+# Interior functionals: nodes relative to the index j, inside the open support (0, m).
+_INTERIOR = {
+    2: ("1",),
+    3: ("1/2", "3/2", "5/2"),
+    4: ("5/4", "7/4", "9/4", "11/4"),
+    5: ("1/4", "3/4", "3/2", "5/2", "7/2", "17/4", "19/4"),
+}
+# Weights of the nodes beyond the first m that the reproduction conditions leave free.
+_INTERIOR_FREE = {5: ("-61/1000", "69/250")}
+
+# Functionals j = -(m-1), .., -1 at the left end: absolute nodes in [0, m], then the free weights.
+# The node sets and free weights come from a linear programme that minimises
+# k_{m,1} + k_{m,0} + q/500 + eps * l1-norm over the boundary cells (nodes: multiples of 1/2 in [0, m]);
+# the other weights are solved for exactly.  For every order the boundary cells are then no worse than
+# the interior ones in k_{m,0} and k_{m,1}.
+_LEFT = {
+    2: {-1: (("0",), ())},
+    3: {
+        -2: (("0", "1/2", "3/2", "2"), ("1/40",)),
+        -1: (("0", "1/2", "3/2", "2", "3"), ("-1/1000", "1/1000")),
+    },
+    4: {
+        -3: (("0", "1", "2", "4", "1/2", "3/2", "5/2"), ("-9615/1000", "1412/1000", "-427/1000")),
+        -2: (("0", "1", "3/2", "4", "1/2", "3"), ("1810/1000", "133/1000")),
+        -1: (("0", "3/2", "5/2", "4", "1", "3"), ("846/1000", "-70/1000")),
+    },
+    5: {
+        -4: (("0", "1", "2", "3", "5", "1/2", "3/2", "4"), ("-49594/1000", "-6763/1000", "-470/1000")),
+        -3: (("0", "1", "5/2", "4", "5", "1/2", "3/2", "2", "3", "7/2", "9/2"),
+             ("2394/1000", "-657/1000", "1444/1000", "-588/1000", "30/1000", "-10/1000")),
+        -2: (("0", "1", "5/2", "4", "5", "1/2", "3/2", "2", "3", "7/2", "9/2"),
+             ("1558/1000", "228/1000", "-574/1000", "367/1000", "-17/1000", "-9/1000")),
+        -1: (("0", "1", "2", "4", "5", "1/2", "3/2", "5/2", "7/2", "9/2"),
+             ("-534/1000", "1686/1000", "-596/1000", "42/1000", "-5/1000")),
+    },
+}
+
+
+def blossom_value(order, j, power):
+    """Value at the knots ``j+1..j+m-1`` of the blossom of ``x**power`` as a polynomial of degree m-1.
+
+    Parameters
+    ----------
+    order, j, power : int
+        ``0 <= power <= m - 1``.
+
+    Returns
+    -------
+    Fraction
+        ``e_power(j+1, .., j+m-1) / binom(m-1, power)`` with ``e`` the elementary symmetric
+        polynomial (``lem-marsden``).
+    """
+    knots = range(j + 1, j + order)
+    return F(sum(prod(c) for c in combinations(knots, power)), comb(order - 1, power))
+
+
+def _complete(order, j, nodes, free):
+    """Weights that agree with the blossom on degree < m, the last ``len(free)`` of them given."""
+    nodes, free = [F(t) for t in nodes], [F(w) for w in free]
+    solved, given = nodes[: len(nodes) - len(free)], nodes[len(nodes) - len(free):]
+    rows = [
+        [t**p for t in solved] + [blossom_value(order, j, p) - sum(w * t**p for w, t in zip(free, given))]
+        for p in range(order)
+    ]
+    weights = _solve(rows, len(solved))
+    return tuple(nodes), tuple(weights) + tuple(free)
+
+
+def _solve(rows, unknowns):
+    """Exact Gauss-Jordan elimination; a consistent system may have more rows than unknowns."""
+    rows = [list(r) for r in rows]
+    for k in range(unknowns):
+        pivot = next(i for i in range(k, len(rows)) if rows[i][k])
+        rows[k], rows[pivot] = rows[pivot], rows[k]
+        rows[k] = [v / rows[k][k] for v in rows[k]]
+        for i, row in enumerate(rows):
+            if i != k and row[k]:
+                rows[i] = [a - row[k] * b for a, b in zip(row, rows[k])]
+    assert all(not r[-1] for r in rows[unknowns:]), "the nodes cannot reproduce this degree"
+    return [rows[k][-1] for k in range(unknowns)]
+
+
+def weight_sum(order, interior=False):
+    """``Lambda_m``: the largest ``sum_k |w_k|`` of a functional, the norm of ``lambda_j`` on sup norm.
+
+    Parameters
+    ----------
+    order : int
+        ``m`` in 2..5.
+    interior : bool
+        Only the interior functionals.
+
+    Returns
+    -------
+    Fraction
+        Exact (``lem-functionals``).
+    """
+    check_order(order)
+    first = 0 if interior else 1 - order
+    return max(sum(abs(w) for w in functional(order, order, j)[1]) for j in range(first, 1))
+
+
+@cache
+def _interior(order):
+    free = _INTERIOR_FREE.get(order, ())
+    nodes, weights = _complete(order, 0, _INTERIOR[order][::-1], free[::-1])
+    return nodes[::-1], weights[::-1]
+
+
+@cache
+def functional(order, cells, j):
+    """The dual functional ``lambda_j`` of the term ``N_m(. - j)`` on ``[0, N]``.
+
+    Parameters
+    ----------
+    order : int
+        ``m`` in 2..5.
+    cells : int
+        ``N >= m``.
+    j : int
+        ``-(m-1) <= j <= N - 1``.
+
+    Returns
+    -------
+    nodes, weights : tuples of Fraction
+        ``lambda_j(g) = sum_k weights[k] * g(nodes[k])``; nodes in ``[0, N]`` and, for interior
+        terms (``0 <= j <= N - m``), in the open interval ``(j, j + m)``.
+
+    Raises
+    ------
+    InputError
+        For an order outside 2..5, fewer than ``m`` cells, or an index without a term.
+    """
+    check_order(order)
+    require(cells >= order, "cells", cells, f"at least the order, {order}")
+    require(-order < j < cells, "j", j, f"from {1 - order} to {cells - 1}")
+    if 0 <= j <= cells - order:
+        nodes, weights = _interior(order)
+        return tuple(j + t for t in nodes), weights
+    if j < 0:
+        nodes, free = _LEFT[order][j]
+        return _complete(order, j, nodes, free)
+    nodes, weights = functional(order, cells, cells - order - j)
+    return tuple(cells - t for t in reversed(nodes)), weights[::-1]

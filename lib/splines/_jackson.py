@@ -1,0 +1,118 @@
+"""The Jackson bound of the quasi-interpolant in value and slope (book: ``thm-jackson``)."""
+
+from dataclasses import dataclass
+
+from lib.errors import require
+from lib.splines._constants import operator_norm, peano_constant, slope_norm
+
+
+def axis_index(dim, *axes):
+    """Multi-index of a derivative: ``axis_index(3, 0, 0, 2) == (2, 0, 1)``."""
+    return tuple(axes.count(i) for i in range(dim))
+
+
+def needed_derivatives(dim, alpha):
+    """The multi-indices whose bounds ``thm-jackson`` asks for.
+
+    Returns a list of tuples of length ``dim``: ``alpha e_i`` for every axis and
+    ``(alpha - 1) e_i + e_k`` for every ordered pair of axes, without repetition.
+    """
+    indices = [axis_index(dim, *[i] * (alpha - 1), k) for i in range(dim) for k in range(dim)]
+    return sorted(set(indices), reverse=True)
+
+
+def interpolate(value, gradient, dim, s):
+    """Bound of ``||g||_{W^{s,inf}}`` for ``0 <= s <= 1`` from its two ends (``lem-interpolation``).
+
+    Parameters
+    ----------
+    value, gradient : float
+        Bounds of ``sup |g|`` and of ``max_k sup |d_k g|`` on the cube.
+    dim : int
+        ``D``.
+    s : float
+        For ``0 < s < 1`` the seminorm is ``sup |g(x) - g(y)| / |x - y|^s`` (Euclidean distance), at
+        most ``(2 value)^(1-s) (sqrt(D) gradient)^s``.
+
+    Returns
+    -------
+    float
+        The larger of the value bound and the seminorm bound.
+    """
+    require(0 <= s <= 1, "s", s, "between 0 and 1")
+    if s == 0:
+        return value
+    if s == 1:
+        return max(value, gradient)
+    return max(value, (2 * value) ** (1 - s) * (dim**0.5 * gradient) ** s)
+
+
+@dataclass(frozen=True)
+class Jackson:
+    """Bounds of ``f - Q f``: ``value`` for the supremum norm, ``gradient`` for ``max_k sup |d_k .|``."""
+
+    value: float
+    gradient: float
+    dim: int
+
+    def at(self, s):
+        """Bound in ``W^{s,inf}``, ``0 <= s <= 1`` (`interpolate`)."""
+        return interpolate(self.value, self.gradient, self.dim, s)
+
+
+def jackson_bound(order, cells, alpha, derivative_bounds):
+    """Bound the error of the quasi-interpolant on the cube.
+
+    Parameters
+    ----------
+    order, cells : int
+        ``m`` in 2..5 and ``N >= m``; ``h = 1/N``.
+    alpha : int
+        ``2 <= alpha <= m``: the smoothness of the target that is used.
+    derivative_bounds : dict
+        Bounds of ``sup |d^nu f|`` on the cube for the multi-indices of `needed_derivatives`;
+        keys are tuples of length ``D``.
+
+    Returns
+    -------
+    Jackson
+
+    Raises
+    ------
+    InputError
+        ``alpha`` outside 2..m, a missing bound, or a bound that is not a non-negative finite number.
+
+    Notes
+    -----
+    The axes may be taken in any order in the telescoping sum of the proof; the best one is used,
+    for the value and for each partial derivative by itself.
+    """
+    require(2 <= alpha <= order, "alpha", alpha, f"from 2 to the order, {order}")
+    require(len(derivative_bounds) > 0, "derivative_bounds", derivative_bounds, "not empty")
+    dim = len(next(iter(derivative_bounds)))
+    for index in needed_derivatives(dim, alpha):
+        bound = derivative_bounds.get(index)
+        require(bound is not None, "derivative_bounds", sorted(derivative_bounds), f"given for {index} too")
+        require(0 <= bound < float("inf"), "derivative_bounds", {index: bound}, "finite and not negative")
+
+    h = 1 / cells
+    q, q1 = operator_norm(order, cells), slope_norm(order, cells)
+    value_constant = peano_constant(order, cells, alpha, 0)
+    mixed_constant = peano_constant(order, cells, alpha - 1, 0)
+    slope_constant = peano_constant(order, cells, alpha, 1)
+
+    def pair(factors, bounds):
+        return sum(a * b for a, b in zip(sorted(factors), sorted(bounds, reverse=True)))
+
+    pure = [derivative_bounds[axis_index(dim, *[i] * alpha)] for i in range(dim)]
+    value = h**alpha * value_constant * pair([q**i for i in range(dim)], pure)
+
+    slopes = []
+    for k in range(dim):
+        mixed = [derivative_bounds[axis_index(dim, *[i] * (alpha - 1), k)] for i in range(dim) if i != k]
+        slopes.append(min(
+            q**place * slope_constant * pure[k]
+            + mixed_constant * pair([q**i for i in range(place)] + [q1 * q**(i - 1) for i in range(place + 1, dim)], mixed)
+            for place in range(dim)
+        ))
+    return Jackson(value, h ** (alpha - 1) * max(slopes), dim)
