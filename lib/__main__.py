@@ -18,6 +18,7 @@ def _write_json(path, data):
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".json-")
     with os.fdopen(handle, "w") as file:
         json.dump(data, file, indent=1)
+    os.chmod(name, 0o644)   # mkstemp makes private files
     os.replace(name, path)
 
 

@@ -204,6 +204,7 @@ class Approximation:
                 "derivative_bounds": [[list(k), v] for k, v in self.derivative_bounds.items()],
             }
             (beside / "network.json").write_text(json.dumps(description, indent=1))
+            beside.chmod(0o755)   # mkdtemp makes private folders
             old = beside.with_name(beside.name + "-old")
             if path.exists():
                 os.replace(path, old)

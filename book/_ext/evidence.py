@@ -1,0 +1,136 @@
+"""Sphinx extension: the evidence of the registry under each statement, and the tables that the code computes.
+
+Reads ``_build/claims.json``, the report of ``python -m lib verify --json``; see ``make site``.
+"""
+
+import json
+from pathlib import Path
+
+from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx.errors import ExtensionError
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
+
+REPORT = "_build/claims.json"
+PREFIXES = ("lem-", "prop-", "thm-", "cor-", "def-")
+CLAIMS, VERSIONS = {}, {}   # filled by `read_report`
+logger = logging.getLogger(__name__)
+
+
+def read_report(app):
+    """Load the report once, before anything is read."""
+    path = Path(app.confdir) / REPORT
+    if not path.is_file():
+        raise ExtensionError(f"{REPORT} is missing: run `make site`, which checks the claims first")
+    report = json.loads(path.read_text())
+    CLAIMS.update({row["id"]: row for row in report["claims"]})
+    VERSIONS.update(report["versions"])
+
+
+def number(value):
+    return f"{value:.3g}" if value else "0"
+
+
+def summary(row):
+    """What the check found, in a few words."""
+    if row["worst_ratio"] is None:
+        return f"no violation at {len(row['points'])} parameter sets"
+    return f"measured / bound at most {row['worst_ratio']:.3f} at {len(row['points'])} parameter sets"
+
+
+def badge(app, docname, row):
+    """One line: evidence, bound over measured, link to the source of the check."""
+    module, function = row["source"].split(".py:")
+    page = app.builder.get_relative_uri(docname, f"_modules/{module}")
+    line = nodes.paragraph(classes=["evidence", f"evidence-{row['evidence']}", "passed" if row["passed"] else "failed"])
+    line += nodes.strong(text=row["evidence"])
+    line += nodes.Text(f" · {summary(row)} · ")
+    line += nodes.reference("", "check", internal=True, refuri=f"{page}#{function}")
+    line += nodes.Text(" · ")
+    overview = app.builder.get_relative_uri(docname, "book/evidence")
+    line += nodes.reference("", "all checks", internal=True, refuri=overview)
+    return line
+
+
+def add_badges(app, doctree, docname):
+    for node in list(doctree.findall(lambda n: isinstance(n, nodes.Element) and n.get("label", "").startswith(PREFIXES))):
+        if node["label"] not in CLAIMS:
+            logger.warning("no claim for the statement %s", node["label"], location=node)
+            continue
+        row = CLAIMS[node["label"]]
+        if not row["passed"]:
+            logger.warning("the claim %s failed", node["label"], location=node)
+        node += badge(app, docname, row)
+
+
+class _Table(SphinxDirective):
+    """A Markdown table, parsed in place."""
+
+    has_content = False
+
+    def rows(self):
+        raise AssertionError("a table says its rows")
+
+    def run(self):
+        header, *rows = self.rows()
+        lines = ["| " + " | ".join(cells) + " |" for cells in (header, ["---"] * len(header), *rows)]
+        node = nodes.container(classes=["wide-table"])
+        self.state.nested_parse(StringList(lines, self.get_source_info()[0]), self.content_offset, node)
+        return [node]
+
+
+class ClaimsTable(_Table):
+    """Every claim: statement, evidence, parameter sets, worst ratio, time."""
+
+    def rows(self):
+        yield ["statement", "evidence", "parameter sets", "measured / bound", "seconds", "rests on"]
+        for row in CLAIMS.values():
+            ratio = "exact" if row["worst_ratio"] is None else f"{row['worst_ratio']:.3f}"
+            uses = ", ".join(f"{{prf:ref}}`{u}`" for u in row["uses"]) or "–"
+            yield [f"{{prf:ref}}`{row['id']}`", row["evidence"], str(len(row["points"])), ratio, f"{row['seconds']:.1f}", uses]
+
+
+class ConstantsTable(_Table):
+    """The constants of chapter 02, computed while the book is built."""
+
+    def rows(self):
+        from lib import splines
+
+        yield ["$m$", r"$\Lambda_m$ interior", r"$\Lambda_m$", "$q$", "$q_1$",
+               *(f"$k_{{{a},{s}}}$" for s in (0, 1) for a in range(1 + s, 6))]
+        for m in splines.ORDERS:
+            N = 2 * m
+            constants = [number(splines.peano_constant(m, N, a, s)) if a <= m else "" for s in (0, 1) for a in range(1 + s, 6)]
+            yield [str(m), number(float(splines.weight_sum(m, interior=True))), number(float(splines.weight_sum(m))),
+                   number(splines.operator_norm(m, N)), number(splines.slope_norm(m, N)), *constants]
+
+
+class FunctionalsTable(_Table):
+    """Interior and left boundary functionals, exact."""
+
+    def rows(self):
+        from lib import splines
+
+        yield ["$m$", "$j$", "nodes (unit mesh)", "weights"]
+        for m in splines.ORDERS:
+            for j in range(1 - m, 1):
+                nodes_, weights = splines.functional(m, 2 * m, j)
+                yield [str(m), str(j) if j < 0 else "0 (interior)", ", ".join(map(str, nodes_)), ", ".join(map(str, weights))]
+
+
+class VersionsTable(_Table):
+    """Versions behind the report."""
+
+    def rows(self):
+        yield ["package", "version"]
+        yield from ([k, str(v)] for k, v in VERSIONS.items())
+
+
+def setup(app):
+    app.connect("builder-inited", read_report)
+    app.connect("doctree-resolved", add_badges)
+    for name, directive in (("claims-table", ClaimsTable), ("constants-table", ConstantsTable),
+                            ("functionals-table", FunctionalsTable), ("versions-table", VersionsTable)):
+        app.add_directive(name, directive)
+    return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": True}
