@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-export OMP_NUM_THREADS ?= 2
+export OMP_WAIT_POLICY ?= PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help test book site lint clean
@@ -19,8 +19,8 @@ $(READY): requirements.txt requirements-torch.txt pyproject.toml
 	touch $@
 
 test: $(READY)   ## install if needed, then run every test and compare every notebook with its stored outputs
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile --nbval notebooks
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --nbval notebooks
 
 book: $(READY)   ## install if needed, execute the notebooks, check the claims, build the book (warnings are errors)
 	$(BIN)/jupyter execute --inplace notebooks/*.ipynb
