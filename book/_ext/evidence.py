@@ -1,8 +1,9 @@
-"""Sphinx extension: the evidence of the registry under each statement, and the tables that the code computes.
+"""Sphinx extension: evidence under each statement, tables that the code computes, figures of the notebooks.
 
 Reads ``_build/claims.json``, the report of ``python -m lib verify --json``; see ``make site``.
 """
 
+import base64
 import json
 from pathlib import Path
 
@@ -86,9 +87,10 @@ class ClaimsTable(_Table):
     def rows(self):
         yield ["statement", "evidence", "parameter sets", "measured / bound", "seconds", "rests on"]
         for row in CLAIMS.values():
-            ratio = "exact" if row["worst_ratio"] is None else f"{row['worst_ratio']:.3f}"
+            ratio = "–" if row["worst_ratio"] is None else f"{row['worst_ratio']:.3f}"
             uses = ", ".join(f"{{prf:ref}}`{u}`" for u in row["uses"]) or "–"
-            yield [f"{{prf:ref}}`{row['id']}`", row["evidence"], str(len(row["points"])), ratio, f"{row['seconds']:.1f}", uses]
+            yield [f"{{prf:ref}}`{row['id']}`", row["evidence"], str(len(row["points"])), ratio, f"{row['seconds']:.1f}",
+                   uses]
 
 
 class ConstantsTable(_Table):
@@ -101,7 +103,8 @@ class ConstantsTable(_Table):
                *(f"$k_{{{a},{s}}}$" for s in (0, 1) for a in range(1 + s, 6))]
         for m in splines.ORDERS:
             N = 2 * m
-            constants = [number(splines.peano_constant(m, N, a, s)) if a <= m else "" for s in (0, 1) for a in range(1 + s, 6)]
+            constants = [number(splines.peano_constant(m, N, a, s)) if a <= m else ""
+                         for s in (0, 1) for a in range(1 + s, 6)]
             yield [str(m), number(float(splines.weight_sum(m, interior=True))), number(float(splines.weight_sum(m))),
                    number(splines.operator_norm(m, N)), number(splines.slope_norm(m, N)), *constants]
 
@@ -127,10 +130,38 @@ class VersionsTable(_Table):
         yield from ([k, str(v)] for k, v in VERSIONS.items())
 
 
+class NotebookFigure(SphinxDirective):
+    """A figure of an executed notebook, with its caption and alternative text: ``{notebook-figure} NOTEBOOK NAME``."""
+
+    required_arguments = 2
+
+    def run(self):
+        notebook, name = self.arguments
+        root = Path(self.env.app.confdir)
+        path = root / "notebooks" / f"{notebook}.ipynb"
+        self.env.note_dependency(str(path))
+        for cell in json.loads(path.read_text())["cells"]:
+            meta = cell["metadata"].get("mystnb", {})
+            if meta.get("figure", {}).get("name") == name:
+                break
+        else:
+            raise self.error(f"no figure {name} in {path.name}")
+        png = next(o["data"]["image/png"] for o in cell["outputs"] if "image/png" in o.get("data", {}))
+        image = root / "_build" / "figures" / f"{name}.png"
+        image.parent.mkdir(parents=True, exist_ok=True)
+        image.write_bytes(base64.b64decode(png))
+        figure = nodes.figure()
+        figure += nodes.image(uri=f"/_build/figures/{name}.png", alt=meta["image"]["alt"])
+        text, _ = self.state.inline_text(meta["figure"]["caption"], self.lineno)
+        figure += nodes.caption("", "", *text)
+        return [figure]
+
+
 def setup(app):
     app.connect("builder-inited", read_report)
     app.connect("doctree-resolved", add_badges)
     for name, directive in (("claims-table", ClaimsTable), ("constants-table", ConstantsTable),
                             ("functionals-table", FunctionalsTable), ("versions-table", VersionsTable)):
         app.add_directive(name, directive)
+    app.add_directive("notebook-figure", NotebookFigure)
     return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": True}

@@ -109,7 +109,7 @@ def lem_stability(build, m, norm):
        grid=[{"m": m, "alpha": a, "s": s} for m in ORDERS for a in range(1, m + 1) for s in (0, 1) if s < a],
        honest=splines.peano_constant, tampered=lambda *p: 0.97 * splines.peano_constant(*p))
 def lem_peano(build, m, alpha, s):
-    """The Peano constant against sums of |int K dt| over intervals of length 1/32, a lower estimate."""
+    """The Peano constant against sums of ``|int K dt|`` over intervals of length 1/32, a lower estimate."""
     N = 2 * m + 1
     gauss, weights = np.polynomial.legendre.leggauss(3)
     mesh = np.arange(0, N, 1 / 32)
