@@ -1,0 +1,109 @@
+"""The book and the registry agree: labels, references in proofs, the ledger, figures, notation of the layout."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from lib.claims import REGISTRY, select
+
+ROOT = Path(__file__).resolve().parent.parent
+CHAPTERS = sorted((ROOT / "book").glob("0?_*.md"))
+STATEMENT = re.compile(r":::\{prf:(\w+)\}[^\n]*\n:label: (\S+)\n(.*?)\n:::\n(?:\n:::\{prf:proof\}\n(.*?)\n:::)?", re.S)
+REFERENCE = re.compile(r"\{prf:ref\}`([^`]+)`")
+
+
+def statements():
+    found = {}
+    for path in CHAPTERS:
+        for kind, label, _, proof in STATEMENT.findall(path.read_text()):
+            assert label not in found, f"{label} stands twice"
+            found[label] = (path, kind, proof)
+    return found
+
+
+STATEMENTS = statements()
+
+
+def test_every_statement_has_a_claim_and_every_claim_a_statement():
+    assert set(STATEMENTS) == set(REGISTRY)
+
+
+def test_every_theorem_environment_is_labelled():
+    for path in CHAPTERS:
+        opened = re.findall(r":::\{prf:(?!proof)\w+\}", path.read_text())
+        assert len(opened) == sum(p == path for p, _, _ in STATEMENTS.values()), path.name
+
+
+@pytest.mark.parametrize("claim", select(), ids=lambda c: c.id)
+def test_uses_are_the_references_of_the_proof(claim):
+    path, kind, proof = STATEMENTS[claim.id]
+    assert int(path.name[:2]) == claim.chapter
+    assert proof or kind == "definition"
+    assert set(REFERENCE.findall(proof)) == set(claim.uses)
+
+
+def test_every_reference_leads_somewhere():
+    for path in (ROOT / "book").glob("*.md"):
+        assert set(REFERENCE.findall(path.read_text())) <= set(STATEMENTS), path.name
+
+
+def test_statements_of_the_design_are_all_there():
+    assert {
+        "lem-bspline", "lem-marsden", "lem-functionals", "lem-stability", "lem-peano", "thm-jackson", "lem-interpolation",
+        "lem-sawtooth", "lem-square", "lem-product", "lem-power", "prop-bspline-net", "prop-tensor-net", "prop-spline-net",
+        "def-convresnet", "lem-gather", "lem-skip", "lem-doubling", "lem-grouped", "lem-rows", "prop-realisation", "cor-budget",
+        "thm-cube", "cor-cube-rate", "cor-selection",
+    } <= set(STATEMENTS)
+
+
+def test_every_exercise_has_a_solution():
+    for path in CHAPTERS[1:]:
+        text = path.read_text()
+        asked, solved = re.findall(r":label: (ex-\S+)", text), re.findall(r":::\{solution\} (ex-\S+)", text)
+        assert asked == solved and len(asked) >= 4, path.name
+
+
+def test_every_source_is_cited_and_every_citation_has_a_source():
+    known = set(re.findall(r"@\w+\{(\S+),", (ROOT / "book/references.bib").read_text()))
+    text = "".join(p.read_text() for p in (ROOT / "book").glob("*.md"))
+    cited = {key.strip() for group in re.findall(r"\{cite:[pt]\}`([^`]+)`", text) for key in group.split(",")}
+    assert cited == known
+
+
+def test_every_page_is_in_the_table_of_contents():
+    toc = (ROOT / "_toc.yml").read_text()
+    pages = [*(ROOT / "book").glob("*.md"), *(ROOT / "notebooks").glob("*.ipynb")]
+    assert all(str(p.relative_to(ROOT).with_suffix("")) in toc for p in pages)
+
+
+def test_figures_shown_in_chapters_exist_in_the_notebooks():
+    for path in (ROOT / "book").glob("*.md"):
+        for notebook, name in re.findall(r"\{notebook-figure\} (\S+) (\S+)", path.read_text()):
+            cells = json.loads((ROOT / f"notebooks/{notebook}.ipynb").read_text())["cells"]
+            names = [c["metadata"].get("mystnb", {}).get("figure", {}).get("name") for c in cells]
+            assert name in names, (path.name, name)
+
+
+def test_numbers_quoted_in_chapter_three_are_the_codes():
+    from lib import relu, splines
+    text = (ROOT / "book/03_relu.md").read_text()
+    assert "at most $0$, $.0024$, $.004$ and $.0412$" in text
+    for m, quoted in zip(splines.ORDERS, (0, 0.0024, 0.004, 0.0412)):
+        assert quoted * 0.95 <= relu.bspline_error(m, relu.MINIMUM_REFINEMENT).value <= quoted
+
+
+def test_nothing_in_the_project_names_this_machine():
+    for path in [*ROOT.glob("*"), *(ROOT / "book").rglob("*.md"), *(ROOT / "notebooks").glob("*"), *(ROOT / "lib").rglob("*.py")]:
+        if path.is_file():
+            assert not re.search(r"(?<![\w.])/(?:work|root|home|tmp)/\w", path.read_text()), path.name
+
+
+def test_the_readme_example_runs_as_printed(tmp_path, monkeypatch):
+    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S).group(1)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(code, names)
+    promised = re.search(r"# (Architecture\(.*\))", code).group(1)
+    assert repr(names["a"].architecture.measured) == promised
