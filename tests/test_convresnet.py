@@ -1,6 +1,6 @@
 """Chapter 04: the class of networks, against the definition; gather, splits, sizes, training."""
 
-from math import ceil
+from math import ceil, log2
 
 import numpy as np
 import pytest
@@ -198,7 +198,20 @@ def test_architecture_is_within_the_promised(D, m, blocks, K):
     assert (found.M, found.L, found.kappa2) == (promised.M, promised.L, 1.0) == (blocks + 1, promised.L, 1.0)
     convs = [conv for block in network.blocks for conv in block]
     assert found.J == max(network.channels, *[conv.weight.shape[0] for conv in convs])
-    assert found.kappa1 == max(float(p.abs().max()) for conv in convs for p in conv.parameters())
+    assert found.kappa1 == max(float(p.detach().abs().max()) for conv in convs for p in conv.parameters())
+
+
+@pytest.mark.parametrize("N", (3, 4, 5, 8, 9, 1000, 1024, 1025))
+def test_doublings_reach_the_mesh(N):
+    assert convresnet.doublings(N) == ceil(log2(N))
+
+
+@pytest.mark.parametrize("m, power_depth", [(2, 0), (3, 7), (4, 14), (5, 13)])   # 0, n + 2, 2n + 4, 2n + 3 with n = 5
+@pytest.mark.parametrize("D", (1, 2, 3))
+def test_depth_is_the_formula(D, m, power_depth):
+    N, n = 8 if D < 3 else 5, 5
+    found = convresnet.measure_architecture(spline_network(D, m, N, n)[0])
+    assert found.L == 3 + 3 + power_depth + (D - 1) * (n + 3)   # log2 8 = 3 doublings
 
 
 def test_within_compares_every_size():

@@ -21,7 +21,7 @@ HOSTILE = {
     "power-tower": "9**9**9", "power-tower-right": "9**(9**9)", "power-tower-left": "((9**64)**64)**64",
     "infinite": "1e400", "large": "1e100", "negative-large": "-1e100",
     "megabyte-of-brackets": "(" * 10**6 + ")" * 10**6,
-    "open-brackets": "(" * 10**6, "brackets-within-the-length": "(" * 499 + "1" + ")" * 499,
+    "megabyte-of-spaces": "x1" + " " * 10**6, "open-brackets": "(" * 10**6, "brackets-within-the-length": "(" * 499 + "1" + ")" * 499,
     "minus-signs": "-" * 900 + "x1", "long-sum": "x1+" * 10**5 + "x1",
     "list": "[x1]", "comprehension": "[x for x in (1, 2)]", "generator": "sum(x for x in (1, 2))",
     "string": "'x1'", "bytes": "b'x1'", "f-string": "f'{x1}'", "keyword": "sin(x1, evaluate=False)",
@@ -41,12 +41,12 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_formula_is_refused_quickly(name):
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(InputError, match="formula"):
         parse(HOSTILE[name], 2)
     with pytest.raises(InputError, match="formula"):
         lib.Target.from_sympy(HOSTILE[name], 2)
-    assert time.perf_counter() - start < SECONDS
+    assert time.process_time() - start < SECONDS
 
 
 @pytest.mark.parametrize("formula", (None, 1, b"x1", ["x1"]))
@@ -57,18 +57,18 @@ def test_formula_that_is_no_string_is_refused(formula):
 
 @pytest.mark.parametrize("formula", ("1/x1", "log(x1)", "1/(x1-0.5)", "sqrt(x1-0.5)", "log(x1-2)", "exp(1/x1)", "x1**(-2)"))
 def test_formula_that_is_not_finite_is_refused(formula):
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(InputError, match="finite"):
         lib.Target.from_sympy(formula)
-    assert time.perf_counter() - start < SECONDS
+    assert time.process_time() - start < SECONDS
 
 
 @pytest.mark.parametrize("formula", ("sin(" * 50 + "x1" + ")" * 50, "exp(sin(" * 25 + "x1" + "))" * 25))
 def test_derivatives_of_deep_nesting_are_given_up_quickly(formula):
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(InputError, match="derivative"):
         lib.Target.from_sympy(formula, 1).derivative_bounds(4)
-    assert time.perf_counter() - start < SECONDS
+    assert time.process_time() - start < SECONDS
 
 
 @pytest.mark.parametrize("formula", ("sqrt(x1)", "abs(x1-0.5)", "x1**1.5", "abs(x1-0.5)**1.5"))
@@ -126,7 +126,8 @@ def _random_formula(rng, dim, depth):
     return rng.choice(shapes).format(a=a, b=b)
 
 
-_MEANING = {name: getattr(mpmath, name) for name in ("sin", "cos", "exp", "log", "sqrt", "tanh", "sinh", "cosh", "atan", "pi")}
+_NAMES = ("sin", "cos", "exp", "log", "sqrt", "tanh", "sinh", "cosh", "atan", "pi")
+_MEANING = {name: getattr(mpmath, name) for name in _NAMES}
 _MEANING |= {"E": mpmath.e, "abs": abs}
 
 

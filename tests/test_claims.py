@@ -1,0 +1,85 @@
+"""Every claim at every grid point; every check rejects its tampered construction; the graph is sound."""
+
+import inspect
+
+import pytest
+
+from lib import InputError
+from lib.claims import REGISTRY, select, verify
+
+CLAIMS = select()
+POINTS = [(c.id, p) for c in CLAIMS for p in c.grid]
+STATEMENTS = {
+    2: {"lem-bspline", "lem-marsden", "lem-functionals", "lem-stability", "lem-peano", "thm-jackson", "lem-interpolation"},
+    3: {"lem-sawtooth", "lem-square", "lem-product", "lem-power", "prop-bspline-net", "prop-tensor-net", "prop-spline-net"},
+    4: {"def-convresnet", "lem-gather", "lem-skip", "lem-doubling", "lem-grouped", "lem-rows", "prop-realisation",
+        "cor-budget"},
+    5: {"thm-cube", "cor-cube-rate", "cor-selection"},
+}
+
+
+def _name(value):
+    return value if isinstance(value, str) else ",".join(f"{k}={v}" for k, v in value.items())
+
+
+@pytest.mark.parametrize("label, params", POINTS, ids=_name)
+def test_claim_holds(label, params):
+    point = REGISTRY[label].point(params)
+    assert point["passed"], point
+    assert point["params"] == params and point["bound"] >= point["measured"]
+
+
+@pytest.mark.parametrize("label", [c.id for c in CLAIMS])
+def test_tampered_construction_is_rejected(label):
+    """At one grid point at least; the points are tried from the last one on until one rejects."""
+    claim = REGISTRY[label]
+    assert any(not claim.point(p, tampered=True)["passed"] for p in reversed(claim.grid))
+
+
+@pytest.mark.parametrize("label", [c.id for c in CLAIMS])
+def test_claim_uses_earlier_statements_only(label):
+    """So the graph has no cycle."""
+    order = list(REGISTRY)
+    for used in REGISTRY[label].uses:
+        assert used in REGISTRY
+        assert order.index(used) < order.index(label) and REGISTRY[used].chapter <= REGISTRY[label].chapter
+
+
+@pytest.mark.parametrize("label", [c.id for c in CLAIMS])
+def test_entry_is_complete(label):
+    claim = REGISTRY[label]
+    assert claim.id == label and claim.evidence in ("exact", "certified", "sampled") and len(claim.grid) > 0
+    assert len({_name(p) for p in claim.grid + claim.full}) == len(claim.grid + claim.full)
+    assert len(inspect.getdoc(claim.check) or "") >= 20
+    file, function = claim.source.split(":")
+    assert inspect.getsourcefile(claim.check).endswith(file) and claim.check.__name__ == function
+    assert file.endswith(f"chapter{claim.chapter:02}.py")
+    assert function == label.replace("-", "_")
+
+
+@pytest.mark.parametrize("chapter", STATEMENTS)
+def test_no_statement_of_the_design_is_missing(chapter):
+    assert STATEMENTS[chapter] <= {c.id for c in CLAIMS if c.chapter == chapter}
+
+
+def test_claims_come_in_the_order_of_the_book():
+    chapters = [c.chapter for c in CLAIMS]
+    assert chapters == sorted(chapters)
+
+
+def test_select():
+    assert [c.id for c in select(["lem-square", "lem-marsden"])] == ["lem-marsden", "lem-square"]
+    assert [c.id for c in select()] == list(REGISTRY)
+    with pytest.raises(InputError, match="'lem-nothing'.*lem-square"):
+        select(["lem-square", "lem-nothing"])
+
+
+def test_verify_reports_every_point():
+    claims, seen = select(["lem-marsden", "lem-interpolation"]), []
+    report = verify(claims, progress=lambda items: seen.extend(items) or items)
+    assert seen == claims
+    for row, claim in zip(report["claims"], claims):
+        assert [p["params"] for p in row["points"]] == list(claim.grid)
+        assert row["passed"] is True and row["uses"] == list(claim.uses) and row["source"] == claim.source
+    worst = max(p["measured"] / p["bound"] for p in report["claims"][1]["points"])
+    assert report["claims"][1]["worst_ratio"] == worst and report["claims"][0]["worst_ratio"] is None

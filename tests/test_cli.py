@@ -1,0 +1,222 @@
+"""The command line: exit codes, one-line errors, JSON, nothing half-written."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+from helpers import listing
+
+import lib
+from lib.__main__ import main
+from lib.claims import REGISTRY
+
+SMALL = ["approximate", "sin(2*pi*x1)", "--order", "3", "--cells", "8", "--points", "256", "--quiet"]
+
+
+def _subprocess(*arguments, folder):
+    return subprocess.run([sys.executable, "-m", "lib", *arguments], cwd=folder, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """The registry with one more claim, which fails."""
+    claim = replace(REGISTRY["lem-sawtooth"], id="lem-wrong", grid=({"k": 1},), full=(), check=_wrong)
+    monkeypatch.setitem(REGISTRY, "lem-wrong", claim)
+    return "lem-wrong"
+
+
+def _wrong(build, k):
+    """Two is at most one."""
+    return 1, 2
+
+
+_wrong.__module__ = "lib.claims._chapter03"   # a check lives in the module of its chapter
+
+
+# ---- list and verify
+
+
+def test_list_shows_every_claim(capsys):
+    assert main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(REGISTRY)
+    for line, claim in zip(lines, REGISTRY.values()):
+        assert line.split()[0] == claim.id and claim.evidence in line and claim.source in line
+
+
+def test_verify_writes_the_promised_json(tmp_path, capsys):
+    file = tmp_path / "report.json"
+    assert main(["verify", "lem-bspline", "lem-interpolation", "--json", str(file), "--quiet"]) == 0
+    output = capsys.readouterr()
+    assert output.out.count("passed") == 2 and output.err == ""
+    report = json.loads(file.read_text())
+    assert set(report) == {"versions", "claims"}
+    assert {"python", "numpy", "scipy", "sympy", "torch"} <= set(report["versions"])
+    assert [row["id"] for row in report["claims"]] == ["lem-bspline", "lem-interpolation"]
+    keys = {"id": str, "chapter": int, "uses": list, "evidence": str, "points": list, "passed": bool,
+            "seconds": float, "source": str}
+    for row in report["claims"]:
+        for key, kind in keys.items():
+            assert isinstance(row[key], kind), key
+        assert "worst_ratio" in row and len(row["points"]) == len(REGISTRY[row["id"]].grid)
+        for point in row["points"]:
+            assert set(point) == {"params", "bound", "measured", "passed"}
+            assert point["passed"] is (point["measured"] <= point["bound"])
+    assert sorted(listing(tmp_path)) == ["report.json"]
+
+
+def test_verify_replaces_an_old_report(tmp_path, capsys):
+    file = tmp_path / "report.json"
+    file.write_text("old")
+    assert main(["verify", "lem-bspline", "--json", str(file), "--quiet"]) == 0
+    assert json.loads(file.read_text())["claims"][0]["id"] == "lem-bspline"
+    assert sorted(listing(tmp_path)) == ["report.json"]
+
+
+def test_a_claim_that_fails_gives_exit_code_1(failing, tmp_path, capsys):
+    file = tmp_path / "report.json"
+    assert main(["verify", failing, "lem-bspline", "--json", str(file), "--quiet"]) == 1
+    out = capsys.readouterr().out
+    assert out.count("FAILED") == 1 and "lem-wrong" in out
+    assert [row["passed"] for row in json.loads(file.read_text())["claims"]] == [True, False]
+
+
+def test_verify_full_checks_more_points(monkeypatch, capsys):
+    claim = REGISTRY["lem-sawtooth"]
+    monkeypatch.setitem(REGISTRY, claim.id, replace(claim, full=({"k": 4},)))
+    for options, count in (([], len(claim.grid)), (["--full"], len(claim.grid) + 1)):
+        assert main(["verify", claim.id, "--quiet", *options]) == 0
+        assert f"({count} points" in capsys.readouterr().out
+
+
+# ---- approximate
+
+
+def test_approximate_saves_and_reports(tmp_path, capsys):
+    out, file = tmp_path / "net", tmp_path / "report.json"
+    assert main([*SMALL, "--out", str(out), "--json", str(file)]) == 0
+    text = capsys.readouterr().out
+    assert "bound" in text and "within" in text
+    report, a = json.loads(file.read_text()), lib.load(out)
+    assert report["passed"] is True and report["formula"] == a.target.formula == "sin(2*pi*x1)"
+    assert (report["dim"], report["order"], report["cells"], report["refinement"]) == (1, 3, 8, a.refinement)
+    assert report["bound"] == {"value": a.bound.value, "gradient": a.bound.gradient}
+    assert report["measured"]["value"] == a.measure(256).value <= a.bound.value
+    assert report["architecture"] == vars(a.architecture.measured)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["net", "report.json"]
+
+
+@pytest.mark.parametrize("options", (["--tolerance", "0.1"], ["--blocks", "3", "--terms-per-block", "8"], []))
+def test_approximate_takes_every_way_to_choose_a_size(options, capsys):
+    assert main(["approximate", "sin(2*pi*x1)", "--order", "4", "--points", "256", "--quiet", *options]) == 0
+    assert "within" in capsys.readouterr().out
+
+
+def test_approximate_over_a_saved_network(tmp_path, capsys):
+    for cells in ("8", "9"):
+        assert main([*SMALL, "--cells", cells, "--out", str(tmp_path / "net")]) == 0
+    assert lib.load(tmp_path / "net").cells == 9
+
+
+def test_a_bound_that_fails_gives_exit_code_1(monkeypatch, capsys):
+    from lib.approximation import Approximation
+
+    measure = Approximation.measure
+    monkeypatch.setattr(Approximation, "measure", lambda self, *a: replace(measure(self, *a), value=2 * self.bound.value))
+    assert main(SMALL) == 1
+
+
+# ---- bad calls
+
+BAD = {
+    "unknown-claim": (["verify", "lem-nothing"], "claim = 'lem-nothing'"),
+    "hostile-formula": (["approximate", "__import__('os')"], "formula"),
+    "bad-formula": (["approximate", "sin(x1"], "formula"),
+    "unknown-name": (["approximate", "y+x1"], "formula"),
+    "megabyte": (["approximate", "(" * 10**6], "formula"),
+    "order-1": ([*SMALL, "--order", "1"], "order = 1"),
+    "order-6": ([*SMALL, "--order", "6"], "order = 6"),
+    "too-few-cells": ([*SMALL, "--cells", "2"], "cells = 2"),
+    "negative-cells": ([*SMALL, "--cells", "-5"], "cells = -5"),
+    "too-many-cells": ([*SMALL, "--cells", "1000000"], "cells = 1000000"),
+    "kernel-1-in-two-dimensions": (["approximate", "x1*x2", "--kernel-size", "1", "--cells", "8"], "kernel_size = 1"),
+    "kernel-0": ([*SMALL, "--kernel-size", "0"], "kernel_size = 0"),
+    "no-blocks": ([*SMALL, "--blocks", "0"], "blocks = 0"),
+    "more-blocks-than-terms": ([*SMALL, "--blocks", "99"], "blocks = 99"),
+    "budget-too-small": ([*SMALL, "--terms-per-block", "9"], "blocks * terms_per_block = 9"),
+    "budget-below-the-coarsest": (["approximate", "x1*x2", "--terms-per-block", "48"], "blocks * terms_per_block = 48"),
+    "not-finite": (["approximate", "1/(x1-0.5)"], "formula"),
+    "not-smooth": (["approximate", "abs(x1-0.5)"], "target"),
+    "dim-0": (["approximate", "x1", "--dim", "0"], "dim = 0"),
+    "dim-too-small": (["approximate", "x1*x2", "--dim", "1"], "x2"),
+    "negative-tolerance": (["approximate", "x1**5", "--tolerance", "-1"], "tolerance = -1"),
+    "tolerance-out-of-reach": (["approximate", "sin(99*x1)*x2", "--order", "2", "--tolerance", "1e-9"], "tolerance = 1e-09"),
+    "tolerance-and-cells": ([*SMALL, "--tolerance", "0.1"], "tolerance = 0.1"),
+    "no-points": ([*SMALL, "--points", "0"], "points = 0"),
+    "out-folder-missing": ([*SMALL, "--out", "missing/net"], "--out"),
+    "out-not-ours": ([*SMALL, "--out", "foreign"], "foreign"),
+    "out-is-a-file": ([*SMALL, "--out", "notes.txt"], "notes.txt"),
+    "json-folder-missing": (["verify", "lem-bspline", "--quiet", "--json", "missing/report.json"], "--json"),
+}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working folder with things that are not ours."""
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "diary.txt").write_text("dear diary")
+    (tmp_path / "notes.txt").write_text("a note")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_call_gives_one_line_and_exit_code_2(name, folder, capsys):
+    arguments, message = BAD[name]
+    before = listing(folder)
+    quiet = [] if "--quiet" in arguments or arguments[0] == "list" else ["--quiet"]
+    assert main([*arguments, *quiet]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1 and error.endswith("\n")
+    assert message in error
+    assert len(error) < 2000
+    assert listing(folder) == before
+
+
+@pytest.mark.parametrize("arguments", ([], ["prove"], ["approximate"], ["approximate", "x1", "--cells", "many"],
+                                       ["verify", "--nonsense"], ["approximate", "x1", "--tolerance", "small"]))
+def test_malformed_call_gives_one_line_and_exit_code_2(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ("list", "verify", "approximate"))
+def test_help(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    assert stop.value.code == 0 and command in capsys.readouterr().out
+
+
+# ---- as a process
+
+
+def test_process_exit_codes(folder):
+    before = listing(folder)
+    listed = _subprocess("list", folder=folder)
+    assert listed.returncode == 0 and "thm-cube" in listed.stdout and listed.stderr == ""
+    bad = _subprocess("verify", "lem-nothing", folder=folder)
+    assert bad.returncode == 2 and bad.stdout == "" and bad.stderr.count("\n") == 1
+    assert "Traceback" not in bad.stderr
+    assert listing(folder) == before
+
+
+def test_process_builds_a_network(folder):
+    done = _subprocess(*SMALL, "--out", "net", folder=folder)
+    assert done.returncode == 0 and done.stderr == ""
+    assert isinstance(lib.load(folder / "net")(torch.zeros(1, 1, dtype=torch.float64)), torch.Tensor)
