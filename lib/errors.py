@@ -23,7 +23,7 @@ def require(condition, argument, value, allowed):
         What would have been accepted, completing the sentence "must be ...".
     """
     if not condition:
-        shown = repr(value)
+        shown = " ".join(repr(value).split())   # arrays print over several lines
         if len(shown) > 80:
             shown = shown[:60] + "..." + shown[-15:]
         raise InputError(f"{argument} = {shown}: must be {allowed}")

@@ -73,7 +73,7 @@ def test_measure_is_the_error_of_the_module(formula, dim, m, N):
     """The same Sobol points, all of them through the module, against sympy."""
     a, count = built(formula, dim, order=m, cells=N), 1024
     measured = a.measure(count, seed=3)
-    x = torch.from_numpy(qmc.Sobol(dim, seed=3).random(count))
+    x = torch.from_numpy(qmc.Sobol(dim, bits=53, seed=3).random(count))
     value, gradient = _errors(a, formula, x)
     slack = a.bound.rounding_value, a.bound.rounding_gradient
     assert abs(value.max() - measured.value) <= slack[0] and abs(gradient.max() - measured.gradient) <= slack[1]
@@ -333,3 +333,22 @@ def test_foreign_description_is_refused(saved, text):
     (saved[1] / "network.json").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match="path"):
         lib.load(saved[1])
+
+
+@pytest.mark.parametrize("key, value", [
+    ("dim", 7), ("groups", []), ("formula", 7), ("derivative_bounds", []), ("sizes", {"order": -1}), ("bound", {}),
+    ("dim", float("inf")), ("derivative_bounds", "x"),
+])
+def test_an_altered_description_is_refused(tmp_path, key, value):
+    built("sin(2*pi*x1)", order=3, cells=8).save(tmp_path / "net")
+    file = tmp_path / "net" / "network.json"
+    description = json.loads(file.read_text())
+    file.write_text(json.dumps({**description, key: value}))
+    with pytest.raises(lib.InputError, match="altered"):
+        lib.load(tmp_path / "net")
+
+
+def test_refinement_stops_at_forty_where_no_level_suffices():
+    a = built("sin(2*pi*x1)", order=5, cells=512)
+    assert a.refinement == 40 and a.bound.network_gradient > a.bound.spline_gradient / 8
+    assert a.measure(2048).gradient <= a.bound.gradient

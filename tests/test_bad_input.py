@@ -53,7 +53,7 @@ def test_message_has_the_form_that_the_class_promises():
 
 
 @pytest.mark.parametrize("x, shown", [
-    ([[1.5]], "1.5"), ([[-1e-9]], "-1.0000e-09"), ([[NAN]], "nan"), ([[INF]], "inf"),
+    ([[1.5]], "1.5"), ([[-1e-9]], "-1e-09"), ([[NAN]], "nan"), ([[INF]], "inf"),
 ])
 def test_points_outside_the_cube(x, shown):
     _refused(lambda: built(WAVE, order=2, cells=4)(_points(*x)), "x", shown, "points of the cube [0,1]^1")
@@ -256,9 +256,9 @@ def test_target_without_the_bounds_that_are_needed():
     _refused(lambda: lib.approximate(goal, lib.Cube(2), order=2, cells=4), "target", "function", "(1, 1)")
 
 
-@pytest.mark.parametrize("dim", (0, -1, 1.5))
+@pytest.mark.parametrize("dim", (0, -1, 1.5, 17))
 def test_dimension_of_a_formula(dim):
-    _refused(lambda: lib.Target.from_sympy("x1", dim), "dim", str(dim), "an integer, at least 1")
+    _refused(lambda: lib.Target.from_sympy("x1", dim), "dim", str(dim), "an integer from 1 to 16")
 
 
 @pytest.mark.parametrize("formula", ("__import__('os')", "x1.real", "lambda: 0", "9**9**9", "1e400", "(" * 10**6, "y"))

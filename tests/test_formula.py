@@ -21,7 +21,8 @@ HOSTILE = {
     "power-tower": "9**9**9", "power-tower-right": "9**(9**9)", "power-tower-left": "((9**64)**64)**64",
     "infinite": "1e400", "large": "1e100", "negative-large": "-1e100",
     "megabyte-of-brackets": "(" * 10**6 + ")" * 10**6,
-    "megabyte-of-spaces": "x1" + " " * 10**6, "open-brackets": "(" * 10**6, "brackets-within-the-length": "(" * 499 + "1" + ")" * 499,
+    "megabyte-of-spaces": "x1" + " " * 10**6, "open-brackets": "(" * 10**6,
+    "brackets-within-the-length": "(" * 499 + "1" + ")" * 499,
     "minus-signs": "-" * 900 + "x1", "long-sum": "x1+" * 10**5 + "x1",
     "list": "[x1]", "comprehension": "[x for x in (1, 2)]", "generator": "sum(x for x in (1, 2))",
     "string": "'x1'", "bytes": "b'x1'", "f-string": "f'{x1}'", "keyword": "sin(x1, evaluate=False)",
@@ -177,3 +178,31 @@ def test_bound_on_cube_is_within_a_percent(formula, dim, exact):
 @pytest.mark.parametrize("formula", ("1/x1", "log(x1)", "x1**(-0.5)"))
 def test_bound_on_cube_of_an_unbounded_function_is_infinite(formula):
     assert bound_on_cube(parse(formula, 1), 1) == np.inf
+
+
+@pytest.mark.parametrize("formula, meaning", [
+    ("abs(2)*x1", "2*x1"), ("abs(x1-x1)+x1", "x1"), ("abs(-1)**2.5*x1", "x1"), ("abs(pi)*x1", "pi*x1"),
+])
+def test_absolute_values_of_constants_are_constants(formula, meaning):
+    assert parse(formula, 1).equals(parse(meaning, 1))
+
+
+@pytest.mark.parametrize("formula", ("(1+x1)**pi", "abs(x1)**pi", "x1**sqrt(2)"))
+def test_irrational_exponents_are_refused(formula):
+    with pytest.raises(lib.InputError, match="rational constant"):
+        parse(formula, 1)
+
+
+def test_sympys_own_absolute_value_is_bounded_like_ours():
+    target = lib.Target.from_sympy("((x1-0.5)**2)**(3/2)")
+    assert 0.125 <= target._bound((0,)) <= 0.1251
+
+
+def test_dimension_is_read_from_variables_only():
+    assert lib.Target.from_sympy("0x10*x1").dim == 1
+    assert lib.Target.from_sympy("exp(x2)+2*x1").dim == 2
+
+
+def test_the_derivative_of_a_polynomial_vanishes_exactly():
+    alpha, bounds = lib.Target.from_sympy("x1*x2").derivative_bounds(2)
+    assert alpha == 2 and bounds[(2, 0)] == 0 and bounds[(0, 2)] == 0 and bounds[(1, 1)] >= 1

@@ -358,3 +358,19 @@ def test_interpolate_bounds_the_hoelder_seminorm(D, s):
     quotient = np.abs(g(x) - g(y)) / np.linalg.norm(x - y, axis=1) ** s
     bound = splines.interpolate(1 / w, 1.0, D, s)
     assert 0.5 * bound <= quotient.max() <= bound
+
+
+def test_jackson_bound_of_a_reproduced_polynomial_is_zero():
+    """x1 x2 and linear splines: the mixed derivative is 1, the error is zero."""
+    bound = splines.jackson_bound(2, 8, 2, {(2, 0): 0.0, (1, 1): 1.0, (0, 2): 0.0})
+    assert bound.value == 0 and bound.gradient == 0
+
+
+@pytest.mark.parametrize("m", ORDERS)
+def test_constants_cover_the_right_half_too(m):
+    """Largest Lebesgue function over the cells right of the middle, by scipy, against q."""
+    N = 2 * m + 1
+    quasi, knots = splines.QuasiInterpolant(m, N), np.arange(1 - m, N + m, dtype=float)
+    x = np.linspace(N / 2, N, 4001)[:-1]
+    basis = np.stack([BSpline(knots, e, m - 1)(x) for e in np.eye(N + m - 1)], axis=1)
+    assert np.abs(basis @ quasi.matrix.toarray()).sum(1).max() <= splines.operator_norm(m, N)

@@ -70,8 +70,8 @@ def bound(order, cells, refinement, alpha, derivative_bounds, largest_coefficien
 def choose_refinement(order, cells, jackson, largest_coefficient, value_room=None, gradient_room=None):
     """The least refinement whose network error fits the room that is left for it.
 
-    By default the room is the share 1/8 of the spline's own bound, in value and in slope; where that
-    is below what float64 resolves (polynomial targets), 30 levels are used.
+    By default the room is the share 1/8 of the spline's own bound, in value and in slope.  None if
+    40 levels do not suffice.
     """
     value_room = SHARE * jackson.value if value_room is None else value_room
     gradient_room = SHARE * jackson.gradient if gradient_room is None else gradient_room

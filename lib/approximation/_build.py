@@ -60,7 +60,8 @@ def approximate(target, domain, *, order=4, cells=None, tolerance=None, kernel_s
         ``J~``.  With neither ``cells`` nor ``tolerance``, ``N`` is the largest with
         ``(N+m-1)^D <= M~ J~``; otherwise the terms must fit into ``M~ J~``.
     refinement : int, optional
-        ``n``; by default the least for which the network adds at most 1/8 to the bound of the spline.
+        ``n``; by default the least for which the network adds at most 1/8 to the bound of the spline,
+        40 if there is none below, and 30 for a polynomial that the spline reproduces.
 
     Returns
     -------
@@ -106,7 +107,9 @@ def approximate(target, domain, *, order=4, cells=None, tolerance=None, kernel_s
     largest = float(np.abs(coefficients).max())
     if refinement is None:
         jackson = jackson_bound(order, cells, alpha, bounds)
-        refinement = choose_refinement(order, cells, jackson, largest) or _POLYNOMIAL_REFINEMENT
+        refinement = choose_refinement(order, cells, jackson, largest)
+        if refinement is None:
+            refinement = _POLYNOMIAL_REFINEMENT if jackson.value == 0 else MAXIMUM_REFINEMENT
     check_refinement(refinement, MINIMUM_REFINEMENT)
     promised = promised_architecture(dim, order, cells, refinement, kernel_size, blocks, largest)
     return Approximation(

@@ -159,7 +159,7 @@ def enclose(expression, box, symbols):
     return walk(expression)
 
 
-def bound_on_cube(expression, dim, gap=0.01, work=400_000):
+def bound_on_cube(expression, dim, gap=0.01, work=200_000):
     """An upper bound of ``sup |expression|`` over ``[0,1]^D``.
 
     Parameters
@@ -176,6 +176,8 @@ def bound_on_cube(expression, dim, gap=0.01, work=400_000):
     float
         ``inf`` if no finite bound was found.
     """
+    if expression.is_zero:
+        return 0.0
     symbols = variables(dim)
     boxes = max(50, work // sum(1 for _ in sympy.preorder_traversal(expression)))
     best = 0.0

@@ -40,7 +40,7 @@ class Jump(sympy.Function):
 
 
 def _absolute(u):
-    return AbsPower(u, sympy.Integer(1))
+    return abs(u) if u.is_number else AbsPower(u, sympy.Integer(1))
 
 
 FUNCTIONS = {
@@ -62,7 +62,7 @@ def parse(formula, dim):
     Parameters
     ----------
     formula : str
-        Numbers, ``pi``, ``E``, ``x1 .. xD`` (``x`` too when ``D = 1``), ``+ - * / **`` with constant
+        Numbers, ``pi``, ``E``, ``x1 .. xD`` (``x`` too when ``D = 1``), ``+ - * / **`` with rational
         exponents up to 64, and the functions ``sin cos exp log sqrt tanh sinh cosh atan abs``.
     dim : int
         ``D``.
@@ -109,8 +109,8 @@ def _convert(node, names, formula, depth):
         return child(node.operand) * (-1 if isinstance(node.op, ast.USub) else 1)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
         exponent = child(node.right)
-        if not exponent.is_number or not abs(float(exponent)) <= MAXIMUM_EXPONENT:
-            refuse(f"an exponent must be a constant of modulus at most {MAXIMUM_EXPONENT}")
+        if not exponent.is_Rational or abs(exponent) > MAXIMUM_EXPONENT:
+            refuse(f"an exponent must be a rational constant of modulus at most {MAXIMUM_EXPONENT}")
         base = child(node.left)
         if isinstance(base, AbsPower):
             power = base.args[1] * exponent
@@ -132,12 +132,15 @@ def _convert(node, names, formula, depth):
 
 
 def _checked(expression, refuse):
-    """Refuse constants that are not real numbers of sensible size (and stop towers of powers early)."""
+    """Refuse constants that are not real numbers of sensible size (and stop towers of powers early).
+
+    Where sympy has simplified to an absolute value of its own, that becomes an `AbsPower`.
+    """
     if expression.is_number:
         value = complex(expression.evalf(20)) if expression.is_finite is not False else complex("nan")
         if value.imag or not abs(value) < 1e100:
             refuse("a constant must be a real number below 1e100")
-    return expression
+    return expression.replace(sympy.Abs, _absolute)
 
 
 def torch_function(expression, dim):

@@ -1,6 +1,7 @@
 """Targets: a function on the cube together with bounds of its derivatives."""
 
 import math
+import re
 from itertools import islice
 
 import numpy as np
@@ -8,11 +9,12 @@ import sympy
 import torch
 
 from lib.approximation._enclosure import bound_on_cube
-from lib.approximation._formula import AbsPower, parse, torch_function, variables
+from lib.approximation._formula import parse, torch_function, variables
 from lib.errors import InputError, require
 from lib.splines import needed_derivatives
 
 
+MAXIMUM_DIM = 16
 _MAXIMUM_SIZE = 1500   # nodes of an expression tree; larger derivatives are not looked at
 
 
@@ -23,8 +25,6 @@ def _derivative(expression, index):
             expression = sympy.diff(expression, symbol)
             if sum(1 for _ in islice(sympy.preorder_traversal(expression), _MAXIMUM_SIZE + 1)) > _MAXIMUM_SIZE:
                 return None
-    if not expression.has(AbsPower) and expression.count_ops() < 60:
-        expression = sympy.simplify(expression)
     return expression
 
 
@@ -76,7 +76,7 @@ class Target:
         formula : str or sympy.Expr
             See `lib.approximation.parse` for what a formula may hold.
         dim : int, optional
-            ``D``; by default the largest index of a variable.
+            ``D``, at most 16; by default the largest index of a variable.
 
         Notes
         -----
@@ -91,8 +91,9 @@ class Target:
         """
         text = formula if isinstance(formula, str) else str(formula)
         if dim is None:
-            dim = max((i for i in range(1, 100) if f"x{i}" in text), default=1)
-        require(isinstance(dim, int) and dim >= 1, "dim", dim, "an integer, at least 1")
+            dim = max((int(i) for i in re.findall(r"(?<![\w.])x(\d{1,3})\b", text)), default=1)
+        require(isinstance(dim, int) and not isinstance(dim, bool) and 1 <= dim <= MAXIMUM_DIM, "dim", dim,
+                f"an integer from 1 to {MAXIMUM_DIM}")
         expression = parse(text, dim)
         size = bound_on_cube(expression, dim)
         if not math.isfinite(size):

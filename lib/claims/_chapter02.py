@@ -46,7 +46,10 @@ def _perturbed_functional(order, cells, j):
        grid=[{"m": m, "N": N} for m in ORDERS for N in (m, m + 1, 2 * m)],
        honest=splines.functional, tampered=_perturbed_functional)
 def lem_marsden(build, m, N):
-    """Number of polynomial coefficients of ``Q x^p - x^p``, over all cells and p < m, that are not zero."""
+    """Number of wrong polynomial coefficients, over all cells and p < m, of two expansions of ``x^p``.
+
+    With the blossom's values as coefficients (the identity), and with those of the functionals (``Q x^p``).
+    """
     pieces, wrong = splines.pieces(m), 0
     functionals = {j: build(m, N, j) for j in range(1 - m, N)}
     for p in range(m):
@@ -54,7 +57,9 @@ def lem_marsden(build, m, N):
         for cell in range(N):
             exact = [comb(p, k) * F(cell) ** (p - k) if k <= p else F(0) for k in range(m)]
             found = [sum(values[j] * pieces[cell - j][k] for j in range(cell - m + 1, cell + 1)) for k in range(m)]
-            wrong += sum(a != b for a, b in zip(exact, found))
+            blossom = [sum(splines.blossom_value(m, j, p) * pieces[cell - j][k] for j in range(cell - m + 1, cell + 1))
+                       for k in range(m)]
+            wrong += sum(a != b for a, b in zip(exact, found)) + sum(a != b for a, b in zip(exact, blossom))
     return 0, wrong
 
 
@@ -116,7 +121,7 @@ def lem_peano(build, m, alpha, s):
     t = (mesh[:, None] + (gauss + 1) / 64).reshape(-1)
     quasi = splines.QuasiInterpolant(m, N)
     knots = np.arange(1 - m, N + m, dtype=float)
-    x = (np.arange(m + 1)[:, None] + np.arange(32) / 32).reshape(-1)
+    x = (np.arange(N)[:, None] + np.arange(32) / 32).reshape(-1)
     nodes = quasi.nodes * N
 
     def truncated(u, power):

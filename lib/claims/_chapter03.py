@@ -91,7 +91,7 @@ def lem_power(build, degree, n, norm):
 
 
 @claim("prop-bspline-net", uses=("lem-bspline", "lem-power"), evidence="sampled",
-       grid=grid(m=ORDERS, n=(4, 8, 16), norm=("value", "slope", "support")),
+       grid=grid(m=ORDERS, n=(4, 8, 16), norm=("value", "slope", "support", "range")),
        honest=layers.bspline, tampered=lambda m, n: layers.bspline(m, max(n - _COARSER, 1)))
 def prop_bspline_net(build, m, n, norm):
     """The network against the B-spline at 50000 random points of [-1, m+1]; exactly zero outside (0, m)."""
@@ -101,6 +101,10 @@ def prop_bspline_net(build, m, n, norm):
         outside = (x <= 0) | (x >= m)
         knots = torch.tensor([-1.0, 0.0, m, m + 1], dtype=torch.float64)
         return 0, max(value[outside].abs().max(), layers.run(build(m, n), knots[None])[0].abs().max())
+    if norm == "range":   # the network is at most 1, and the sum in front of the last ReLU is not negative
+        *chain, last = layers.bspline(m, n)
+        before = last.weight[0] @ layers.run(chain, x[None]) + last.bias[0][:, None] if m > 2 else value
+        return 1, max(value.max(), 1 - before.min())
     exact = [torch.from_numpy(splines.bspline(m, x.numpy(), k)) for k in (0, 1)]
     return _pick(relu.bspline_error(m, n), norm, value - exact[0], slope - exact[1])
 

@@ -1,9 +1,11 @@
 """Claims of chapter 04: the class of networks and what is realised in it."""
 
+from fractions import Fraction as F
+
 import numpy as np
 import torch
 
-from lib import convresnet
+from lib import convresnet, relu
 from lib.claims._registry import claim, grid
 from lib.convresnet import Convolution, ConvResNet
 
@@ -71,13 +73,16 @@ def _gather_without_last(matrix, offset, kernel_size):
 @claim("lem-gather", uses=("def-convresnet",), evidence="sampled", grid=grid(D=(1, 2, 7, 64), K=(2, 3, 9)),
        honest=convresnet.gather, tampered=_gather_without_last)
 def lem_gather(build, D, K):
-    """A random affine map with entries of both signs, then ReLU, at 200 points; and its depth."""
+    """A random affine map with entries of both signs, then ReLU, at 200 points; and the sizes of the block."""
     rng = np.random.default_rng(D)
     matrix, offset, x = rng.normal(size=(4, D)), rng.normal(size=4), _points(200, D)
     chain = build(matrix, offset, K)
     exact = torch.relu(x @ torch.from_numpy(matrix).T + torch.from_numpy(offset))
-    wrong_depth = len(chain) != convresnet.gather_depth(D, K)
-    return 8 * _UNIT * (D + 2) * np.abs(matrix).sum(1).max(), (_gathered(chain, x) - exact).abs().max() + wrong_depth
+    weights = max(float(c.weight.abs().max()) for c in chain) > max(1, np.abs(matrix).max())
+    most = (np.abs(offset) + np.abs(matrix).sum(1)).max() * (1 + D * _UNIT)
+    wrong = (len(chain) != max(1, -((1 - D) // (K - 1)))) + weights + any(float(c.bias.abs().max()) > most for c in chain)
+    wrong += any(c.weight.shape[0] > 5 or c.weight.shape[2] > K for c in chain)
+    return 8 * _UNIT * (D + 2) * np.abs(matrix).sum(1).max(), (_gathered(chain, x) - exact).abs().max() + int(wrong)
 
 
 def _overwrite(block):
@@ -90,13 +95,13 @@ def _overwrite(block):
 @claim("lem-skip", uses=("def-convresnet",), evidence="sampled", grid=grid(D=(1, 2), m=(2, 4)),
        honest=lambda block: block, tampered=_overwrite)
 def lem_skip(build, D, m):
-    """Two term blocks in one network against the sum of two networks with one each, at 500 points."""
+    """Two term blocks in one network, in either order, against the sum of two networks with one each, at 500 points."""
     whole, x = _spline(D=D, m=m, blocks=2), _points(500, D)
     first, a, b = whole.numbers()
     head = whole.head.detach()
     parts = sum(ConvResNet([first, block], head, D)(x) for block in (a, b))
-    together = ConvResNet([first, build(a), b], head, D)(x)
-    return _rounding(whole), (together - parts).detach().abs().max()
+    both = [ConvResNet([first, *order], head, D)(x) for order in ((build(a), b), (b, build(a)))]
+    return _rounding(whole), max((together - parts).detach().abs().max() for together in both)
 
 
 def _in_one_layer(network):
@@ -106,12 +111,32 @@ def _in_one_layer(network):
     return ConvResNet(numbers, network.head.detach(), network.dim)
 
 
-@claim("lem-doubling", uses=("lem-gather",), evidence="exact", grid=grid(m=(2, 3, 4), N=(5, 8, 128, 1000)),
+@claim("lem-doubling", uses=("lem-gather",), evidence="sampled", grid=grid(m=(2, 3, 4, 5), N=(5, 8, 128, 1000)),
        honest=lambda network: network, tampered=_in_one_layer)
 def lem_doubling(build, m, N):
-    """The largest weight or bias when all coefficients are at most 1: at most 4, whatever N."""
+    """Violations in the layers that form ``|N x - c|``, at points within some roundings of knots and at random ones.
+
+    Counted: weights above 2 or biases above 3/2, whatever N; distances below m/2 outside a support; distances off by
+    more than the rounding of ``x`` and of its scaling.
+    """
     network = build(_spline(D=1, m=m, N=N, blocks=1))
-    return 4, convresnet.measure_architecture(network).kappa1
+    (first, *_), chain = network.numbers()[0], network.numbers()[1][:convresnet.doublings(N) + 1]
+    sizes = sum(float(c.weight.abs().max()) > 2 or float(c.bias.abs().max()) > 1.5 for c in chain)
+    knots = np.arange(N + 1) / N
+    x = np.concatenate([knots, np.nextafter(knots, 0), np.nextafter(knots, 2), np.random.default_rng(N).random(1000)])
+    x = torch.from_numpy(x[(x >= 0) & (x <= 1)])[:, None]
+    z = torch.cat([x[:, None], torch.zeros(len(x), network.channels - 1, 1)], dim=1).to(torch.float64)
+    z = z + torch.relu(convresnet.OneSidedConv1d.from_numbers(first)(z)).detach()
+    for c in chain:
+        z = torch.relu(convresnet.OneSidedConv1d.from_numbers(c)(z)).detach()
+    j = torch.arange(1 - m, N)
+    distance, exact = z[:, :, 0], (N * x - (j + m / 2)).abs()
+    scaled = x * N   # rounded once; decided exactly below: x is a float, N x >= k is a statement about rationals
+    outside = torch.tensor([[F(float(t)) * N <= k or F(float(t)) * N >= k + m for k in j.tolist()]
+                            for t in x[:60, 0]], dtype=torch.bool)
+    inside_out = (distance[:60][outside] < m / 2).sum()
+    off = ((distance - exact).abs() > 4 * _UNIT * (scaled + N + m)).sum()
+    return 0, sizes + int(inside_out) + int(off)
 
 
 def _rolled(network):
@@ -138,17 +163,32 @@ def lem_rows(build, D, K):
     return _rounding(network), (network(build(x)) - network(x, all_rows=True)).detach().abs().max()
 
 
-@claim("prop-realisation", uses=("prop-tensor-net", "lem-gather", "lem-skip", "lem-doubling"), evidence="exact",
+def _sum_of_terms(D, m, N, n, x):
+    """``sum_j c_j M~_j(x)`` over all terms, with the coefficients of `_spline`."""
+    coefficients = torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, (N + m - 1,) * D))
+    factors = relu.bspline(N * x[..., None] - torch.arange(1 - m, N), m, n)   # (P, D, N + m - 1)
+    terms = factors[:, 0]
+    for i in range(1, D):
+        terms = relu.product(factors[:, i].reshape(len(x), *[1] * i, -1), terms[..., None], n)
+    return (terms * coefficients).flatten(1).sum(1)
+
+
+@claim("prop-realisation", uses=("prop-tensor-net", "lem-gather", "lem-skip", "lem-doubling"), evidence="sampled",
        grid=grid(D=(1, 2, 3), m=(2, 3, 4, 5), K=(2, 5), blocks=(1, 4)),
        honest=convresnet.promised_architecture,
        tampered=lambda D, m, N, n, K, blocks, c: convresnet.promised_architecture(D, m, N, n - 1, K, blocks, c))
 def prop_realisation(build, D, m, K, blocks):
-    """The largest ratio of a measured size to the promised one (depth must be equal)."""
+    """The largest ratio of a measured size to the promised one (depth must be equal), or of two differences.
+
+    The differences: module against the sum of ``c_j M~_j`` by the maps of chapter 03, at 50 points, over the rounding.
+    """
     N, n = m + 1, 5
     network = _spline(D=D, m=m, N=N, n=n, K=K, blocks=blocks)
     found, promised = convresnet.measure_architecture(network), build(D, m, N, n, K, blocks, 1.0)
     ratios = [getattr(found, k) / getattr(promised, k) for k in ("M", "L", "J", "K", "kappa1", "kappa2")]
-    return 1, max(ratios) + abs(found.L - promised.L) + abs(found.M - promised.M)
+    x = _points(50, D)
+    difference = (network(x).detach() - _sum_of_terms(D, m, N, n, x)).abs().max() / _rounding(network)
+    return 1, max(max(ratios) + abs(found.L - promised.L) + abs(found.M - promised.M), float(difference))
 
 
 @claim("cor-budget", uses=("lem-skip", "prop-realisation"), evidence="sampled",

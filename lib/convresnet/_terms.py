@@ -133,7 +133,7 @@ def spline_network(coefficients, order, refinement, kernel_size, blocks):
 def promised_architecture(dim, order, cells, refinement, kernel_size, blocks, largest_coefficient):
     """The sizes that ``prop-realisation`` promises, from its formulas (nothing is built).
 
-    ``L = max(gather, k + 3 + p_m + (D-1)(n+3))`` with ``p_2, p_3, p_4, p_5 = 0, n+2, 2n+4, 2n+3``;
+    ``L = max(gather, k + 3 + pi_m + (D-1)(n+3))`` with ``pi_2, .., pi_5 = 0, n+2, 2n+4, 2n+3``;
     ``J = max(D + 3, J~ max(D w_m, D + 3 [D > 1]))`` with ``w_2, .., w_5 = 2, 6, 10, 9`` and ``J~`` the
     terms of a block; ``kappa1 = max(4, a_0 [m > 2], max |c_j|)``; ``kappa2 = 1``.
     """

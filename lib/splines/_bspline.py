@@ -148,7 +148,8 @@ def evaluate(coefficients, order, x, derivative=None):
     coefficients, x = np.asarray(coefficients, float), np.asarray(x, float)
     dim = coefficients.ndim
     require(x.ndim == 2 and x.shape[1] == dim, "x", x.shape, f"an array of shape (P, {dim})")
-    require(bool(((x >= 0) & (x <= 1)).all()), "x", x, f"points of the cube [0,1]^{dim}")
+    outside = x[~((x >= 0) & (x <= 1))]
+    require(len(outside) == 0, "x", outside[:1].tolist(), f"points of the cube [0,1]^{dim}")
     cells = coefficients.shape[0] - order + 1
     derivative = (0,) * dim if derivative is None else tuple(derivative)
     cell = np.clip(np.floor(x * cells).astype(int), 0, cells - 1)

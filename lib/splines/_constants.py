@@ -160,8 +160,8 @@ def _enclose(suprema):
 
 
 def _cells(order, cells):
-    """Left half of the cells that differ from each other (the functionals are mirror symmetric)."""
-    return range(min((cells + 1) // 2, order))
+    """Every cell of a mesh of at most ``2m`` cells (at order 5 the interior functional is not symmetric)."""
+    return range(min(cells, 2 * order))
 
 
 @cache
@@ -187,7 +187,7 @@ def peano_constant(order, cells, alpha, s):
     -------
     float
         Upper bound of ``sup_x int |d_x^s K_alpha(x, t)| dt`` over all cells, interior and boundary
-        (``lem-peano``).  It does not change with ``N`` once ``N >= 2m - 2``.
+        (``lem-peano``).  It does not change with ``N`` once ``N >= 2m - 1``.
     """
     _check(order, cells)
     require(1 <= alpha <= order, "alpha", alpha, f"from 1 to the order, {order}")

@@ -105,6 +105,8 @@ def jackson_bound(order, cells, alpha, derivative_bounds):
         return sum(a * b for a, b in zip(sorted(factors), sorted(bounds, reverse=True)))
 
     pure = [derivative_bounds[axis_index(dim, *[i] * alpha)] for i in range(dim)]
+    if not any(pure):   # of degree below alpha in each variable: reproduced
+        return Jackson(0.0, 0.0, dim)
     value = h**alpha * value_constant * pair([q**i for i in range(dim)], pure)
 
     slopes = []
