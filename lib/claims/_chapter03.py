@@ -60,8 +60,8 @@ def lem_square(build, n, norm):
 
 
 def _two_accumulators(n):
-    """The product from two separate squares, one weight off by 2^-50: correct to 1e-15, not bitwise zero."""
-    first, *rest = layers.repeat(layers.square(n), 2)
+    """The product from two separate squares, a level too few and one weight off by 2^-50: not bitwise zero."""
+    first, *rest = layers.repeat(layers.square(max(n - 1, 1)), 2)
     split = layers.affine([[0.5, 0.5], [0.5, -0.5], [-0.5, 0.5]])
     halves = layers.affine([[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]])
     scramble = layers.affine([[1.0, -1.0 + 2.0**-50]])
@@ -69,7 +69,8 @@ def _two_accumulators(n):
 
 
 @claim("lem-product", uses=("lem-square",), evidence="sampled",
-       grid=grid(n=(1, 4, 10, 20), norm=("value", "slope", "support")), honest=layers.product, tampered=_two_accumulators)
+       grid=grid(n=(1, 4, 10, 20), norm=("value", "slope", "support")), honest=layers.product,
+       tampered=_two_accumulators)
 def lem_product(build, n, norm):
     """The product network against the product at 20000 random points; exactly zero on the axes."""
     x = _points(20000, 2)
