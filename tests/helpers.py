@@ -49,7 +49,12 @@ def truncated_power_bspline(order, x):
 def spline_network(dim, order, cells, refinement=6, kernel_size=2, blocks=1, seed=0):
     """The network of a spline with random coefficients in [-1, 1], and these coefficients."""
     coefficients = np.random.default_rng(seed).uniform(-1, 1, (cells + order - 1,) * dim)
-    return convresnet.spline_network(coefficients, order, refinement, kernel_size, blocks), coefficients
+    return cube_network(coefficients, order, refinement, kernel_size, blocks), coefficients
+
+
+def cube_network(coefficients, order, refinement=6, kernel_size=2, blocks=1):
+    """The network of a spline on the cube."""
+    return convresnet.spline_network([convresnet.cube_chart(coefficients, order)], order, refinement, kernel_size, blocks)
 
 
 def listing(folder):

@@ -9,7 +9,7 @@ from helpers import built, listing, random_points, target
 
 import lib
 from lib import InputError, convresnet, relu, splines
-from lib.approximation import parse
+from lib.formulas import parse
 from lib.claims import select
 from lib.errors import require
 

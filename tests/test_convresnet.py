@@ -5,7 +5,7 @@ from math import ceil, log2
 import numpy as np
 import pytest
 import torch
-from helpers import ORDERS, UNIT, random_points, spline_network
+from helpers import ORDERS, UNIT, cube_network, random_points, spline_network
 from scipy.interpolate import NdBSpline
 
 from lib import InputError, convresnet, relu
@@ -121,7 +121,9 @@ def test_leading_row_is_all_rows(D, K):
     network, _ = spline_network(D, 2, 2, 4, K)
     x = random_points(50, D)
     assert (network(x) - network(x, all_rows=True)).abs().max() <= 1e-12
-    assert network.rows_needed()[0][0] == D and network.rows_needed()[-1] == [1] * len(network.rows_needed()[-1])
+    rows = network.rows_needed()[0]
+    gathered = convresnet.gather_depth(D, K)
+    assert rows[0] == D and rows[gathered:] == [1] * (len(rows) - gathered)
 
 
 @pytest.mark.parametrize("m", ORDERS)
@@ -149,7 +151,7 @@ def test_any_split_and_kernel_give_the_same_function(D, m):
             continue
         for K in (2, 5):
             network, _ = spline_network(D, m, N, kernel_size=K, blocks=blocks)
-            assert len(network.blocks) == blocks + 1
+            assert len(network.blocks) == blocks
             assert (network(x) - expected).abs().max() <= 1e-12, (blocks, K)
 
 
@@ -174,7 +176,7 @@ def test_network_of_one_term_is_zero_bitwise_outside_its_support(D, m, N):
     place = tuple(rng.integers(0, N + m - 1, D))
     c = np.zeros((N + m - 1,) * D)
     c[place] = 1.0
-    network = convresnet.spline_network(c, m, 6, 2, 1)
+    network = cube_network(c, m)
     x = np.concatenate([rng.random((500, D)), rng.integers(0, N + 1, (100, D)) / N])
     j = np.array(place) - (m - 1)
     scaled = np.round(x * N, 12)   # knots are floats divided by N: compare them as integers
@@ -193,9 +195,9 @@ def test_architecture_is_within_the_promised(D, m, blocks, K):
     N, n = m + 2, 5
     network, c = spline_network(D, m, N, n, K, blocks)
     found = convresnet.measure_architecture(network)
-    promised = convresnet.promised_architecture(D, m, N, n, K, blocks, float(np.abs(c).max()))
+    promised = convresnet.promised_architecture([convresnet.cube_chart(c, m)], m, n, K, blocks)
     assert found.within(promised)
-    assert (found.M, found.L, found.kappa2) == (promised.M, promised.L, 1.0) == (blocks + 1, promised.L, 1.0)
+    assert (found.M, found.L, found.kappa2) == (promised.M, promised.L, 1.0) == (blocks, promised.L, 1.0)
     convs = [conv for block in network.blocks for conv in block]
     assert found.J == max(network.channels, *[conv.weight.shape[0] for conv in convs])
     assert found.kappa1 == max(float(p.detach().abs().max()) for conv in convs for p in conv.parameters())
@@ -211,7 +213,8 @@ def test_doublings_reach_the_mesh(N):
 def test_depth_is_the_formula(D, m, power_depth):
     N, n = 8 if D < 3 else 5, 5
     found = convresnet.measure_architecture(spline_network(D, m, N, n)[0])
-    assert found.L == 3 + 3 + power_depth + (D - 1) * (n + 3)   # log2 8 = 3 doublings
+    gathered = max(1, D - 1)   # filters of size 2
+    assert found.L == gathered + 3 + 3 + power_depth + (D - 1) * (n + 3)   # log2 8 = 3 doublings
 
 
 def test_within_compares_every_size():
@@ -227,7 +230,7 @@ def test_weights_do_not_grow_with_the_mesh(m):
     for N in (8, 128):
         c = np.random.default_rng(0).uniform(-1, 1, N + m - 1)
         c[0] = 1.0   # the same scale of coefficients
-        sizes.append(convresnet.measure_architecture(convresnet.spline_network(c, m, 6, 2, 1)))
+        sizes.append(convresnet.measure_architecture(cube_network(c, m)))
     assert sizes[0].kappa1 == sizes[1].kappa1 and sizes[0].kappa2 == sizes[1].kappa2 == 1
 
 

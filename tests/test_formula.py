@@ -11,7 +11,7 @@ from helpers import UNIT, random_points
 
 import lib
 from lib import InputError
-from lib.approximation import bound_on_cube, enclose, parse, torch_function, variables
+from lib.formulas import bound_on_cube, enclose, parse, torch_function, variables
 
 SECONDS = 5
 

@@ -1,15 +1,14 @@
-"""Chapter 05: from a target to a ConvResNet with a guaranteed error in value and slope (Theorem A)."""
+"""Chapters 05 and 07: from a target to a ConvResNet with a guaranteed error in value and slope (Theorems A and B)."""
 
-from lib.approximation._bound import Bound, bound, choose_refinement
-from lib.approximation._build import Cube, approximate
-from lib.approximation._enclosure import bound_on_cube, enclose
-from lib.approximation._formula import parse, torch_function, variables
+from lib.approximation._bound import Bound, bound, choose_refinement, network_error
+from lib.approximation._build import approximate
+from lib.approximation._cube import Cube, CubeProblem
+from lib.approximation._manifold import ManifoldProblem
 from lib.approximation._result import Approximation, Measurement, load
-from lib.approximation._sparse import sparse_value_and_gradient, sparse_values
+from lib.approximation._sparse import SparseEvaluator
 from lib.approximation._target import Target
 
 __all__ = [
-    "Approximation", "Bound", "Cube", "Measurement", "Target", "approximate", "bound", "bound_on_cube",
-    "choose_refinement", "enclose", "load", "parse", "sparse_value_and_gradient", "sparse_values",
-    "torch_function", "variables",
+    "Approximation", "Bound", "Cube", "CubeProblem", "ManifoldProblem", "Measurement", "SparseEvaluator", "Target",
+    "approximate", "bound", "choose_refinement", "load", "network_error",
 ]

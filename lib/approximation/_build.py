@@ -1,34 +1,19 @@
-"""`approximate`: from a target to a network with a guaranteed error (book: ``thm-cube``)."""
+"""`approximate`: from a target to a network with a guaranteed error (book: ``thm-cube``, ``thm-manifold``)."""
 
 import numpy as np
 
 from lib.approximation._bound import bound, choose_refinement
+from lib.approximation._cube import Cube, CubeProblem, largest_coefficient
+from lib.approximation._manifold import ManifoldProblem
 from lib.approximation._result import Approximation
-from lib.approximation._target import Target
-from lib.convresnet import check_kernel_size, promised_architecture, spline_network
+from lib.convresnet import check_kernel_size, promised_architecture
 from lib.errors import InputError, require
+from lib.manifolds import Atlas, Manifold
 from lib.relu import MAXIMUM_REFINEMENT, MINIMUM_REFINEMENT, check_refinement
-from lib.splines import QuasiInterpolant, check_order, jackson_bound
+from lib.splines import check_order
 
-MAXIMUM_TERMS = 200_000
+MAXIMUM_TERMS = 2_000_000
 _POLYNOMIAL_REFINEMENT = 30
-
-
-class Cube:
-    """The domain ``[0,1]^D``.
-
-    Parameters
-    ----------
-    dim : int
-        ``D >= 1``.
-    """
-
-    def __init__(self, dim):
-        require(isinstance(dim, int) and not isinstance(dim, bool) and dim >= 1, "dim", dim, "an integer, at least 1")
-        self.dim = dim
-
-    def __repr__(self):
-        return f"Cube({self.dim})"
 
 
 def _integer(name, value, least):
@@ -37,28 +22,33 @@ def _integer(name, value, least):
     return int(value)
 
 
-def approximate(target, domain, *, order=4, cells=None, tolerance=None, kernel_size=2, blocks=1,
+def approximate(target, domain, *, order=4, cells=None, tolerance=None, kernel_size=2, blocks=None,
                 terms_per_block=None, refinement=None):
     """Build a ConvResNet that approximates a target in value and in slope, with a guaranteed error.
 
     Parameters
     ----------
-    target : Target
-    domain : Cube
+    target : Target or callable
+        On the cube a `Target`, with bounds of its derivatives.  On a manifold also any differentiable
+        torch map (P, D) -> (P,): what the bound needs is sampled in the charts.
+    domain : Cube, Manifold or Atlas
+        An `Atlas` fixes the charts; for a manifold they are chosen by `lib.manifolds.choose_atlas`.
     order : int
         ``m`` in 2..5, the spline order; the smoothness used is ``alpha = min(m, that of the target)``.
     cells : int, optional
-        ``N >= m``, mesh cells per axis.
+        ``N >= m``, mesh cells per axis: of the cube, or across the ball of a chart (there at least
+        the ``N_0`` of the atlas).
     tolerance : float, optional
         Instead of ``cells``: the fewest parameters (terms times depth) whose *bound* is at most this,
-        in value and in every partial derivative.
+        in value and in slope.
     kernel_size : int
         ``K >= 2`` (1 will do for ``D = 1``).
-    blocks : int
-        ``M~``, the number of term blocks; the function does not depend on it (``cor-budget``).
+    blocks : int, optional
+        ``M~``, the number of residual blocks; the function does not depend on it (``cor-budget``).
+        By default as many as there are charts: one on the cube.
     terms_per_block : int, optional
-        ``J~``.  With neither ``cells`` nor ``tolerance``, ``N`` is the largest with
-        ``(N+m-1)^D <= M~ J~``; otherwise the terms must fit into ``M~ J~``.
+        ``J~``.  With neither ``cells`` nor ``tolerance``, ``N`` is the largest for which the terms fit
+        into ``M~ J~``; otherwise they must fit.
     refinement : int, optional
         ``n``; by default the least for which the network adds at most 1/8 to the bound of the spline,
         40 if there is none below, and 30 for a polynomial that the spline reproduces.
@@ -71,71 +61,68 @@ def approximate(target, domain, *, order=4, cells=None, tolerance=None, kernel_s
     ------
     InputError
         For an argument outside these ranges, a target of another dimension, a budget that cannot
-        hold the terms or a tolerance that cannot be met.
+        hold the terms, a mesh too coarse for the gates or a tolerance that cannot be met.
     """
-    require(isinstance(target, Target), "target", target, "a lib.Target (see lib.Target.from_sympy)")
-    require(isinstance(domain, Cube), "domain", domain, "a lib.Cube")
-    require(target.dim == domain.dim, "domain", domain, f"of the dimension of the target, {target.dim}")
+    require(isinstance(domain, (Cube, Manifold, Atlas)), "domain", domain,
+            "a lib.Cube, a manifold or an atlas of lib.manifolds")
     check_order(order)
-    check_kernel_size(kernel_size, domain.dim)
-    blocks = _integer("blocks", blocks, 1)
-    dim, budget = domain.dim, None
-    if terms_per_block is not None:
-        budget = blocks * _integer("terms_per_block", terms_per_block, 1)
-        require(budget >= (2 * order - 1) ** dim, "blocks * terms_per_block", budget,
-                f"at least {(2 * order - 1) ** dim}, the terms of the coarsest mesh of order {order}")
+    check_kernel_size(kernel_size, domain.ambient_dim)
+    blocks = None if blocks is None else _integer("blocks", blocks, 1)
     require(cells is None or tolerance is None, "tolerance", tolerance, "left out where cells are given")
-    alpha, bounds = target.derivative_bounds(order)
+    if cells is not None:
+        cells = _integer("cells", cells, order)
+    if isinstance(domain, Cube):
+        problem = CubeProblem(target, domain, order)
+    else:
+        problem = ManifoldProblem(target, domain, order, cells)
+    least, budget = problem.terms(problem.minimum_cells), None
+    if terms_per_block is not None:
+        budget = (blocks or 1) * _integer("terms_per_block", terms_per_block, 1)
+        require(budget >= least, "blocks * terms_per_block", budget,
+                f"at least {least}, the terms of the coarsest mesh of order {order}")
 
     if tolerance is not None:
         require(isinstance(tolerance, (int, float)) and 0 < tolerance < float("inf"), "tolerance", tolerance,
                 "a positive number")
         require(refinement is None, "refinement", refinement, "left out where a tolerance is given")
-        cells, refinement = _cheapest(target, order, alpha, bounds, tolerance, kernel_size)
+        cells, refinement = _cheapest(problem, tolerance, kernel_size)
     elif cells is None:
         require(budget is not None, "cells", cells, "given, or a tolerance, or terms_per_block")
-        cells = order
-        while (cells + order) ** dim <= budget:
+        cells = problem.minimum_cells
+        while problem.terms(cells + 1) <= budget:
             cells += 1
-    cells = _integer("cells", cells, order)
-    terms = (cells + order - 1) ** dim
+    require(cells >= problem.minimum_cells, "cells", cells, f"at least {problem.minimum_cells}")
+    terms = problem.terms(cells)
     require(terms <= MAXIMUM_TERMS, "cells", cells, f"so few that there are at most {MAXIMUM_TERMS} terms, not {terms}")
-    require(blocks <= terms, "blocks", blocks, f"at most the number of terms, {terms}")
+    require(blocks is None or blocks <= terms, "blocks", blocks, f"at most the number of terms, {terms}")
     require(budget is None or terms <= budget, "blocks * terms_per_block", budget, f"at least the number of terms, {terms}")
 
-    coefficients = QuasiInterpolant(order, cells).coefficients(target.values, dim)
-    largest = float(np.abs(coefficients).max())
+    charts = problem.charts(cells)
+    blocks = len(charts) if blocks is None else blocks
+    largest = largest_coefficient(charts)
     if refinement is None:
-        jackson = jackson_bound(order, cells, alpha, bounds)
-        refinement = choose_refinement(order, cells, jackson, largest)
+        refinement = choose_refinement(problem, cells, largest)
         if refinement is None:
-            refinement = _POLYNOMIAL_REFINEMENT if jackson.value == 0 else MAXIMUM_REFINEMENT
+            refinement = _POLYNOMIAL_REFINEMENT if problem.spline_error(cells).value == 0 else MAXIMUM_REFINEMENT
     check_refinement(refinement, MINIMUM_REFINEMENT)
-    promised = promised_architecture(dim, order, cells, refinement, kernel_size, blocks, largest)
+    promised = promised_architecture(charts, order, refinement, kernel_size, blocks)
     return Approximation(
-        network=spline_network(coefficients, order, refinement, kernel_size, blocks),
-        promised=promised,
-        bound=bound(order, cells, refinement, alpha, bounds, largest, promised.L),
-        target=target, coefficients=coefficients, order=int(order), cells=cells, refinement=refinement,
-        kernel_size=int(kernel_size), blocks=blocks, alpha=alpha, derivative_bounds=bounds,
+        charts=charts, promised=promised, bound=bound(problem, cells, refinement, largest, promised.L),
+        target=problem.target, domain=problem.domain, order=int(order), cells=cells, refinement=refinement,
+        kernel_size=int(kernel_size), blocks=blocks, alpha=problem.alpha, derivative_bounds=problem.derivative_bounds,
     )
 
 
-def _cheapest(target, order, alpha, bounds, tolerance, kernel_size):
+def _cheapest(problem, tolerance, kernel_size):
     """The pair ``(N, n)`` with the least terms times depth whose bound meets the tolerance."""
-    dim = target.dim
-
-    def jackson(cells):
-        return jackson_bound(order, cells, alpha, bounds)
-
     def spline_fits(cells):
-        found = jackson(cells)
+        found = problem.spline_error(cells)
         return max(found.value, found.gradient) < tolerance
 
-    low, high = order - 1, order
+    low, high = problem.minimum_cells - 1, problem.minimum_cells
     while not spline_fits(high):
         low, high = high, 2 * high
-        if (high + order - 1) ** dim > 2**dim * MAXIMUM_TERMS:
+        if problem.terms(low) > MAXIMUM_TERMS:
             raise InputError(f"tolerance = {tolerance}: must be larger, or the order; {MAXIMUM_TERMS} terms do not suffice")
     while high - low > 1:
         middle = (low + high) // 2
@@ -143,16 +130,17 @@ def _cheapest(target, order, alpha, bounds, tolerance, kernel_size):
 
     best = None
     for cells in range(high, high + max(2, high // 8) + 1):
-        if best is not None and (cells + order - 1) ** dim * 6 >= best[0]:
+        terms = problem.terms(cells)
+        if terms > MAXIMUM_TERMS or best is not None and terms * 6 >= best[0]:
             break   # even the shallowest network would cost more
-        largest = float(np.abs(QuasiInterpolant(order, cells).coefficients(target.values, dim)).max())
-        found = jackson(cells)
-        n = choose_refinement(order, cells, found, largest, tolerance - found.value, tolerance - found.gradient)
+        charts = problem.charts(cells)
+        largest, spline = largest_coefficient(charts), problem.spline_error(cells)
+        n = choose_refinement(problem, cells, largest, (tolerance - spline.value, tolerance - spline.gradient))
         if n is None:
             continue
-        depth = promised_architecture(dim, order, cells, n, kernel_size, 1, largest).L
-        guarantee = bound(order, cells, n, alpha, bounds, largest, depth)
-        cost = (cells + order - 1) ** dim * depth
+        depth = promised_architecture(charts, problem.order, n, kernel_size, 1).L
+        guarantee = bound(problem, cells, n, largest, depth)
+        cost = terms * depth
         if max(guarantee.value, guarantee.gradient) <= tolerance and (best is None or cost < best[0]):
             best = (cost, cells, n)
     if best is None:

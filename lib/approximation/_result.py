@@ -5,24 +5,25 @@ import json
 import os
 import shutil
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from scipy.stats import qmc
 
 from lib.approximation._bound import Bound
-from lib.approximation._sparse import sparse_value_and_gradient
+from lib.approximation._cube import Cube
+from lib.approximation._sparse import SparseEvaluator
 from lib.approximation._target import Target
 from lib.convresnet import (
-    Architecture, Convolution, ConvResNet, measure_architecture,
+    Architecture, Chart, Convolution, ConvResNet, Gate, measure_architecture, spline_network,
 )
 from lib.errors import InputError, require
 
-FORMAT = "convresnet-approximation 1"
+FORMAT = "convresnet-approximation 2"
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,12 @@ class Measurement:
     Attributes
     ----------
     value, gradient : float
-        ``max |f - f~|`` and ``max_k max |d_k (f - f~)|`` over the points.
+        ``max |f - f~|`` and, on the cube, ``max_k max |d_k (f - f~)|``, on a manifold
+        ``max |grad_M (f - f~)|`` (Euclidean length of the tangential gradient) over the points.
     value_at, gradient_at : tuple of float
         Where they were found.
     points, seed : int
-        Scrambled Sobol points of the cube and their seed.
+        Points sampled from the domain (scrambled Sobol points on the cube) and their seed.
     module_points : int
         On that many of the points the module itself was evaluated, and differed from the sparse
         evaluation (values) by at most ``module_difference``.
@@ -65,26 +67,28 @@ class Approximation:
 
     Attributes
     ----------
-    network : ConvResNet
-        float64 module, (P, D) -> (P,).
+    charts : list of Chart
+        The terms and where they live; one chart on the cube.
     promised : Architecture
-        The sizes of Theorem A for these parameters.
+        The sizes of Theorem A or B for these parameters.
     bound : Bound
         A priori bound of the error, value and gradient.
     target : Target or None
         None after loading a network whose target was not a formula.
-    coefficients : float64 array, shape (N + m - 1,) * D
+    domain : Cube, Manifold or None
+        None after loading a network on a manifold (see `with_target`).
     order, cells, refinement, kernel_size, blocks, alpha : int
         ``m``, ``N``, ``n``, ``K``, ``M~`` and the smoothness used.
     derivative_bounds : dict
-        The bounds of the target's derivatives that entered the bound.
+        The bounds of derivatives that entered the bound: of the target on the cube; on a manifold
+        the largest over the charts (sampled), in the coordinates of a chart.
     """
 
-    network: ConvResNet
+    charts: list
     promised: Architecture
     bound: Bound
     target: object
-    coefficients: np.ndarray
+    domain: object
     order: int
     cells: int
     refinement: int
@@ -93,32 +97,53 @@ class Approximation:
     alpha: int
     derivative_bounds: dict
 
+    @cached_property
+    def network(self):
+        """The ConvResNet, a float64 module (P, D) -> (P,); built when it is first asked for."""
+        return spline_network(self.charts, self.order, self.refinement, self.kernel_size, self.blocks)
+
+    @cached_property
+    def sparse(self):
+        """The same function, evaluated through the terms that are alive (`SparseEvaluator`)."""
+        return SparseEvaluator(self.charts, self.order, self.refinement)
+
     @property
     def dim(self):
         """``D``."""
-        return self.network.dim
+        return self.charts[0].ambient_dim
+
+    @property
+    def coefficients(self):
+        """All coefficients ``c_j``, chart after chart: float64 array (T,)."""
+        return np.concatenate([c.coefficients for c in self.charts])
+
+    def with_coefficients(self, coefficients):
+        """The approximation with other coefficients, float64 array (T,), and everything else unchanged."""
+        parts = np.split(np.asarray(coefficients, float), np.cumsum([len(c.coefficients) for c in self.charts])[:-1])
+        return replace(self, charts=[replace(c, coefficients=p) for c, p in zip(self.charts, parts)])
 
     @property
     def architecture(self):
-        """``.measured`` on the module and ``.promised`` by Theorem A, both `Architecture`."""
+        """``.measured`` on the module and ``.promised`` by the theorem, both `Architecture`."""
         return _Sizes(measure_architecture(self.network), self.promised)
 
     @property
     def constant(self):
-        """``C`` of ``thm-cube`` for ``s = 0`` and ``s = 1``.
+        """``C`` of ``thm-cube`` or ``thm-manifold`` for ``s = 0`` and ``s = 1``.
 
-        ``bound = C T^{-(alpha - s)/D}`` with ``T = (N + m - 1)^D`` the number of terms.
+        ``bound = C T^{-(alpha - s)/d}`` with ``T`` the number of terms.
         """
-        edge = self.cells + self.order - 1
+        edge = len(self.coefficients) ** (1 / self.charts[0].dim)
         return self.bound.value * edge**self.alpha, self.bound.gradient * edge ** (self.alpha - 1)
 
     def __call__(self, x):
-        """The network at points of the cube.
+        """The network at points of the domain.
 
         Parameters
         ----------
         x : float64 tensor, shape (P, D)
-            In ``[0,1]^D``.  (`network` itself takes any point, without a guarantee outside the cube.)
+            In the cube or on the manifold.  (`network` itself takes any point, without a guarantee
+            outside the domain.)
 
         Returns
         -------
@@ -127,12 +152,13 @@ class Approximation:
         Raises
         ------
         InputError
-            For points outside the cube, another shape or dtype.
+            For points outside the domain, another shape or dtype.
         """
         require(isinstance(x, torch.Tensor), "x", x, "a float64 tensor")
-        outside = x[~((x >= 0) & (x <= 1))]
-        require(len(outside) == 0, "x", outside[:1].tolist(), f"points of the cube [0,1]^{self.dim}")
-        return self.network(x)
+        require(self.domain is not None, "domain", None, "known (set it after loading: see `with_target`)")
+        value = self.network(x)
+        self.domain.check(x)
+        return value
 
     def measure(self, points=1 << 14, seed=0, module_points=256):
         """Sample the error of the network, in value and in slope.
@@ -140,7 +166,7 @@ class Approximation:
         Parameters
         ----------
         points : int
-            Number of scrambled Sobol points of 53 bits; almost surely none is a kink of the network.
+            Number of points of the domain; almost surely none is a kink of the network.
         seed : int
         module_points : int
             The module is evaluated on the first so many points; the others use the exact sparse
@@ -153,23 +179,21 @@ class Approximation:
         Raises
         ------
         InputError
-            Without a target.
+            Without a target or a domain.
         """
-        require(self.target is not None, "target", None, "known (set it after loading: see `with_target`)")
+        require(None not in (self.target, self.domain), "target", None, "known (set it after loading: see `with_target`)")
         points = int(points)
         require(points >= 1, "points", points, "at least 1")
         module_points = min(int(module_points), points)
-        sobol = qmc.Sobol(self.dim, bits=53, seed=seed)   # the default, 30 bits, would hit the kinks of 30 levels
-        x = torch.from_numpy(sobol.random_base2(max(0, (points - 1).bit_length()))[:points])
-        coefficients = torch.from_numpy(self.coefficients)
+        x = torch.from_numpy(self.domain.sample(points, seed))
         f, df = self.target.value_and_gradient(x)
-        g, dg = sparse_value_and_gradient(coefficients, self.order, self.refinement, x)
+        g, dg = self.sparse.value_and_gradient(x)
         difference = 0.0
         if module_points:
             h, dh = self.network.value_and_gradient(x[:module_points])
             difference = float((h - g[:module_points]).abs().max())
             g[:module_points], dg[:module_points] = h, dh
-        error, slopes = (f - g).abs(), (df - dg).abs().amax(1)
+        error, slopes = (f - g).abs(), self.domain.slope(x, df - dg)
         i, k = int(error.argmax()), int(slopes.argmax())
         return Measurement(float(error[i]), float(slopes[k]), tuple(x[i].tolist()), tuple(x[k].tolist()),
                            points, seed, module_points, difference)
@@ -192,11 +216,18 @@ class Approximation:
         beside = Path(tempfile.mkdtemp(dir=path.parent, prefix=".saving-"))
         try:
             tensors = {k: v.detach().contiguous() for k, v in self.network.state_dict().items()}
-            tensors["coefficients"] = torch.from_numpy(self.coefficients)
+            for i, chart in enumerate(self.charts):
+                arrays = {k: getattr(chart, k) for k in ("matrix", "offset", "indices", "coefficients")}
+                if chart.gate is not None:
+                    arrays["centre"] = chart.gate.centre
+                tensors |= {f"charts.{i}.{k}": torch.from_numpy(np.ascontiguousarray(v)) for k, v in arrays.items()}
             save_file(tensors, beside / "network.safetensors")
             digest = hashlib.sha256((beside / "network.safetensors").read_bytes()).hexdigest()
             description = {
                 "format": FORMAT, "sha256": digest, "dim": self.dim,
+                "domain": "cube" if isinstance(self.domain, Cube) else "manifold",
+                "charts": [{"cells": c.cells, "gate": None if c.gate is None else
+                            [c.gate.inner, c.gate.outer, c.gate.refinement]} for c in self.charts],
                 "groups": [[conv.groups for conv in block] for block in self.network.blocks],
                 "formula": self.target.formula if self.target is not None else None,
                 "sizes": {k: getattr(self, k) for k in
@@ -215,16 +246,26 @@ class Approximation:
         finally:
             shutil.rmtree(beside, ignore_errors=True)
 
-    def with_target(self, target):
-        """The same approximation with a target to measure against (after loading)."""
+    def with_target(self, target, domain=None):
+        """The same approximation with a target to measure against, and a domain if that is unknown (after loading)."""
         require(isinstance(target, Target) and target.dim == self.dim, "target", target,
                 f"a lib.Target of dimension {self.dim}")
-        return Approximation(**{**self.__dict__, "target": target})
+        domain = self.domain if domain is None else domain
+        require(domain is None or domain.ambient_dim == self.dim, "domain", domain, f"in dimension {self.dim}")
+        result = replace(self, target=target, domain=domain)
+        if "network" in self.__dict__:   # keep the weights that were loaded
+            result.__dict__["network"] = self.network
+        return result
 
 
 def _seal(description):
     """Digest of a description: finds damage, not malice."""
     return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
+
+
+def _chart(tensors, i, cells, gate):
+    arrays = {k: tensors[f"charts.{i}.{k}"].numpy() for k in ("matrix", "offset", "indices", "coefficients")}
+    return Chart(cells=cells, gate=gate and Gate(tensors[f"charts.{i}.centre"].numpy(), *gate), **arrays)
 
 
 def load(path):
@@ -259,21 +300,22 @@ def load(path):
         if hashlib.sha256(raw).hexdigest() != description["sha256"]:
             raise broken("network.safetensors was cut short or altered")
         tensors = load_file(path / "network.safetensors")
-        coefficients = tensors.pop("coefficients").numpy()
         blocks = [
             [Convolution(tensors[f"blocks.{i}.{k}.weight"], tensors[f"blocks.{i}.{k}.bias"], groups)
              for k, groups in enumerate(block)]
             for i, block in enumerate(description["groups"])
         ]
         formula = description["formula"]
-        return Approximation(
-            network=ConvResNet(blocks, tensors["head"], description["dim"]),
+        result = Approximation(
+            charts=[_chart(tensors, i, **chart) for i, chart in enumerate(description["charts"])],
             promised=Architecture(**description["promised"]), bound=Bound(**description["bound"]),
             target=None if formula is None else Target.from_sympy(formula, description["dim"]),
-            coefficients=coefficients,
+            domain=Cube(description["dim"]) if description["domain"] == "cube" else None,
             derivative_bounds={tuple(k): v for k, v in description["derivative_bounds"]},
             **description["sizes"],
         )
+        result.__dict__["network"] = ConvResNet(blocks, tensors["head"], description["dim"])   # the stored weights
+        return result
     except InputError:
         raise
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, SafetensorError, KeyError, TypeError, ValueError,

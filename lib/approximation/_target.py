@@ -8,8 +8,7 @@ import numpy as np
 import sympy
 import torch
 
-from lib.approximation._enclosure import bound_on_cube
-from lib.approximation._formula import parse, torch_function, variables
+from lib.formulas import bound_on_cube, parse, torch_function, variables
 from lib.errors import InputError, require
 from lib.splines import needed_derivatives
 
@@ -28,18 +27,33 @@ def _derivative(expression, index):
     return expression
 
 
+def _checked(bounds):
+    """Dimension and bounds from a dict of derivative bounds."""
+    require(isinstance(bounds, dict) and len(bounds) > 0, "derivative_bounds", bounds,
+            "a non-empty dict from multi-indices to bounds")
+    lengths = {len(k) if isinstance(k, tuple) else 0 for k in bounds}
+    require(len(lengths) == 1 and 0 not in lengths, "derivative_bounds", list(bounds),
+            "keyed by tuples of one length, the dimension")
+    for key, bound in bounds.items():
+        require(isinstance(bound, (int, float)) and 0 <= bound < math.inf, "derivative_bounds", {key: bound},
+                "finite and not negative")
+    return lengths.pop(), {tuple(k): float(v) for k, v in bounds.items()}
+
+
 class Target:
-    """A function on ``[0,1]^D`` with bounds of the derivatives that Theorem A needs.
+    """A function on ``[0,1]^D``, for Theorem A with bounds of derivatives.
 
     Parameters
     ----------
     function : callable
         Differentiable torch map of a float64 tensor (P, D) to (P,).
-    derivative_bounds : dict
+    derivative_bounds : dict, optional
         ``{multi-index: bound}`` with ``sup |d^nu f| <= bound`` on the cube; for smoothness ``alpha``
-        the multi-indices of `lib.splines.needed_derivatives` are required.
+        the multi-indices of `lib.splines.needed_derivatives` are required.  Manifolds need none.
     formula : str, optional
         A formula that says the same, kept for saving.
+    dim : int, optional
+        ``D``, where no bounds are given.
 
     Attributes
     ----------
@@ -52,19 +66,14 @@ class Target:
         If the keys are not multi-indices of one length or a bound is negative or not finite.
     """
 
-    def __init__(self, function, derivative_bounds, formula=None):
+    def __init__(self, function, derivative_bounds=None, formula=None, dim=None):
         require(callable(function), "function", function, "callable")
-        require(isinstance(derivative_bounds, dict) and len(derivative_bounds) > 0, "derivative_bounds",
-                derivative_bounds, "a non-empty dict from multi-indices to bounds")
-        lengths = {len(k) if isinstance(k, tuple) else 0 for k in derivative_bounds}
-        require(len(lengths) == 1 and 0 not in lengths, "derivative_bounds", list(derivative_bounds),
-                "keyed by tuples of one length, the dimension")
-        for key, bound in derivative_bounds.items():
-            require(isinstance(bound, (int, float)) and 0 <= bound < math.inf, "derivative_bounds", {key: bound},
-                    "finite and not negative")
         self.function, self.formula = function, formula
-        self.dim = lengths.pop()
-        self._bounds = {tuple(k): float(v) for k, v in derivative_bounds.items()}
+        if derivative_bounds is None:
+            require(isinstance(dim, int) and not isinstance(dim, bool) and dim >= 1, "dim", dim, "an integer, at least 1")
+            self.dim, self._bounds = dim, {}
+        else:
+            self.dim, self._bounds = _checked(derivative_bounds)
         self._expression = None
 
     @classmethod
@@ -74,7 +83,7 @@ class Target:
         Parameters
         ----------
         formula : str or sympy.Expr
-            See `lib.approximation.parse` for what a formula may hold.
+            See `lib.formulas.parse` for what a formula may hold.
         dim : int, optional
             ``D``, at most 16; by default the largest index of a variable.
 

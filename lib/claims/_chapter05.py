@@ -1,6 +1,5 @@
 """Claims of chapter 05: Theorem A."""
 
-from dataclasses import replace
 from functools import lru_cache, cache
 
 import numpy as np
@@ -8,7 +7,7 @@ import numpy as np
 from lib import splines
 from lib.approximation import Cube, Target, approximate
 from lib.claims._registry import claim, grid
-from lib.convresnet import spline_network
+from lib.convresnet import cube_chart, spline_network
 
 WAVE = "sin(2*pi*x1)*exp(x2)"
 KINK = "abs(x1-1/3)**3"
@@ -35,10 +34,8 @@ def _approximation(formula, D, m, N, refinement=None):
 
 
 def _without_a_term(a):
-    coefficients = a.coefficients.copy()
-    coefficients[(len(coefficients) // 2 + 1,) * a.dim] = 0
-    network = spline_network(coefficients, a.order, a.refinement, a.kernel_size, a.blocks)
-    return replace(a, coefficients=coefficients, network=network)
+    middle = (a.charts[0].indices == a.cells // 2).all(1)
+    return a.with_coefficients(np.where(middle, 0, a.coefficients))
 
 
 @claim("thm-cube", uses=("thm-jackson", "lem-interpolation", "prop-spline-net", "prop-realisation"), evidence="sampled",
@@ -69,13 +66,17 @@ def cor_cube_rate(build, D, formula, m, norm):
     return 0.15, abs(short) if m > TRUE_ORDER.get(formula, m) else max(short, 0)
 
 
-def _rounded(coefficients, *sizes):
+def _network(coefficients, m):
+    return spline_network([cube_chart(coefficients, m)], m, 4, 2, 2)
+
+
+def _rounded(coefficients, m):
     """Coefficients kept to three decimals: close, but the weights jump."""
-    return spline_network(np.round(coefficients, 3), *sizes)
+    return _network(np.round(coefficients, 3), m)
 
 
 @claim("cor-selection", uses=("lem-functionals", "thm-cube"), evidence="sampled", grid=grid(D=(1, 2), m=(2, 3, 4, 5)),
-       honest=spline_network, tampered=_rounded)
+       honest=_network, tampered=_rounded)
 def cor_selection(build, D, m):
     """How far any parameter moves between 20 pairs of nearby targets, against ``Lambda^D`` times their distance."""
     rng, quasi = np.random.default_rng(m), splines.QuasiInterpolant(m, 2 * m)
@@ -83,7 +84,7 @@ def cor_selection(build, D, m):
     for _ in range(20):
         f = rng.uniform(-1, 1, (len(quasi.nodes),) * D)
         g = f + 1e-4 * rng.uniform(-1, 1, f.shape)
-        networks = [build(quasi.coefficients_from_samples(samples), m, 4, 2, 2) for samples in (f, g)]
+        networks = [build(quasi.coefficients_from_samples(samples), m) for samples in (f, g)]
         moved = max(float((a - b).detach().abs().max()) for a, b in zip(*[n.parameters() for n in networks]))
         worst = max(worst, moved / (norm * np.abs(f - g).max()))
     return 1 + 1e-9, worst

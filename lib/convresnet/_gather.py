@@ -1,4 +1,4 @@
-"""The gather block: any affine map of the coordinates, delivered to row 0 (book: ``lem-gather``)."""
+"""The gather layers: affine maps of the coordinates, delivered to row 0 (book: ``lem-gather``)."""
 
 import numpy as np
 import torch
@@ -20,69 +20,56 @@ def gather_depth(dim, kernel_size):
     return max(1, -((1 - dim) // max(kernel_size - 1, 1)))
 
 
-def gather(matrix, offset, kernel_size):
-    """Convolution layers that put ``sigma(A x + b)`` into row 0, for every ``x`` in the unit cube.
+def gather(matrix, offset, kernel_size, steps=None, start=None):
+    """Convolution layers that put ``sigma(A z + b)`` into row 0, for every ``z`` with entries in [0, 1].
 
-    Channel 0 carries ``x``, moving up by ``K - 1`` rows a layer; one channel per row of ``A``
-    accumulates its linear form.  Negative entries are kept harmless by a bias ``|a_i|`` added with
-    ``a_i x_i`` and taken back in the last layer.
+    The carried channels move up by ``K - 1`` rows a layer; one channel per row of ``A`` accumulates
+    its linear form.  What keeps the partial sums from being cut by the ReLU is a bias: by default
+    ``|a_i|`` is added with every negative ``a_i z_i``; all biases are taken back in the last layer.
 
     Parameters
     ----------
-    matrix : float64 array, shape (d, D)
-    offset : float64 array, shape (d,)
+    matrix : float64 array, shape (F, D) or (F, C, D)
+        ``F`` linear forms of ``C`` channels (one by default) of ``D`` rows.
+    offset : float64 array, shape (F,)
     kernel_size : int
         ``K >= 2`` (or 1 when ``D = 1``).
+    steps : float64 array, shape (F, D), optional
+        Biases added with each row, instead of the moduli of negative coefficients.
+    start : float64 array, shape (F,), optional
+        Biases added in the first layer.  With ``steps`` or ``start`` given, the map is exact for those
+        ``z`` for which ``start + sum_{i <= I} (A_i z_i + steps_i) >= 0`` for all ``I``.
 
     Returns
     -------
     list of Convolution
-        `gather_depth` layers from 1 channel (holding ``x``) to ``d`` channels.  What the rows behind
-        row 0 hold is not specified.
+        `gather_depth` layers from ``C`` channels to ``F`` channels.  What the rows behind row 0 hold is
+        not specified.
     """
     matrix, offset = np.atleast_2d(np.asarray(matrix, float)), np.atleast_1d(np.asarray(offset, float))
-    forms, dim = matrix.shape
-    depth, step = gather_depth(dim, kernel_size), max(kernel_size - 1, 1)
-    padded = np.zeros((forms, step * depth + kernel_size))
-    padded[:, :dim] = matrix
+    if matrix.ndim == 2:
+        matrix = matrix[:, None]
+    forms, carried, dim = matrix.shape
+    depth, stride = gather_depth(dim, kernel_size), max(kernel_size - 1, 1)
+    padded = np.zeros((forms, carried, stride * depth + kernel_size))
+    padded[..., :dim] = matrix
+    added = np.zeros((forms, stride * depth + kernel_size))
+    added[:, :dim] = np.maximum(-matrix, 0).sum(1) if steps is None else steps
+    start = np.zeros(forms) if start is None else np.asarray(start, float)
     convolutions = []
     for layer in range(depth):
         last = layer == depth - 1
         taps = kernel_size if last else kernel_size - 1
-        columns = padded[:, step * layer:step * layer + taps]
-        weight = np.zeros((1 + forms, 1 if layer == 0 else 1 + forms, kernel_size))
-        weight[1:, 0, :taps] = columns
+        columns = slice(stride * layer, stride * layer + taps)
+        weight = np.zeros((carried + forms, carried + (forms if layer > 0 else 0), kernel_size))
+        weight[carried:, :carried, :taps] = padded[..., columns]
         if layer > 0:
-            weight[1:, 1:, 0] = np.eye(forms)
+            weight[carried:, carried:, 0] = np.eye(forms)
         if last:
-            guard = np.maximum(-padded[:, :step * layer], 0).sum(1)
-            weight, bias = weight[1:], offset - guard
+            before = added[:, :columns.start].sum(1) + (start if layer > 0 else 0)
+            weight, bias = weight[carried:], offset - before
         else:
-            weight[0, 0, kernel_size - 1] = 1.0
-            bias = np.concatenate([[0.0], np.maximum(-columns, 0).sum(1)])
+            weight[:carried, :carried, kernel_size - 1] = np.eye(carried)
+            bias = np.concatenate([np.zeros(carried), added[:, columns].sum(1) + (start if layer == 0 else 0)])
         convolutions.append(Convolution(torch.from_numpy(weight), torch.from_numpy(np.ascontiguousarray(bias))))
     return convolutions
-
-
-def embed(convolutions, inputs, outputs, channels):
-    """Let a chain of ungrouped layers read and write given channels of a residual stream.
-
-    Parameters
-    ----------
-    convolutions : list of Convolution
-    inputs, outputs : lists of int
-        The stream channels that the first layer reads and the last layer writes.
-    channels : int
-        Width of the stream; the channels not in ``outputs`` receive zero.
-    """
-    result = list(convolutions)
-    first = result[0]
-    weight = torch.zeros(first.weight.shape[0], channels, first.weight.shape[2], dtype=torch.float64)
-    weight[:, inputs] = first.weight
-    result[0] = Convolution(weight, first.bias)
-    last = result[-1]
-    weight = torch.zeros(channels, *last.weight.shape[1:], dtype=torch.float64)
-    bias = torch.zeros(channels, dtype=torch.float64)
-    weight[outputs], bias[outputs] = last.weight, last.bias
-    result[-1] = Convolution(weight, bias)
-    return result

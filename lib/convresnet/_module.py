@@ -186,11 +186,10 @@ class ConvResNet(nn.Module):
 
     def chunk(self, gradient=False):
         """Number of points whose activations fit into the memory that one chunk may use."""
-        if gradient:
-            width = sum(c.out_channels for block in self.blocks for c in block)
-        else:
-            width = 3 * max(c.out_channels for block in self.blocks for c in block)
-        return max(16, min(1 << 14, _CHUNK_BYTES // (8 * width)))
+        sizes = [c.out_channels * rows for block, counts in zip(self.blocks, self.rows_needed())
+                 for c, rows in zip(block, counts[1:])]
+        width = sum(sizes) if gradient else 3 * max(sizes)
+        return max(1, min(1 << 14, _CHUNK_BYTES // (8 * width)))
 
     def value_and_gradient(self, x):
         """Values and gradients with respect to the input, in chunks of bounded memory.

@@ -7,7 +7,7 @@ from lib.errors import require
 
 
 def rescaled(network):
-    """The same function with every weight and bias of the term blocks at most 1 in modulus.
+    """The same function with every weight and bias of the blocks at most 1 in modulus.
 
     ReLU is positively homogeneous: dividing the weights of layer ``l`` by ``s_l`` and its biases by
     ``s_1 .. s_l`` divides the output of a block by ``prod s_l``, which ``FC`` makes good.
@@ -15,27 +15,25 @@ def rescaled(network):
     Parameters
     ----------
     network : ConvResNet
-        As made by `spline_network`: the blocks behind the first have equal depth and write only
-        channels that ``FC`` reads.
+        As made by `spline_network`: the blocks have equal depth and write only channels that ``FC`` reads.
 
     Returns
     -------
     ConvResNet
-        ``kappa1 <= 1`` behind the first block; ``kappa2 = prod s_l`` with ``s_l = max(1, largest weight
-        or bias of layer l)``, times the old ``kappa2``.
+        ``kappa1 <= 1``; ``kappa2 = prod s_l`` with ``s_l = max(1, largest weight or bias of layer l)``,
+        times the old ``kappa2``.
 
     Raises
     ------
     InputError
-        If the blocks behind the first differ in depth.
+        If the blocks differ in depth.
     """
-    first, *blocks = network.numbers()
+    blocks = network.numbers()
     depths = {len(block) for block in blocks}
-    require(len(depths) == 1, "network", sorted(depths), "a network whose term blocks have equal depth")
+    require(len(depths) == 1, "network", sorted(depths), "a network whose blocks have equal depth")
     total, layers = 1.0, []
     for layer in zip(*blocks):
         scale = max(1.0, *[float(max(c.weight.abs().max(), c.bias.abs().max())) for c in layer])
         total *= scale
         layers.append([Convolution(c.weight / scale, c.bias / total, c.groups) for c in layer])
-    return ConvResNet([first, *(list(block) for block in zip(*layers))], total * network.head.detach().to(torch.float64),
-                      network.dim)
+    return ConvResNet([list(block) for block in zip(*layers)], total * network.head.detach(), network.dim)

@@ -1,152 +1,186 @@
 """Term blocks: sums of tensor-product B-splines as residual blocks (book: ``prop-realisation``)."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 
-from lib.convresnet._gather import embed, gather, gather_depth
-from lib.convresnet._module import Convolution, ConvResNet
 from lib.convresnet._architecture import Architecture
+from lib.convresnet._gather import gather, gather_depth
+from lib.convresnet._module import Convolution, ConvResNet
 from lib.errors import require
 from lib.relu import fold_terms, layers
 
-
-@dataclass(frozen=True)
-class Stream:
-    """Channels of the residual stream: ``x``, the ``d`` scaled coordinates, ``S+`` and ``S-``."""
-
-    coordinates: int
-
-    @property
-    def positive(self):
-        return self.coordinates + 1
-
-    @property
-    def negative(self):
-        return self.coordinates + 2
-
-    @property
-    def width(self):
-        return self.coordinates + 3
-
-    def head(self):
-        """``FC = S+ - S-``: the reason why ``kappa2 = 1``."""
-        head = torch.zeros(self.width, dtype=torch.float64)
-        head[self.positive], head[self.negative] = 1.0, -1.0
-        return head
+COORDINATES, POSITIVE, NEGATIVE = range(3)   # the stream: x, S+ and S-
+STREAM = 3
 
 
 def doublings(cells):
-    """``k = ceil(log2 N)``: the number of doubling layers (``lem-doubling``)."""
+    """``k = max(1, ceil(log2 N))``: the number of doubling layers (``lem-doubling``)."""
     return max(1, (cells - 1).bit_length())
 
 
-def scaling_block(dim, cells, kernel_size):
-    """The first block: ``u_i = (N / 2^k) x_i`` for every coordinate, in row 0 (``lem-gather``)."""
-    stream = Stream(dim)
-    matrix = np.eye(dim) * (cells / 2 ** doublings(cells))
-    return embed(gather(matrix, np.zeros(dim), kernel_size), [0], list(range(1, dim + 1)), stream.width)
+def _reading_channel(convolution, channel, channels):
+    """The layer for a single input channel, reading one channel of a wider input."""
+    weight = torch.zeros(convolution.weight.shape[0], channels, convolution.weight.shape[2], dtype=torch.float64)
+    weight[:, channel] = convolution.weight[:, 0]
+    return Convolution(weight, convolution.bias)
 
 
-def term_block(indices, coefficients, order, cells, refinement):
-    """One residual block: ``S+ += sum_{c>0} c M~_j`` and ``S- += sum_{c<0} |c| M~_j``.
+def gather_charts(charts, kernel_size):
+    """The head of a block: row 0 receives, chart by chart, ``u / 2^k`` and, if gated, ``omega``.
 
     Parameters
     ----------
-    indices : int64 array, shape (J, D)
-        The multi-indices ``j`` of the terms.
-    coefficients : float64 array, shape (J,)
-    order, cells, refinement : int
-        ``m``, ``N``, ``n``.
+    charts : list of Chart
+        All of them gated with the same refinement, or none.
+    kernel_size : int
 
     Returns
     -------
     list of Convolution
-        Filters of size one.  Terms that share a one-dimensional factor share its channels.
+        From the stream to ``d`` (gated: ``d + 1``) channels for each chart.
     """
-    indices = np.asarray(indices)
-    dim = indices.shape[1]
-    stream, k = Stream(dim), doublings(cells)
-    # the distinct factors (axis, index) and where each term finds its own
+    scale, gated = 2.0 ** -doublings(charts[0].cells), charts[0].gate is not None
+    forms, offsets, steps, starts = [], [], [], []
+    for chart in charts:
+        matrix, offset = chart.matrix * scale, chart.offset * scale
+        if not gated:
+            forms.append(matrix[:, None])
+            offsets.append(offset)
+            steps.append(np.maximum(-matrix, 0))
+            starts.append(np.zeros(chart.dim))
+            continue
+        gate = chart.gate
+        distance = gate.slope * np.stack([np.ones(chart.ambient_dim), -2 * gate.centre])
+        forms += [np.stack([np.zeros_like(matrix), matrix], axis=1), distance[None]]
+        offsets += [offset, [gate.slope * (gate.centre @ gate.centre - gate.inner)]]
+        steps += [-matrix * gate.centre, gate.slope * gate.centre[None] ** 2]
+        # |x - c| < R_2 wherever the gate is not closed, so no partial sum is below minus this
+        starts += [np.linalg.norm(matrix, axis=1) * gate.outer**0.5, [0.0]]
+    chain = gather(*map(np.concatenate, (forms, offsets)), kernel_size, *map(np.concatenate, (steps, starts)))
+    if gated:   # channels: the squares of the coordinates, the coordinates
+        squares = layers.keep_input(layers.square(charts[0].gate.refinement))
+        chain = [Convolution.from_layer(layer) for layer in squares] + chain
+    return [_reading_channel(chain[0], COORDINATES, STREAM), *chain[1:]]
+
+
+def term_block(charts, runs, order, refinement, kernel_size):
+    """One residual block: ``S+ += sum_{c>0} c M~_j`` and ``S- += sum_{c<0} |c| M~_j``.
+
+    Parameters
+    ----------
+    charts : list of Chart
+    runs : list of slice
+        Which terms of each of these charts belong to the block; none is empty.
+    order, refinement, kernel_size : int
+        ``m``, ``n``, ``K``.
+
+    Returns
+    -------
+    list of Convolution
+        The gather layers, then filters of size one.  Terms that share a one-dimensional factor share
+        its channels; where there is a gate, it is added to the distance in the first factor.
+    """
+    dim, gated = charts[0].dim, charts[0].gate is not None
+    k = doublings(charts[0].cells)
+    # the distinct factors (channel of u, channel of omega, index) and where each term finds its own
     factors, places = [], []
-    for axis in range(dim):
-        distinct, place = np.unique(indices[:, axis], return_inverse=True)
-        places.append(len(factors) + place.reshape(-1))
-        factors += [(axis, int(j)) for j in distinct]
+    for number, (chart, run) in enumerate(zip(charts, runs)):
+        channel, found = number * (dim + gated), []
+        for axis in range(dim):
+            distinct, place = np.unique(chart.indices[run, axis], return_inverse=True)
+            found.append(len(factors) + place.reshape(-1))
+            factors += [(channel + axis, channel + dim if gated and axis == 0 else None, int(j)) for j in distinct]
+        places.append(np.stack(found, axis=1))
+    places = torch.from_numpy(np.concatenate(places))
+    coefficients = torch.from_numpy(np.concatenate([c.coefficients[run] for c, run in zip(charts, runs)]))
     count = len(factors)
 
-    first = torch.zeros(1, 2 * count, stream.width, dtype=torch.float64)
+    first = torch.zeros(1, 2 * count, len(charts) * (dim + gated), dtype=torch.float64)
     bias = torch.zeros(1, 2 * count, dtype=torch.float64)
-    for f, (axis, j) in enumerate(factors):
+    for f, (u, omega, j) in enumerate(factors):
         centre = (j + order / 2) / 2**k
-        first[0, 2 * f, 1 + axis], bias[0, 2 * f] = 1.0, -centre
-        first[0, 2 * f + 1, 1 + axis], bias[0, 2 * f + 1] = -1.0, centre
+        first[0, 2 * f, u], bias[0, 2 * f] = 1.0, -centre
+        first[0, 2 * f + 1, u], bias[0, 2 * f + 1] = -1.0, centre
+        if omega is not None:
+            first[0, 2 * f:2 * f + 2, omega] = order / 2**k
     chain = [layers.Layer(first, bias)]
     chain += layers.repeat([layers.affine([[2.0, 2.0]])] + [layers.affine([[2.0]])] * (k - 1), count)
     chain += layers.repeat(layers.bspline_of_distance(order, refinement), count)
     if dim > 1:
         products = layers.tensor_product(dim, refinement)
-        chain.append(layers.select(products[0], torch.from_numpy(np.stack(places, axis=1)), count))
-        chain += layers.repeat(products[1:], len(indices))
-        coefficients = torch.as_tensor(coefficients, dtype=torch.float64)
+        chain.append(layers.select(products[0], places, count))
+        chain += layers.repeat(products[1:], len(places))
     else:
         per_factor = torch.zeros(count, dtype=torch.float64)
-        coefficients = per_factor.index_add_(0, torch.from_numpy(places[0]),
-                                             torch.as_tensor(coefficients, dtype=torch.float64))
-    last = torch.zeros(1, stream.width, chain[-1].out_channels, dtype=torch.float64)
-    last[0, stream.positive] = coefficients.clamp(min=0)
-    last[0, stream.negative] = (-coefficients).clamp(min=0)
-    chain.append(layers.Layer(last, torch.zeros(1, stream.width, dtype=torch.float64)))
-    return [Convolution.from_layer(layer) for layer in chain]
+        coefficients = per_factor.index_add_(0, places[:, 0], coefficients)
+    last = torch.zeros(1, STREAM, chain[-1].out_channels, dtype=torch.float64)
+    last[0, POSITIVE] = coefficients.clamp(min=0)
+    last[0, NEGATIVE] = (-coefficients).clamp(min=0)
+    chain.append(layers.Layer(last, torch.zeros(1, STREAM, dtype=torch.float64)))
+    return gather_charts(charts, kernel_size) + [Convolution.from_layer(layer) for layer in chain]
 
 
-def spline_network(coefficients, order, refinement, kernel_size, blocks):
-    """The network for a tensor-product spline with ``N`` cells per axis (book: ``prop-realisation``).
+def spline_network(charts, order, refinement, kernel_size, blocks):
+    """The network for a sum of splines behind charts (book: ``prop-realisation``).
 
     Parameters
     ----------
-    coefficients : float64 array, shape (N + m - 1,) * D
+    charts : list of Chart
+        With the same ``d``, ``D`` and ``cells``; a single one for the cube (`cube_chart`).
     order, refinement : int
         ``m`` and ``n``.
     kernel_size : int
         ``K``.
     blocks : int
-        Number of term blocks; the ``T`` terms are dealt out in lexicographic order, in runs whose
-        lengths differ by at most one.
+        The terms are dealt out in the order of the charts, in runs whose lengths differ by at most one.
 
     Returns
     -------
     ConvResNet
-        With ``blocks + 1`` residual blocks.
+        With ``blocks`` residual blocks.
     """
-    coefficients = np.asarray(coefficients, float)
-    dim, cells = coefficients.ndim, coefficients.shape[0] - order + 1
-    indices = np.stack(np.unravel_index(np.arange(coefficients.size), coefficients.shape), axis=1) - (order - 1)
-    require(1 <= blocks <= coefficients.size, "blocks", blocks, f"from 1 to the number of terms, {coefficients.size}")
-    parts = np.array_split(np.arange(coefficients.size), blocks)
-    chain = [scaling_block(dim, cells, kernel_size)]
-    chain += [term_block(indices[p], coefficients.reshape(-1)[p], order, cells, refinement) for p in parts]
-    return ConvResNet(chain, Stream(dim).head(), dim)
+    ends = np.cumsum([len(c.indices) for c in charts])
+    require(1 <= blocks <= ends[-1], "blocks", blocks, f"from 1 to the number of terms, {ends[-1]}")
+    chain = []
+    for part in np.array_split(np.arange(ends[-1]), blocks):
+        low, high = part[0], part[-1] + 1
+        mine = [i for i, end in enumerate(ends) if end > low and end - len(charts[i].indices) < high]
+        starts = [ends[i] - len(charts[i].indices) for i in mine]
+        runs = [slice(max(low - s, 0), min(high, ends[i]) - s) for i, s in zip(mine, starts)]
+        chain.append(term_block([charts[i] for i in mine], runs, order, refinement, kernel_size))
+    head = torch.zeros(STREAM, dtype=torch.float64)
+    head[POSITIVE], head[NEGATIVE] = 1.0, -1.0   # FC = S+ - S-: the reason why kappa2 = 1
+    return ConvResNet(chain, head, charts[0].ambient_dim)
 
 
-def promised_architecture(dim, order, cells, refinement, kernel_size, blocks, largest_coefficient):
+def promised_architecture(charts, order, refinement, kernel_size, blocks):
     """The sizes that ``prop-realisation`` promises, from its formulas (nothing is built).
 
-    ``L = max(gather, k + 3 + pi_m + (D-1)(n+3))`` with ``pi_2, .., pi_5 = 0, n+2, 2n+4, 2n+3``;
-    ``J = max(D + 3, J~ max(D w_m, D + 3 [D > 1]))`` with ``w_2, .., w_5 = 2, 6, 10, 9`` and ``J~`` the
-    terms of a block; ``kappa1 = max(4, a_0 [m > 2], max |c_j|)``; ``kappa2 = 1``.
+    ``L = [n_d + 1] + G + k + 3 + pi_m + (d-1)(n+3)`` with ``pi_2, .., pi_5 = 0, n+2, 2n+4, 2n+3``, the
+    bracket only with gates; ``J = max(3, [4], C + a F, J~ max(d w_m, (d + 3) [d > 1]))`` with
+    ``w_2, .., w_5 = 2, 6, 10, 9``, ``J~`` the terms of a block, ``a`` the charts that a block may meet,
+    and ``C = 1, F = d`` without gates, ``C = 2, F = d + 1`` with them; ``kappa2 = 1``;
+    ``kappa1 = max(4, a_0 [m > 2], max |c_j|)`` and, with gates, ``sqrt(K) b + beta`` and
+    ``max(2, K - 1) / (R_2^2 - R_1^2)``, ``b`` the slope of the charts over ``2^k``, ``beta = b (R_2 + |offset| / slope)``.
     """
-    terms = -(-((cells + order - 1) ** dim) // blocks)
-    n = refinement
+    sizes = [len(c.indices) for c in charts]
+    terms, n, chart = -(-sum(sizes) // blocks), refinement, charts[0]
+    dim, gated = chart.dim, chart.gate is not None
     power_depth = {2: 0, 3: n + 2, 4: 2 * n + 4, 5: 2 * n + 3}[order]
     width = {2: 2, 3: 6, 4: 10, 5: 9}[order]
-    depth = doublings(cells) + 3 + power_depth + (dim - 1) * (n + 3)
+    depth = doublings(chart.cells) + 3 + power_depth + (dim - 1) * (n + 3) + gather_depth(chart.ambient_dim, kernel_size)
+    met = min(len(charts), -(-(terms - 1) // min(sizes)) + 1)
+    kappa1 = [4.0, max(a for _, _, a, _, _ in fold_terms(order)), max(float(np.abs(c.coefficients).max()) for c in charts)]
+    if gated:
+        depth += chart.gate.refinement + 1
+        scale = 2.0 ** -doublings(chart.cells)
+        for c in charts:
+            slope = np.linalg.norm(c.matrix, axis=1).max() * scale
+            centred = np.abs(c.matrix @ c.gate.centre + c.offset).max() * scale
+            kappa1 += [slope * (kernel_size**0.5 + c.gate.outer**0.5) + centred,
+                       max(2, kernel_size - 1) * c.gate.slope, c.gate.slope * (c.gate.inner + kernel_size)]
     return Architecture(
-        M=blocks + 1,
-        L=max(gather_depth(dim, kernel_size), depth),
-        J=max(dim + 3, terms * max(dim * width, dim + 3 if dim > 1 else 0)),
-        K=int(kernel_size),
-        kappa1=max(4.0, max(a for _, _, a, _, _ in fold_terms(order)), float(largest_coefficient)),
-        kappa2=1.0,
+        M=blocks, L=depth,
+        J=max(4 if gated else STREAM, 1 + gated + met * (dim + gated), terms * max(dim * width, dim + 3 if dim > 1 else 0)),
+        K=int(kernel_size), kappa1=max(kappa1), kappa2=1.0,
     )

@@ -1,13 +1,16 @@
 """Chapter 02: cardinal B-splines, dual functionals, the quasi-interpolant and its Jackson bound."""
 
 from lib.splines._bspline import ORDERS, bspline, check_order, evaluate, local_values, pieces
-from lib.splines._constants import interior_peano_constant, operator_norm, peano_constant, slope_norm
+from lib.splines._constants import (
+    interior_operator_norm, interior_peano_constant, interior_slope_norm, operator_norm, peano_constant, slope_norm,
+)
 from lib.splines._functionals import blossom_value, functional, weight_sum
 from lib.splines._jackson import Jackson, interpolate, jackson_bound, needed_derivatives
 from lib.splines._quasi import QuasiInterpolant
 
 __all__ = [
     "ORDERS", "Jackson", "QuasiInterpolant", "blossom_value", "bspline", "check_order", "evaluate",
-    "functional", "interior_peano_constant", "interpolate", "jackson_bound", "local_values",
+    "functional", "interior_operator_norm", "interior_peano_constant", "interior_slope_norm",
+    "interpolate", "jackson_bound", "local_values",
     "needed_derivatives", "operator_norm", "peano_constant", "pieces", "slope_norm", "weight_sum",
 ]

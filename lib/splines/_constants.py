@@ -195,11 +195,15 @@ def peano_constant(order, cells, alpha, s):
     return _peano(order, min(cells, 2 * order), alpha, s)
 
 
+def _interior_cell(order):
+    """The data of a cell all of whose functionals are interior."""
+    return _cell_data(order, 4 * order, order - 1)
+
+
 @cache
 def interior_peano_constant(order, alpha, s):
     """``k_{alpha,s}`` of a cell all of whose functionals are interior (arguments as `peano_constant`)."""
-    cell = order - 1
-    return _enclose([partial(_sup_over_cell, *_cell_data(order, 4 * order, cell), alpha, s, cell)])
+    return _enclose([partial(_sup_over_cell, *_interior_cell(order), alpha, s, order - 1)])
 
 
 def _sup_lebesgue(nodes, table, found):
@@ -230,6 +234,18 @@ def slope_norm(order, cells):
     """``q_1``: the norm of ``g' -> (Q g)'`` on the supremum norm, bounded from above (``lem-stability``)."""
     _check(order, cells)
     return _norm(_sup_slope, order, min(cells, 2 * order))
+
+
+@cache
+def interior_operator_norm(order):
+    """``q`` of a cell all of whose functionals are interior: the norm of ``Q`` on functions of the whole line."""
+    return _enclose([partial(_sup_lebesgue, *_interior_cell(order))])
+
+
+@cache
+def interior_slope_norm(order):
+    """``q_1`` of a cell all of whose functionals are interior."""
+    return _enclose([partial(_sup_slope, *_interior_cell(order))])
 
 
 def _check(order, cells):

@@ -10,7 +10,7 @@ import math
 import sympy
 from flint import arb
 
-from lib.approximation._formula import AbsPower, Jump, SignPower, variables
+from lib.formulas._formula import AbsPower, Jump, SignPower, variables
 
 _INF = math.inf
 _EVERYTHING = (-_INF, _INF)

@@ -1,0 +1,96 @@
+"""The domain of Theorem A, and its problem: one chart, the identity (book: ``thm-cube``)."""
+
+import numpy as np
+from scipy.stats import qmc
+
+from lib.approximation._target import Target
+from lib.convresnet import cube_chart
+from lib.errors import require
+from lib.splines import QuasiInterpolant, jackson_bound
+
+
+class Cube:
+    """The domain ``[0,1]^D``.
+
+    Parameters
+    ----------
+    dim : int
+        ``D >= 1``.
+    """
+
+    def __init__(self, dim):
+        require(isinstance(dim, int) and not isinstance(dim, bool) and dim >= 1, "dim", dim, "an integer, at least 1")
+        self.dim = self.ambient_dim = dim
+
+    def __repr__(self):
+        return f"Cube({self.dim})"
+
+    def sample(self, points, seed=0):
+        """Scrambled Sobol points of 53 bits, float64 array (points, D).
+
+        Almost surely none is a kink of a network; with scipy's default of 30 bits all of them would
+        be kinks of a network with 30 levels.
+        """
+        sobol = qmc.Sobol(self.dim, bits=53, seed=seed)
+        return sobol.random_base2(max(0, (points - 1).bit_length()))[:points]
+
+    def check(self, x):
+        """Raise `InputError` unless the rows of ``x``, float64 tensor (P, D), are points of the cube."""
+        outside = x[~((x >= 0) & (x <= 1))]
+        require(len(outside) == 0, "x", outside[:1].tolist(), f"points of the cube [0,1]^{self.dim}")
+
+    def slope(self, x, gradient):
+        """The norm in which slopes are measured: ``max_k |g_k|`` of gradients (P, D), tensor (P,)."""
+        return gradient.abs().amax(1)
+
+
+class CubeProblem:
+    """A target on the cube: what Theorem A needs to know (see `lib.approximation.approximate`).
+
+    Attributes
+    ----------
+    alpha : int
+        The smoothness that is used.
+    derivative_bounds : dict
+    slope_factor : float
+        1: mesh axes are coordinate axes, and slopes are partial derivatives.
+    """
+
+    slope_factor = 1.0
+    reach = None
+
+    def __init__(self, target, domain, order):
+        require(isinstance(target, Target), "target", target, "a lib.Target (see lib.Target.from_sympy)")
+        require(target.dim == domain.dim, "domain", domain, f"of the dimension of the target, {target.dim}")
+        self.target, self.domain, self.dim, self.order = target, domain, domain.dim, order
+        self.alpha, self.derivative_bounds = target.derivative_bounds(order)
+        self.minimum_cells = order
+
+    def terms(self, cells):
+        """``(N + m - 1)^D``."""
+        return (cells + self.order - 1) ** self.dim
+
+    def overlap(self, cells):
+        """1: a point lies in one chart."""
+        return 1
+
+    def mesh_slope(self, cells):
+        """Mesh units a unit of length: ``N``."""
+        return cells
+
+    def spline_error(self, cells):
+        """`lib.splines.Jackson` bounds of ``f - Q f``."""
+        return jackson_bound(self.order, cells, self.alpha, self.derivative_bounds)
+
+    def factors(self, cells):
+        """The factors of the spline part."""
+        return {"h": 1 / cells, "alpha": self.alpha, "largest derivative": max(self.derivative_bounds.values())}
+
+    def charts(self, cells):
+        """The cube as a list of one chart, with the coefficients ``lambda_j(f)``."""
+        return [cube_chart(QuasiInterpolant(self.order, cells).coefficients(self.target.values, self.dim), self.order)]
+
+
+def largest_coefficient(charts):
+    """``max |c_j|``."""
+    return max(float(np.abs(c.coefficients).max()) for c in charts)

@@ -1,0 +1,134 @@
+"""A target on a manifold as a sum of targets in charts (book: ``thm-manifold``)."""
+
+import numpy as np
+
+from lib.approximation._target import Target
+from lib.convresnet import Chart
+from lib.errors import require
+from lib.manifolds import (
+    GRID, Atlas, ball_grid, choose_atlas, derivative_norms, differences, inset, largest_nearby, samples,
+)
+from lib.splines import Jackson, QuasiInterpolant, functional, jackson_bound
+
+_ROUGH = 1.6   # norms grow by a factor 2 when the grid is halved if a derivative of one order less is still rough
+
+
+class ManifoldProblem:
+    """A target on a manifold: what Theorem B needs to know (see `lib.approximation.approximate`).
+
+    Attributes
+    ----------
+    atlas : Atlas
+    alpha : int
+        The smoothness that is used: the largest order of derivatives whose sampled norms, in every
+        chart, grow by at most 1.6 when the sampling grid is halved.
+    norms : list of dict
+        For each chart the bounds of derivatives of ``f_i`` in its coordinates: the largest divided
+        difference on a grid, plus the change since the grid of twice the step.
+    slope_factor : float
+        ``sqrt(d)``: from the largest partial derivative in a chart to the length of the gradient.
+    """
+
+    def __init__(self, target, domain, order, cells):
+        if not isinstance(target, Target):
+            require(callable(target), "target", target, "a lib.Target or a torch map (P, D) -> (P,)")
+            target = Target(target, dim=domain.ambient_dim)
+        require(target.dim == domain.ambient_dim, "domain", domain, f"in the dimension of the target, {target.dim}")
+        if not isinstance(domain, Atlas):
+            domain = choose_atlas(domain, order, cells)
+        self.atlas, self.domain, self.target, self.order = domain, domain.manifold, target, order
+        require(self.atlas.exponent >= 2, "exponent", self.atlas.exponent, "at least 2")
+        self.atlas.distortion   # raises where a chart folds
+        self.dim, self.reach = self.atlas.dim, self.domain.reach
+        self.minimum_cells = self.atlas.smallest_mesh(order)
+        require(cells is None or cells >= self.minimum_cells, "cells", cells,
+                f"at least N_0 = {self.minimum_cells}: with fewer, terms are alive where a gate is half open")
+        self.slope_factor = self.dim**0.5
+        self.grid = GRID.get(self.dim, 16)
+        self._pad = 2 * ((order + 1) // 2)
+        axis, inside = ball_grid(self.dim, self.grid, self._pad)
+        self._values = [samples(self.atlas, i, target.values, axis, inside) for i in range(len(self.atlas))]
+        self.alpha, found = self._smoothness(min(order, self.atlas.exponent))
+        self.norms = [{k: fine + abs(fine - coarse) for k, (fine, coarse) in f.items()} for f in found]
+        self.derivative_bounds = {k: max(n[k] for n in self.norms) for k in self.norms[0]}
+        self._errors = {}
+
+    def _smoothness(self, most):
+        for alpha in range(most, 1, -1):
+            found = [derivative_norms(v, self.grid, alpha) for v in self._values]
+            fine, coarse = (np.array([max(pair[side] for pair in f.values()) for f in found]) for side in (0, 1))
+            if (fine <= _ROUGH * np.maximum(coarse, fine.max() / 4)).all():
+                return alpha, found
+        require(False, "target", self.target.formula or self.target.function,
+                "a function on the manifold with bounded derivatives of order 2 at least; divided differences grow")
+
+    def mesh_slope(self, cells):
+        """Mesh units a unit of length: ``N / (2 r_1)``."""
+        return cells / (2 * self.atlas.bump_radius)
+
+    def overlap(self, cells):
+        """``A``: the largest number of charts whose terms are alive at a point, bounded from above."""
+        return int(self.atlas.largest_sum(np.ones(len(self.atlas)), self.atlas.living_radius(self.order, cells)))
+
+    def spline_error(self, cells):
+        """Bounds of the error of the splines: value and length of the tangential gradient.
+
+        The error of chart ``i`` at a point depends on the derivatives of ``f_i`` within ``m - delta``
+        cells; these bounds are summed over the charts at each point of the atlas' net, whose radius is
+        added to the neighbourhoods.
+        """
+        if cells not in self._errors:
+            atlas, total = self.atlas, np.zeros((2, len(self.atlas.net)))
+            width = self.grid * ((self.order - inset(self.order)) / cells + atlas.net_radius / (2 * atlas.bump_radius))
+            for i, points in enumerate(atlas.meeting(atlas.living_radius(self.order, cells))):
+                y = (atlas.net[points] - atlas.centres[i]) @ atlas.frames[i] / (2 * atlas.bump_radius)
+                places = self.grid * (y + 1 / 2) + self._pad
+                found = differences(self._values[i], 1 / self.grid, self.alpha)
+                local = {}
+                for k, array in found.items():
+                    nearby = largest_nearby(array, places - np.array(k) / 2, width + self.alpha / 2)
+                    local[k] = nearby * (self.norms[i][k] / array.max() if array.max() > 0 else 1)
+                error = jackson_bound(self.order, cells, self.alpha, local, interior=True)
+                total[0, points] += error.value
+                total[1, points] += np.linalg.norm(np.stack(error.partials), axis=0)
+            self._errors[cells] = Jackson(float(total[0].max()), (float(total[1].max()) / (2 * atlas.bump_radius),))
+        return self._errors[cells]
+
+    def factors(self, cells):
+        """The factors of the spline part by name; their meaning is in the book, after ``thm-manifold``.
+
+        ``overlap A`` times ``largest chart error`` times ``locality`` is the spline part of the value.
+        """
+        worst = max(jackson_bound(self.order, cells, self.alpha, n, interior=True).value for n in self.norms)
+        overlap = self.overlap(cells)
+        return {
+            "h": 1 / cells, "alpha": self.alpha, "charts": len(self.atlas), "chart scale b": 1 / (2 * self.atlas.bump_radius),
+            "largest derivative": max(self.derivative_bounds.values()), "largest chart error": worst, "overlap A": overlap,
+            "locality": self.spline_error(cells).value / (overlap * worst) if worst else 1.0,
+        }
+
+    def indices(self, cells):
+        """The terms of a chart that may have a coefficient other than zero: a node in the open ball; (T, d)."""
+        edge = cells + 2 * self.order
+        nearest = np.array([min(abs(float(t) - edge / 2) for t in functional(self.order, edge, j)[0])
+                            for j in range(1 - self.order, edge)])
+        square = sum(np.meshgrid(*[nearest**2] * self.dim, indexing="ij"))
+        return np.stack(np.nonzero(square < cells**2 / 4), axis=1) - (self.order - 1)
+
+    def terms(self, cells):
+        """``T``: all charts together."""
+        return len(self.atlas) * len(self.indices(cells))
+
+    def charts(self, cells):
+        """The charts with their coefficients ``lambda_j(f_i)``."""
+        quasi = QuasiInterpolant(self.order, cells + 2 * self.order)
+        axis = (quasi.nodes * quasi.cells - quasi.cells / 2) / cells
+        inside = sum(np.meshgrid(*[axis**2] * self.dim, indexing="ij")) < 1 / 4
+        indices = self.indices(cells)
+        place = tuple(indices.T + self.order - 1)
+        charts = []
+        for i in range(len(self.atlas)):
+            coefficients = quasi.coefficients_from_samples(samples(self.atlas, i, self.target.values, axis, inside))
+            matrix, offset, edge = self.atlas.mesh(i, self.order, cells)
+            charts.append(Chart(matrix, offset, edge, indices, coefficients[place], self.atlas.gate(i)))
+        return charts

@@ -1,0 +1,90 @@
+"""Charts: where the terms of a spline live in the ambient cube (book: ``prop-realisation``, ``lem-gate``)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lib import relu
+
+
+@dataclass(frozen=True, eq=False)
+class Gate:
+    """Opens on a ball: ``omega = sigma((d~^2 - inner) / (outer - inner))`` (``lem-gate``).
+
+    ``d~^2 = sum_i sq_n(x_i) - 2 c.x + |c|^2`` is the squared distance to the centre as a network
+    (``lem-distance-net``); terms are untouched where ``omega = 0`` and vanish where ``omega >= 1``.
+
+    Attributes
+    ----------
+    centre : float64 array, shape (D,)
+        In the unit cube.
+    inner, outer : float
+        ``R_1^2 < R_2^2``, squared distances.
+    refinement : int
+        ``n_d``, the level of the squares.
+    """
+
+    centre: np.ndarray
+    inner: float
+    outer: float
+    refinement: int
+
+    @property
+    def slope(self):
+        """``1 / (R_2^2 - R_1^2)``."""
+        return 1 / (self.outer - self.inner)
+
+    def squared_distance(self, x):
+        """``d~^2`` at the points ``x``, float64 tensor (P, D); returns (P,)."""
+        centre = x.new_tensor(self.centre)
+        return (relu.square(x, self.refinement) - 2 * centre * x + centre**2).sum(1)
+
+
+@dataclass(frozen=True, eq=False)
+class Chart:
+    """An affine map to mesh units, the terms that live behind it, and the gate in front of it.
+
+    Attributes
+    ----------
+    matrix, offset : float64 arrays, shapes (d, D) and (d,)
+        ``u = matrix x + offset``; the mesh has knots at the integers.
+    cells : int
+        The terms have their supports where ``u <= cells + m``.
+    indices : int64 array, shape (T, d)
+        Term ``t`` is ``prod_i N~_m(u_i - indices[t, i])``.
+    coefficients : float64 array, shape (T,)
+    gate : Gate or None
+        None on the cube, which is its only chart.
+    """
+
+    matrix: np.ndarray
+    offset: np.ndarray
+    cells: int
+    indices: np.ndarray
+    coefficients: np.ndarray
+    gate: Gate | None = None
+
+    @property
+    def dim(self):
+        """``d``: number of mesh coordinates."""
+        return self.matrix.shape[0]
+
+    @property
+    def ambient_dim(self):
+        """``D``."""
+        return self.matrix.shape[1]
+
+
+def cube_chart(coefficients, order):
+    """The cube as one chart: ``u = N x``, every term of the mesh.
+
+    Parameters
+    ----------
+    coefficients : float64 array, shape (N + m - 1,) * D
+    order : int
+        ``m``.
+    """
+    coefficients = np.asarray(coefficients, float)
+    dim, cells = coefficients.ndim, coefficients.shape[0] - order + 1
+    indices = np.stack(np.unravel_index(np.arange(coefficients.size), coefficients.shape), axis=1) - (order - 1)
+    return Chart(np.eye(dim) * cells, np.zeros(dim), cells, indices, coefficients.reshape(-1))

@@ -1,0 +1,251 @@
+"""Atlases: charts that cover, with their bumps and gates (book: ``lem-atlas``, ``lem-partition``, ``prop-chart-local``)."""
+
+from functools import cached_property
+from math import ceil
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from lib.convresnet import Gate
+from lib.errors import require
+from lib.manifolds._base import Manifold, positive
+from lib.splines import check_order, functional
+
+MAXIMUM_CHARTS = 5000
+_RAMP = 0.1        # theta: the gates open between 2 tau^2 (1 - theta) and 2 tau^2 (1 + theta)
+_NET = 1 / 12      # radius of the certificate's net, in units of the reach
+_CHECKED = 150     # points of a chart between which injectivity is checked
+_CHUNK = 1 << 15
+
+
+def projected_radius(distance, reach):
+    """``g(t) = t sqrt(1 - t^2 / (4 tau^2))``: at least so far apart are the projections (``lem-federer``)."""
+    return distance * np.sqrt(1 - distance**2 / (4 * reach**2))
+
+
+def inset(order):
+    """``delta_m``: how far the nodes of an interior functional lie inside its support, in mesh units."""
+    nodes = functional(order, 4 * order, 0)[0]
+    return float(min(nodes[0], order - nodes[-1]))
+
+
+def smallest_mesh(reach, bump_radius, dim, order):
+    """``N_0``: from there on no term is alive on the manifold where a gate is neither open nor closed.
+
+    ``r_1 (1 + 2 sqrt(d) (m - delta_m) / N) <= tau sqrt(1 - theta^2)`` (``prop-chart-local``).
+    """
+    check_order(order)
+    spread = 2 * bump_radius * dim**0.5 * (order - inset(order))
+    return max(order, ceil(spread / (room(reach) - bump_radius) * (1 + 1e-12)))
+
+
+def room(reach):
+    """``g(R_1') = g(R_2) = tau sqrt(1 - theta^2)``: the radius that charts and gates share."""
+    return reach * (1 - _RAMP**2) ** 0.5
+
+
+def farthest_points(points, radius, limit=MAXIMUM_CHARTS):
+    """Greedy centres among ``points`` (P, D) until all are within ``radius`` of one, or there are ``limit``.
+
+    Returns
+    -------
+    indices : int64 array
+    radii : float64 array
+        ``radii[k]``: the largest distance of a point from the first ``k + 1`` centres.
+    """
+    norms = (points**2).sum(1)
+    chosen, radii = [int(((points - points.mean(0)) ** 2).sum(1).argmax())], []
+    distance = np.full(len(points), np.inf)
+    while True:
+        c = points[chosen[-1]]
+        np.minimum(distance, norms - 2 * points @ c + c @ c, out=distance)
+        farthest = int(distance.argmax())
+        radii.append(float(np.linalg.norm(points[farthest] - points[chosen], axis=1).min()))
+        if radii[-1] <= radius or len(chosen) == limit:
+            return np.array(chosen), np.array(radii)
+        chosen.append(farthest)
+
+
+class Atlas:
+    """Charts ``y = V_i^T (x - c_i) / (2 r_1)``, in which the support of a bump is in the ball of radius 1/2.
+
+    Parameters
+    ----------
+    manifold : Manifold
+    cover_radius : float
+        ``r_0``: every point of the manifold is at most so far from a centre (certified).
+    bump_radius : float
+        ``r_1 > r_0``: the bump ``(1 - |x - c_i|^2 / r_1^2)_+^q`` vanishes from there on.
+    exponent : int
+        ``q >= 2``; the partition of unity is of class ``C^{q-1,1}``.
+    centres : float64 array, shape (A, D), optional
+        Points of the manifold to be used as centres; by default greedily chosen farthest points.
+
+    Attributes
+    ----------
+    centres, frames : float64 arrays, shapes (A, D) and (A, D, d)
+    cover_radius : float
+        The certified one, at most what was asked for.
+    net, net_radius : float64 array (P, D) and float
+        What the certificate rests on: no point of the manifold is farther than the radius from the net.
+
+    Raises
+    ------
+    InputError
+        If the radii are not ``r_0 < r_1 < tau sqrt(1 - theta^2)``, ``theta = 1/10``, or given centres do
+        not cover.
+    """
+
+    def __init__(self, manifold, cover_radius, bump_radius, exponent, centres=None):
+        require(isinstance(manifold, Manifold), "manifold", manifold, "a manifold of lib.manifolds")
+        self.manifold, self.bump_radius = manifold, positive("bump_radius", bump_radius)
+        require(isinstance(exponent, (int, np.integer)) and exponent >= 2, "exponent", exponent, "an integer, at least 2")
+        self.exponent, tau = int(exponent), manifold.reach
+        require(self.bump_radius < room(tau), "bump_radius", bump_radius,
+                f"below {room(tau):.6g}: beyond, charts need not be injective (the reach is {tau:.6g})")
+        require(positive("cover_radius", cover_radius) < bump_radius, "cover_radius", cover_radius,
+                f"below the radius of the bumps, {bump_radius:.6g}")
+        self.net, self.net_radius = certificate_net(manifold)
+        require(self.net_radius < cover_radius, "cover_radius", cover_radius, f"above the radius of the net, {self.net_radius:.3g}")
+        if centres is None:
+            centres = self.net[farthest_points(self.net, cover_radius - self.net_radius)[0]]
+        self.centres = np.asarray(centres, float)
+        self.tree = cKDTree(self.centres)
+        self.cover_radius = float(self.tree.query(self.net)[0].max()) + self.net_radius
+        require(self.cover_radius <= cover_radius * (1 + 1e-12), "centres", f"{len(self.centres)} points",
+                f"a cover of radius {cover_radius:.6g}; certified is {self.cover_radius:.6g}")
+        self.frames = manifold.tangent_basis(self.centres)
+        self._neighbours = self.tree.query_ball_point(self.centres, 2 * self.bump_radius)
+
+    def __len__(self):
+        return len(self.centres)
+
+    def __repr__(self):
+        return (f"Atlas of {self.manifold.name}: {len(self)} charts, r_0={self.cover_radius:.4g}, "
+                f"r_1={self.bump_radius:.4g}, q={self.exponent}")
+
+    @property
+    def dim(self):
+        """``d``."""
+        return self.manifold.dim
+
+    @property
+    def ambient_dim(self):
+        """``D``."""
+        return self.manifold.ambient_dim
+
+    @property
+    def open_radius(self):
+        """``R_1'``: the gate is open at least up to there."""
+        return self.manifold.reach * (2 * (1 - _RAMP)) ** 0.5
+
+    @property
+    def closed_radius(self):
+        """``R_2``: the gate is closed from there on."""
+        return self.manifold.reach * (2 * (1 + _RAMP)) ** 0.5
+
+    @property
+    def separation(self):
+        """The smallest distance between two centres."""
+        return float(self.tree.query(self.centres, 2)[0][:, 1].min()) if len(self) > 1 else np.inf
+
+    @cached_property
+    def distortion(self):
+        """The smallest ``|V_i^T (x - y)| / |x - y|`` found over pairs of net points of a chart (at most 150 points each).
+
+        Positive, says ``lem-chart``.  Raises `InputError` where two projections coincide: then the
+        reach that the manifold claims is wrong.
+        """
+        tau, smallest = self.manifold.reach, np.inf
+        close = self._net_tree.query_ball_point(self.centres, self.open_radius)
+        rng = np.random.default_rng(0)
+        for i, (centre, frame) in enumerate(zip(self.centres, self.frames)):
+            x = self.net[np.array(close[i])]
+            x = x[np.linalg.norm((x - centre) @ frame, axis=1) < room(tau)]
+            x = x[rng.permutation(len(x))[:_CHECKED]]
+            flat, apart = x @ frame, np.linalg.norm(x[:, None] - x[None], axis=2)
+            pairs = apart > 0
+            ratio = np.linalg.norm(flat[:, None] - flat[None], axis=2)[pairs] / apart[pairs]
+            smallest = min(smallest, ratio.min(initial=np.inf))
+            require(smallest > self.net_radius / (8 * tau), "reach", tau,
+                    f"smaller: chart {i} of {self.manifold.name} folds (two of its points have projections "
+                    f"{smallest:.2g} times as far apart)")
+        return float(smallest)
+
+    # ---- charts
+
+    def inverse(self, i, y):
+        """The points of the manifold with coordinates ``y`` (P, d), ``|y| < 1/2``, in chart ``i``; (P, D)."""
+        return self.manifold.inverse_chart(self.centres[i], self.frames[i], 2 * self.bump_radius * y)
+
+    def mesh(self, i, order, cells):
+        """The map to mesh units: matrix (d, D), offset (d,) and the number of cells ``N + 2m`` of the chart."""
+        edge = cells + 2 * order
+        matrix = cells / (2 * self.bump_radius) * self.frames[i].T
+        return matrix, edge / 2 - matrix @ self.centres[i], edge
+
+    def smallest_mesh(self, order):
+        """``N_0`` of these charts, the function `smallest_mesh`."""
+        return smallest_mesh(self.manifold.reach, self.bump_radius, self.dim, order)
+
+    def living_radius(self, order, cells):
+        """Only points of the manifold nearer than this to a centre can meet a term of its chart."""
+        spread = self.bump_radius * (1 + 2 * self.dim**0.5 * (order - inset(order)) / cells)
+        tau = self.manifold.reach
+        return tau * (2 * (1 - (1 - min(spread / tau, 1) ** 2) ** 0.5)) ** 0.5
+
+    def gate(self, i):
+        """The `lib.convresnet.Gate` of chart ``i``."""
+        tau, n = self.manifold.reach, 1
+        while self.ambient_dim * 4.0 ** (-n - 1) > _RAMP * tau**2 / 10:
+            n += 1
+        inner = self.open_radius**2 + self.ambient_dim * 4.0 ** (-n - 1)
+        return Gate(self.centres[i], inner, self.closed_radius**2, n)
+
+    # ---- partition of unity
+
+    def bumps(self, x, charts):
+        """``eta_k(x)`` for the charts with these indices (B,) at points (P, D): (P, B)."""
+        c = self.centres[charts]
+        square = (x**2).sum(1)[:, None] - 2 * x @ c.T + (c**2).sum(1)
+        return np.maximum(1 - square / self.bump_radius**2, 0) ** self.exponent
+
+    def partition(self, i, x):
+        """``rho_i = eta_i / sum_k eta_k`` at points (P, D) of the manifold: (P,)."""
+        result = np.empty(len(x))
+        near = self._neighbours[i]
+        own = near.index(i)
+        for start in range(0, len(x), _CHUNK):
+            eta = self.bumps(x[start:start + _CHUNK], near)
+            total = eta.sum(1)
+            result[start:start + _CHUNK] = np.where(eta[:, own] > 0, eta[:, own] / np.where(total > 0, total, 1), 0)
+        return result
+
+    # ---- overlaps
+
+    @cached_property
+    def _net_tree(self):
+        return cKDTree(self.net)
+
+    def meeting(self, radius):
+        """For each centre the net points that certify where it matters: within ``radius`` plus the net's radius."""
+        return self._net_tree.query_ball_point(self.centres, radius + self.net_radius)
+
+    def largest_sum(self, weights, radius):
+        """Upper bound of ``sup_x sum_{|x - c_i| < radius} weights_i`` over the manifold."""
+        total = np.zeros(len(self.net))
+        for weight, points in zip(weights, self.meeting(radius)):
+            total[points] += weight
+        return float(total.max())
+
+    @cached_property
+    def overlap(self):
+        """The largest number of bumps over a point, bounded from above on the net."""
+        return int(self.largest_sum(np.ones(len(self)), self.bump_radius))
+
+
+def certificate_net(manifold):
+    """The net on which coverings are certified (made once for a manifold)."""
+    if "_certificate" not in manifold.__dict__:
+        manifold.__dict__["_certificate"] = manifold.net(_NET * manifold.reach)
+    return manifold.__dict__["_certificate"]

@@ -1,0 +1,141 @@
+"""What a manifold is to this library: one small interface (book: chapter 06)."""
+
+from functools import cached_property
+
+import numpy as np
+
+from lib.errors import require
+
+OFF = 1e-8   # a point at most this far from a manifold counts as a point of it
+
+
+class Manifold:
+    """A compact ``d``-dimensional manifold without boundary in ``[0,1]^D``.
+
+    All points are rows of float64 arrays.  A subclass supplies `project`, `tangent_basis`,
+    `inverse_chart`, `sample` and `net`; where a closed form of the distance along the manifold is
+    known, `geodesic` returns it.
+
+    Attributes
+    ----------
+    name : str
+    dim, ambient_dim : int
+        ``d`` and ``D``.
+    reach : float
+        ``tau``: a lower bound of the reach.
+    reach_source : str
+        Where the reach comes from: a closed form, a bound computed here, or an estimate.
+    volume : float or None
+        ``d``-dimensional volume where it is known.
+    """
+
+    volume = None
+
+    def __repr__(self):
+        return f"{self.name} (d={self.dim}, D={self.ambient_dim}, reach {self.reach:.4g}: {self.reach_source})"
+
+    def project(self, x):
+        """A nearby point of the manifold for points close to it (the nearest one where that is cheap).
+
+        Parameters
+        ----------
+        x : float64 array, shape (P, D)
+
+        Returns
+        -------
+        float64 array, shape (P, D).
+        """
+        raise NotImplementedError
+
+    def tangent_basis(self, x):
+        """Orthonormal bases of the tangent spaces at points of the manifold: (P, D) to (P, D, d)."""
+        raise NotImplementedError
+
+    def inverse_chart(self, centre, frame, t):
+        """The points ``x`` near ``centre`` with ``V^T (x - c) = t`` (``lem-chart``).
+
+        Parameters
+        ----------
+        centre : float64 array, shape (D,)
+            A point ``c`` of the manifold.
+        frame : float64 array, shape (D, d)
+            An orthonormal basis ``V`` of the tangent space at ``c``.
+        t : float64 array, shape (P, d)
+            Shorter than the reach.
+
+        Returns
+        -------
+        float64 array, shape (P, D).
+
+        Raises
+        ------
+        InputError
+            If there is no such point, or the iteration does not find it.
+        """
+        raise NotImplementedError
+
+    def sample(self, points, seed=0):
+        """Random points with a positive density (not uniform in general): float64 array (points, D)."""
+        raise NotImplementedError
+
+    def net(self, radius):
+        """Points that leave no point of the manifold farther away than a certified radius.
+
+        Parameters
+        ----------
+        radius : float
+            What is aimed at.
+
+        Returns
+        -------
+        points : float64 array, shape (P, D)
+        radius : float
+            Proved: the Euclidean distance from any point of the manifold to the nearest of them is
+            at most this.
+        """
+        raise NotImplementedError
+
+    def geodesic(self, x, y):
+        """Lengths of shortest paths between rows of ``x`` and ``y`` (P, D): (P,), or None if no closed form is known."""
+        return None
+
+    def tangent_projector(self, x):
+        """Orthogonal projectors onto the tangent spaces: (P, D) to (P, D, D)."""
+        basis = self.tangent_basis(x)
+        return basis @ np.swapaxes(basis, 1, 2)
+
+    def distance(self, x):
+        """Upper bounds of the distances of points (P, D) from the manifold; (P,)."""
+        return np.linalg.norm(x - self.project(x), axis=1)
+
+    def check(self, x):
+        """Raise `InputError` unless the rows of ``x``, float64 tensor (P, D), lie on the manifold (to 1e-8)."""
+        x = x.detach().numpy()
+        require(np.isfinite(x).all(), "x", "values that are not finite", "finite")
+        far = self.distance(x) if len(x) else np.zeros(0)
+        worst = int(far.argmax()) if len(x) else 0
+        require(len(x) == 0 or far[worst] <= OFF, "x", x[worst:worst + 1].tolist(),
+                f"points of the manifold {self.name}; this one is {far.max(initial=0):.2g} away")
+
+    def slope(self, x, gradient):
+        """Euclidean length of the tangential part of ambient gradients, float64 tensors (P, D); (P,)."""
+        basis = gradient.new_tensor(self.tangent_basis(x.detach().numpy()))
+        return (basis.transpose(1, 2) @ gradient[..., None])[..., 0].norm(dim=1)
+
+    @cached_property
+    def _coarse_net(self):
+        return self.net(self.reach / 16)
+
+
+def check_cube(name, low, high):
+    """Raise `InputError` unless the box from ``low`` to ``high`` (arrays) lies in the unit cube."""
+    inside = low.min() >= -1e-12 and high.max() <= 1 + 1e-12
+    require(inside, "manifold", f"{name}, coordinates from {low.min():.6g} to {high.max():.6g}",
+            "inside the unit cube [0,1]^D; scale or move it")
+
+
+def positive(name, value):
+    """The value as a float; raises `InputError` unless it is a positive number."""
+    ok = isinstance(value, (int, float, np.floating, np.integer)) and not isinstance(value, bool) and 0 < value < np.inf
+    require(ok, name, value, "a positive number")
+    return float(value)

@@ -1,0 +1,93 @@
+"""Derivatives of functions in charts, by divided differences (book: ``lem-partition``)."""
+
+import numpy as np
+from scipy.ndimage import maximum_filter
+
+from lib.splines import needed_derivatives
+
+GRID = {1: 512, 2: 128, 3: 32}   # cells across the ball of a chart, for sampling derivatives
+
+
+def ball_grid(dim, grid, pad):
+    """Coordinates in ``[-1/2, 1/2]`` with ``pad`` steps more on each side, and which grid points lie in the open ball.
+
+    Returns
+    -------
+    axis : float64 array, shape (grid + 2 pad + 1,)
+    inside : bool array, that shape in every direction
+    """
+    axis = (np.arange(-pad, grid + pad + 1) - grid / 2) / grid
+    square = sum(np.meshgrid(*[axis**2] * dim, indexing="ij"))
+    return axis, square < 1 / 4
+
+
+def samples(atlas, i, function, axis, inside):
+    """``(f rho_i) o phi_i^{-1}`` on a tensor grid of chart ``i``, zero outside the ball.
+
+    Parameters
+    ----------
+    function : callable or None
+        Maps points (P, D) to values (P,); None is the constant 1.
+    axis : float64 array, shape (n,)
+    inside : bool array, shape (n,) * d
+
+    Returns
+    -------
+    float64 array, shape (n,) * d.
+    """
+    values = np.zeros(inside.shape)
+    x = atlas.inverse(i, axis[np.stack(np.nonzero(inside), axis=1)])
+    values[inside] = atlas.partition(i, x) * (1 if function is None else function(x))
+    return values
+
+
+def differences(values, step, alpha):
+    """The moduli of the divided differences that approach ``d^nu g``, for all ``nu`` of `needed_derivatives`.
+
+    Each is a mean of the derivative over a box of at most ``alpha`` steps, from its index on, so none
+    exceeds the supremum.
+
+    Returns
+    -------
+    dict from multi-index to float64 array
+        Of the shape of ``values``, zero where a box leaves the grid.
+    """
+    found = {}
+    for index in needed_derivatives(values.ndim, alpha):
+        difference = values
+        for axis, times in enumerate(index):
+            difference = np.diff(difference, n=times, axis=axis)
+        found[index] = np.pad(np.abs(difference) / step**alpha, [(0, times) for times in index])
+    return found
+
+
+def derivative_norms(values, grid, alpha):
+    """Sampled norms of the derivatives of a function on the grid of `ball_grid`.
+
+    Returns
+    -------
+    dict from multi-index to a pair of floats
+        The largest divided difference on the grid, and on every other point of it.
+    """
+    coarse = differences(values[(slice(None, None, 2),) * values.ndim], 2 / grid, alpha)
+    return {k: (float(d.max()), float(coarse[k].max())) for k, d in differences(values, 1 / grid, alpha).items()}
+
+
+def largest_nearby(array, places, half_width):
+    """The largest entry of a non-negative array within ``half_width`` index steps of given places.
+
+    Parameters
+    ----------
+    array : float64 array, shape (n,) * d
+    places : float64 array, shape (P, d)
+        In index units; places outside the array are moved to its boundary, which can only enlarge
+        the result.
+    half_width : float
+
+    Returns
+    -------
+    float64 array, shape (P,).
+    """
+    size = 2 * int(np.ceil(half_width + 0.5)) + 1
+    index = np.clip(np.rint(places), 0, np.array(array.shape) - 1).astype(int)
+    return maximum_filter(array, size, mode="constant")[tuple(index.T)]
