@@ -12,7 +12,6 @@ from lib.manifolds import Atlas, Manifold
 from lib.relu import MAXIMUM_REFINEMENT, MINIMUM_REFINEMENT, check_refinement
 from lib.splines import check_order
 
-MAXIMUM_TERMS = 2_000_000
 _POLYNOMIAL_REFINEMENT = 30
 
 
@@ -93,7 +92,7 @@ def approximate(target, domain, *, order=4, cells=None, tolerance=None, kernel_s
             cells += 1
     require(cells >= problem.minimum_cells, "cells", cells, f"at least {problem.minimum_cells}")
     terms = problem.terms(cells)
-    require(terms <= MAXIMUM_TERMS, "cells", cells, f"so few that there are at most {MAXIMUM_TERMS} terms, not {terms}")
+    require(terms <= problem.maximum_terms, "cells", cells, f"so few that there are at most {problem.maximum_terms} terms, not {terms}")
     require(blocks is None or blocks <= terms, "blocks", blocks, f"at most the number of terms, {terms}")
     require(budget is None or terms <= budget, "blocks * terms_per_block", budget, f"at least the number of terms, {terms}")
 
@@ -122,8 +121,8 @@ def _cheapest(problem, tolerance, kernel_size):
     low, high = problem.minimum_cells - 1, problem.minimum_cells
     while not spline_fits(high):
         low, high = high, 2 * high
-        if problem.terms(low) > MAXIMUM_TERMS:
-            raise InputError(f"tolerance = {tolerance}: must be larger, or the order; {MAXIMUM_TERMS} terms do not suffice")
+        if problem.terms(low) > problem.maximum_terms:
+            raise InputError(f"tolerance = {tolerance}: must be larger, or the order; {problem.maximum_terms} terms do not suffice")
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if spline_fits(middle) else (middle, high)
@@ -131,7 +130,7 @@ def _cheapest(problem, tolerance, kernel_size):
     best = None
     for cells in range(high, high + max(2, high // 8) + 1):
         terms = problem.terms(cells)
-        if terms > MAXIMUM_TERMS or best is not None and terms * 6 >= best[0]:
+        if terms > problem.maximum_terms or best is not None and terms * 6 >= best[0]:
             break   # even the shallowest network would cost more
         charts = problem.charts(cells)
         largest, spline = largest_coefficient(charts), problem.spline_error(cells)

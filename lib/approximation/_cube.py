@@ -58,6 +58,7 @@ class CubeProblem:
 
     slope_factor = 1.0
     reach = None
+    maximum_terms = 200_000
 
     def __init__(self, target, domain, order):
         require(isinstance(target, Target), "target", target, "a lib.Target (see lib.Target.from_sympy)")

@@ -69,7 +69,7 @@ class Target:
     def __init__(self, function, derivative_bounds=None, formula=None, dim=None):
         require(callable(function), "function", function, "callable")
         self.function, self.formula = function, formula
-        if derivative_bounds is None:
+        if derivative_bounds is None and dim is not None:
             require(isinstance(dim, int) and not isinstance(dim, bool) and dim >= 1, "dim", dim, "an integer, at least 1")
             self.dim, self._bounds = dim, {}
         else:
