@@ -6,9 +6,10 @@ from lib.approximation._target import Target
 from lib.convresnet import Chart
 from lib.errors import require
 from lib.manifolds import (
-    GRID, Atlas, ball_grid, choose_atlas, derivative_norms, differences, inset, largest_nearby, samples,
+    GRID, Atlas, ball_grid, choose_atlas, derivative_norms, differences, inset, largest_nearby, living_terms,
+    samples,
 )
-from lib.splines import Jackson, QuasiInterpolant, functional, jackson_bound
+from lib.splines import Jackson, QuasiInterpolant, jackson_bound
 
 _ROUGH = 1.6   # norms grow by a factor 2 when the grid is halved if a derivative of one order less is still rough
 
@@ -109,24 +110,16 @@ class ManifoldProblem:
             "locality": self.spline_error(cells).value / (overlap * worst) if worst else 1.0,
         }
 
-    def indices(self, cells):
-        """The terms of a chart that may have a coefficient other than zero: a node in the open ball; (T, d)."""
-        edge = cells + 2 * self.order
-        nearest = np.array([min(abs(float(t) - edge / 2) for t in functional(self.order, edge, j)[0])
-                            for j in range(1 - self.order, edge)])
-        square = sum(np.meshgrid(*[nearest**2] * self.dim, indexing="ij"))
-        return np.stack(np.nonzero(square < cells**2 / 4), axis=1) - (self.order - 1)
-
     def terms(self, cells):
         """``T``: all charts together."""
-        return len(self.atlas) * len(self.indices(cells))
+        return len(self.atlas) * len(living_terms(self.dim, self.order, cells))
 
     def charts(self, cells):
         """The charts with their coefficients ``lambda_j(f_i)``."""
         quasi = QuasiInterpolant(self.order, cells + 2 * self.order)
         axis = (quasi.nodes * quasi.cells - quasi.cells / 2) / cells
         inside = sum(np.meshgrid(*[axis**2] * self.dim, indexing="ij")) < 1 / 4
-        indices = self.indices(cells)
+        indices = living_terms(self.dim, self.order, cells)
         place = tuple(indices.T + self.order - 1)
         charts = []
         for i in range(len(self.atlas)):

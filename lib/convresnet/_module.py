@@ -70,11 +70,10 @@ class OneSidedConv1d(nn.Conv1d):
         missing = rows + kernel - 1 - z.shape[1]
         if missing > 0:
             z = functional.pad(z, (0, 0, 0, missing))
-        weight = self.weight.view(self.groups, self.out_channels // self.groups, -1, kernel)
-        y = self.bias.view(self.groups, -1, 1)
-        for k in range(kernel):
-            tap = z[:, k:k + rows].reshape(self.groups, -1, rows * points)
-            y = torch.baddbmm(y, weight[..., k], tap)
+        taps = z.reshape(self.groups, -1, z.shape[1], points)
+        taps = torch.stack([taps[:, :, k:k + rows] for k in range(kernel)], dim=2) if kernel > 1 else taps[:, :, :rows]
+        weight = self.weight.view(self.groups, self.out_channels // self.groups, -1)
+        y = torch.baddbmm(self.bias.view(self.groups, -1, 1), weight, taps.reshape(self.groups, -1, rows * points))
         return y.reshape(self.out_channels, rows, points)
 
 

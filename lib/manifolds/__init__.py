@@ -1,6 +1,6 @@
 """Chapter 06: manifolds in the unit cube, their charts, partitions of unity and chart determination."""
 
-from lib.manifolds._atlas import Atlas, farthest_points, inset, projected_radius, room, smallest_mesh
+from lib.manifolds._atlas import Atlas, farthest_points, inset, living_terms, projected_radius, room, smallest_mesh
 from lib.manifolds._base import Manifold
 from lib.manifolds._choose import choose_atlas, score
 from lib.manifolds._closed_forms import RotationGroup, Sphere
@@ -13,6 +13,6 @@ from lib.manifolds._reach import estimate_reach, federer_quotients
 __all__ = [
     "GRID", "Atlas", "FourierCurve", "LevelSet", "Manifold", "RotationGroup", "Sphere", "ball_grid", "choose_atlas",
     "circle", "derivative_norms", "differences", "ellipse", "ellipsoid", "estimate_reach", "farthest_points",
-    "federer_quotients", "image_rotations", "inset", "isometry", "largest_nearby", "peanut", "projected_radius",
+    "federer_quotients", "image_rotations", "inset", "isometry", "largest_nearby", "living_terms", "peanut", "projected_radius",
     "reach_enclosure", "room", "rotated", "samples", "score", "smallest_mesh", "torus", "trefoil",
 ]

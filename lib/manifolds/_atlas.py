@@ -29,6 +29,23 @@ def inset(order):
     return float(min(nodes[0], order - nodes[-1]))
 
 
+def living_terms(dim, order, cells):
+    """The terms of a chart with ``N`` cells across its ball whose coefficient can differ from zero.
+
+    Those whose dual functional has a node in the open ball of radius ``N / 2`` around the middle of the
+    ``N + 2m`` cells.
+
+    Returns
+    -------
+    int64 array, shape (T, d)
+        Multi-indices.
+    """
+    edge = cells + 2 * order
+    nearest = np.array([min(abs(float(t) - edge / 2) for t in functional(order, edge, j)[0]) for j in range(1 - order, edge)])
+    square = sum(np.meshgrid(*[nearest**2] * dim, indexing="ij"))
+    return np.stack(np.nonzero(square < cells**2 / 4), axis=1) - (order - 1)
+
+
 def smallest_mesh(reach, bump_radius, dim, order):
     """``N_0``: from there on no term is alive on the manifold where a gate is neither open nor closed.
 
@@ -206,7 +223,9 @@ class Atlas:
 
     def bumps(self, x, charts):
         """``eta_k(x)`` for the charts with these indices (B,) at points (P, D): (P, B)."""
-        c = self.centres[charts]
+        # relative to one of the centres: far from the origin the expanded square would cancel
+        middle = self.centres[charts[0]]
+        x, c = x - middle, self.centres[charts] - middle
         square = (x**2).sum(1)[:, None] - 2 * x @ c.T + (c**2).sum(1)
         return np.maximum(1 - square / self.bump_radius**2, 0) ** self.exponent
 

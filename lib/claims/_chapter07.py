@@ -1,0 +1,117 @@
+"""Claims of chapter 07: Theorem B."""
+
+from functools import cache, lru_cache
+
+import numpy as np
+import torch
+
+from lib import manifolds
+from lib.approximation import approximate
+from lib.claims._manifolds import atlas, manifold
+from lib.claims._registry import claim, grid
+
+MESHES = {"circle": 16, "ellipse": 16, "trefoil": 16, "trefoil in 20 dimensions": 16, "sphere": 16, "ellipsoid": 14,
+          "torus": 14, "peanut": 14, "curve of two equations": 16, "SO(3)": 16, "image": 16}
+SURFACES = ("ellipsoid", "torus", "peanut")
+EASY = ("circle", "ellipse", "trefoil", "curve of two equations", "image")
+SIZES = {"circle": (32, 128, 512), "sphere": (24, 48, 96), "SO(3)": (12, 18, 27)}
+
+
+def wave(x):
+    """``sin(3 x_1) exp(x_2) + x_1 x_D``: smooth on every manifold."""
+    return torch.sin(3 * x[:, 0]) * torch.exp(x[:, 1]) + x[:, 0] * x[:, -1]
+
+
+@cache
+def charts(name, m):
+    """The atlas for this order: the plain one of chapter 06 with exponent ``m``."""
+    return atlas(name, m)
+
+
+@lru_cache(maxsize=32)
+def approximation(name, m, cells):
+    """The network for `wave` on a manifold."""
+    return approximate(wave, charts(name, m), order=m, cells=cells, kernel_size=4)
+
+
+def _without_a_chart(a):
+    coefficients = a.coefficients.copy()
+    coefficients[:len(a.charts[0].coefficients)] = 0
+    return a.with_coefficients(coefficients)
+
+
+@claim("thm-manifold", uses=("lem-chart", "lem-partition", "prop-chart-local", "thm-jackson", "prop-spline-net",
+                             "prop-realisation", "lem-geodesic", "lem-interpolation"), evidence="sampled",
+       grid=[{"name": name, "m": m, "norm": norm} for name in EASY for m in (2, 3, 4) for norm in ("value", "slope")]
+       + [{"name": "sphere", "m": m, "norm": norm} for m in (2, 3, 4) for norm in ("value", "slope")]
+       + [{"name": name, "m": 2, "norm": norm} for name in (*SURFACES, "trefoil in 20 dimensions") for norm in ("value", "slope")],
+       full=[{"name": name, "m": m, "norm": norm} for name in SURFACES for m in (3, 4) for norm in ("value", "slope")]
+       + [{"name": "SO(3)", "m": m, "norm": norm} for m in (2, 3) for norm in ("value", "slope")],
+       honest=lambda a: a, tampered=_without_a_chart)
+def thm_manifold(build, name, m, norm):
+    """The bound (from sampled norms in the charts) against the error at 4096 points, 8 of them through the module where
+    there are at most 30 000 terms."""
+    a = build(approximation(name, m, max(MESHES[name], charts(name, m).smallest_mesh(m))))
+    measured = a.measure(4096, module_points=8 if len(a.coefficients) <= 30_000 else 0)
+    return (a.bound.value, measured.value) if norm == "value" else (a.bound.gradient, measured.gradient)
+
+
+@lru_cache(maxsize=64)
+def _errors(name, m, cells, refinement):
+    a = approximate(wave, charts(name, m), order=m, cells=cells, refinement=refinement)
+    return a.measure(10_000, module_points=0)
+
+
+@claim("cor-manifold-rate", uses=("thm-manifold",), evidence="sampled",
+       grid=[{"name": name, "m": m, "norm": norm} for name in ("circle", "sphere") for m in (3, 4) for norm in ("value", "slope")],
+       full=[{"name": "SO(3)", "m": 2, "norm": norm} for norm in ("value", "slope")],
+       honest=lambda *sizes: _errors(*sizes, None), tampered=lambda *sizes: _errors(*sizes, 4))
+def cor_manifold_rate(build, name, m, norm):
+    """By how much the order in h, fitted over three sizes a factor 2 or 4 apart, falls short of ``m - s``; against 0.2."""
+    errors = [getattr(build(name, m, N), "value" if norm == "value" else "gradient") for N in SIZES[name]]
+    order = -np.polyfit(np.log(SIZES[name]), np.log(errors), 1)[0]
+    return 0.2, max(m - (norm == "slope") - order, 0)
+
+
+def _placed(D, K):
+    """A trefoil in ``R^D``, a target that depends on its own coordinates only, and the network."""
+    curve = manifolds.trefoil(ambient_dim=D, seed=D)
+    frame = torch.from_numpy(curve.frame)
+
+    def target(x):
+        y = (x - 0.5) @ frame
+        return torch.sin(8 * y[:, 0]) + y[:, 1] * y[:, 2]
+
+    centres = manifolds.trefoil()
+    own = manifolds.Atlas(centres, 0.4 * curve.reach, 0.5 * curve.reach, 3)
+    moved = curve.middle + (own.centres - centres.middle) @ centres.frame @ curve.frame.T
+    a = approximate(target, manifolds.Atlas(curve, 0.4 * curve.reach, 0.5 * curve.reach, 3, moved), order=3, cells=12,
+                    kernel_size=K, blocks=8)
+    return a, curve
+
+
+def _elsewhere(D, K):
+    """Not an isometric copy: stretched by one per mille."""
+    a, curve = _placed(D, K)
+    return a.with_coefficients(a.coefficients * (1.001 if D > 3 else 1.0)), curve
+
+
+@claim("cor-ambient", uses=("thm-manifold", "lem-gather"), evidence="sampled", grid=grid(D=(16, 64, 784), K=(8,)),
+       honest=_placed, tampered=_elsewhere)
+def cor_ambient(build, D, K):
+    """The same curve in ``R^3`` and in ``R^D``: the difference of the errors in value and slope at the same 2000 points,
+    against 1e-8; and 1 for another number of terms, other bounds or another depth than the gather layers explain."""
+    (here, curve), (there, copy) = build(3, K), build(D, K)
+    t = np.random.default_rng(0).uniform(0, 2 * np.pi, 2000)
+    errors = []
+    for a, c in ((here, curve), (there, copy)):
+        x = torch.from_numpy(c.points(t))
+        f, df = a.target.value_and_gradient(x)
+        g, dg = a.sparse.value_and_gradient(x)
+        errors.append((f - g, a.domain.slope(x, df - dg)))
+    module = float((there.network(x[:4]) - g[:4]).detach().abs().max())
+    wrong = len(here.coefficients) != len(there.coefficients)
+    gate = here.charts[0].gate.refinement, there.charts[0].gate.refinement
+    deeper = max(1, -((1 - D) // (K - 1))) - max(1, -(-2 // (K - 1))) + gate[1] - gate[0] + there.cells - here.cells
+    wrong += there.architecture.measured.L - here.architecture.measured.L != deeper
+    return 1e-8, max(float((p - q).abs().max()) for p, q in zip(*errors)) + module + int(wrong)

@@ -1,0 +1,60 @@
+"""The manifolds on which the claims of chapters 06 and 07 are checked, made once."""
+
+from functools import cache
+
+import numpy as np
+from sklearn.datasets import load_digits
+
+from lib import manifolds
+
+
+def digit(index=3):
+    """An 8 x 8 picture of scikit-learn's digits, grey values in [0, 1]."""
+    return load_digits().images[index] / 16
+
+
+MAKERS = {
+    "circle": manifolds.circle,
+    "ellipse": manifolds.ellipse,
+    "trefoil": manifolds.trefoil,
+    "trefoil in 20 dimensions": lambda: manifolds.trefoil(ambient_dim=20),
+    "sphere": manifolds.Sphere,
+    "ellipsoid": manifolds.ellipsoid,
+    "torus": manifolds.torus,
+    "peanut": manifolds.peanut,
+    "curve of two equations": lambda: manifolds.LevelSet(
+        ["(x1 - 1/2)**2 + (x2 - 1/2)**2 - 4/25", "x3 - 1/2 - (x1 - 1/2)*(x2 - 1/2)"], 3, "curve of two equations"),
+    "SO(3)": manifolds.RotationGroup,
+    "image": lambda: manifolds.image_rotations(digit(), name="rotations of a digit 3"),
+}
+ALL = tuple(MAKERS)
+SMALL = ("circle", "ellipse", "trefoil", "sphere", "torus", "image")   # where an atlas is cheap
+
+
+@cache
+def manifold(name):
+    """The manifold of this name."""
+    return MAKERS[name]()
+
+
+@cache
+def atlas(name, order=3):
+    """A plain atlas: bumps of radius 0.5 tau, covered to 0.375 tau (0.44 tau on SO(3)), exponent ``m``."""
+    m = manifold(name)
+    bump, cover = (0.6, 0.44) if m.dim == 3 else (0.5, 0.375)
+    return manifolds.Atlas(m, cover * m.reach, bump * m.reach, order)
+
+
+def pairs(name, count, near=None, seed=0):
+    """Points, bases of their tangent spaces, and other points: random, or within ``near`` reaches.
+
+    Returns arrays (count, D), (count, D, d) and (count, D).
+    """
+    m, rng = manifold(name), np.random.default_rng(seed)
+    x, y = m.sample(count, seed), m.sample(count, seed + 1)
+    basis = m.tangent_basis(x)
+    if near is not None:
+        direction = rng.normal(size=(count, m.dim))
+        direction *= near * m.reach * rng.random((count, 1)) / np.linalg.norm(direction, axis=1, keepdims=True)
+        y = m.project(x + (basis @ direction[..., None])[..., 0])
+    return x, basis, y
