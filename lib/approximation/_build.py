@@ -88,7 +88,7 @@ def approximate(target, domain, *, order=4, cells=None, tolerance=None, kernel_s
     elif cells is None:
         require(budget is not None, "cells", cells, "given, or a tolerance, or terms_per_block")
         cells = problem.minimum_cells
-        while problem.terms(cells + 1) <= budget:
+        while cells < problem.maximum_cells and problem.terms(cells + 1) <= budget:
             cells += 1
     require(cells >= problem.minimum_cells, "cells", cells, f"at least {problem.minimum_cells}")
     terms = problem.terms(cells)
@@ -121,14 +121,15 @@ def _cheapest(problem, tolerance, kernel_size):
     low, high = problem.minimum_cells - 1, problem.minimum_cells
     while not spline_fits(high):
         low, high = high, 2 * high
-        if problem.terms(low) > problem.maximum_terms:
-            raise InputError(f"tolerance = {tolerance}: must be larger, or the order; {problem.maximum_terms} terms do not suffice")
+        if problem.terms(low) > problem.maximum_terms or low >= problem.maximum_cells:
+            raise InputError(f"tolerance = {tolerance}: must be larger, or the order; {problem.terms(low)} terms do not suffice")
+        high = min(high, problem.maximum_cells)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if spline_fits(middle) else (middle, high)
 
     best = None
-    for cells in range(high, high + max(2, high // 8) + 1):
+    for cells in range(high, min(high + max(2, high // 8), problem.maximum_cells) + 1):
         terms = problem.terms(cells)
         if terms > problem.maximum_terms or best is not None and terms * 6 >= best[0]:
             break   # even the shallowest network would cost more

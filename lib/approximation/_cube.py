@@ -58,7 +58,7 @@ class CubeProblem:
 
     slope_factor = 1.0
     reach = None
-    maximum_terms = 200_000
+    maximum_terms, maximum_cells = 200_000, float("inf")
 
     def __init__(self, target, domain, order):
         require(isinstance(target, Target), "target", target, "a lib.Target (see lib.Target.from_sympy)")

@@ -11,7 +11,10 @@ from lib.manifolds import (
 )
 from lib.splines import Jackson, QuasiInterpolant, jackson_bound
 
-_ROUGH = 1.6   # norms grow by a factor 2 when the grid is halved if a derivative of one order less is still rough
+# Differences over one step and over four: their ratio is at least 2 where the derivative of one order less jumps, wherever
+# on the grid it does, and nearly 1 where the derivative is continuous and resolved.
+_ROUGH, _LAG = 1.6, 4
+_NOISE = 64 * 2.0**-53   # rounding of a value of f, relative
 
 
 class ManifoldProblem:
@@ -21,11 +24,14 @@ class ManifoldProblem:
     ----------
     atlas : Atlas
     alpha : int
-        The smoothness that is used: the largest order of derivatives whose sampled norms, in every
-        chart, grow by at most 1.6 when the sampling grid is halved.
+        The smoothness that is used: the largest order, at most the exponent of the bumps, for which in
+        every chart the largest divided difference of ``f`` over one step of a grid is at most 1.6 times
+        the largest one over four steps (and what rounding explains).
     norms : list of dict
-        For each chart the bounds of derivatives of ``f_i`` in its coordinates: the largest divided
-        difference on a grid, plus the change since the grid of twice the step.
+        For each chart the bounds of derivatives of ``f_i = f rho_i`` in its coordinates: the largest
+        divided difference over one step, plus its distance from the largest one over two.
+    maximum_cells : int
+        The grid of the samples: a finer mesh would see what they do not.
     slope_factor : float
         ``sqrt(d)``: from the largest partial derivative in a chart to the length of the gradient.
     """
@@ -47,21 +53,32 @@ class ManifoldProblem:
         require(cells is None or cells >= self.minimum_cells, "cells", cells,
                 f"at least N_0 = {self.minimum_cells}: with fewer, terms are alive where a gate is half open")
         self.slope_factor = self.dim**0.5
-        self.grid = GRID.get(self.dim, 16)
+        self.grid = self.maximum_cells = max(GRID.get(self.dim, 16), 2 * ((cells or 0) // 2 + 1))
         self._pad = 2 * ((order + 1) // 2)
-        axis, inside = ball_grid(self.dim, self.grid, self._pad)
-        self._values = [samples(self.atlas, i, target.values, axis, inside) for i in range(len(self.atlas))]
-        self.alpha, found = self._smoothness(min(order, self.atlas.exponent))
-        self.norms = [{k: fine + abs(fine - coarse) for k, (fine, coarse) in f.items()} for f in found]
+        self._values, alphas = [], []
+        for i in range(len(self.atlas)):
+            values, alpha = self._look(i, min(order, self.atlas.exponent))
+            self._values.append(values)
+            alphas.append(alpha)
+        self.alpha = min(alphas)
+        norms = [derivative_norms(v, self.grid, self.alpha) for v in self._values]
+        self.norms = [{k: fine + abs(fine - coarse) for k, (fine, coarse) in n.items()} for n in norms]
         self.derivative_bounds = {k: max(n[k] for n in self.norms) for k in self.norms[0]}
         self._errors = {}
 
-    def _smoothness(self, most):
+    def _look(self, i, most):
+        """Samples of ``f_i`` on the grid of chart ``i``, and the smoothness of ``f`` there."""
+        axis, inside = ball_grid(self.dim, self.grid, self._pad)
+        x = self.atlas.inverse(i, axis[np.stack(np.nonzero(inside), axis=1)])
+        f = np.full(inside.shape, np.nan)
+        f[inside] = self.target.values(x)
+        values = np.zeros(inside.shape)
+        values[inside] = f[inside] * self.atlas.partition(i, x)
         for alpha in range(most, 1, -1):
-            found = [derivative_norms(v, self.grid, alpha) for v in self._values]
-            fine, coarse = (np.array([max(pair[side] for pair in f.values()) for f in found]) for side in (0, 1))
-            if (fine <= _ROUGH * np.maximum(coarse, fine.max() / 4)).all():
-                return alpha, found
+            fine, coarse = (max(np.nanmax(d, initial=0) for d in differences(f, 1 / self.grid, alpha, lag).values())
+                            for lag in (1, _LAG))
+            if fine <= _ROUGH * coarse + _NOISE * (2 * self.grid) ** alpha * np.abs(f[inside]).max():
+                return values, alpha
         require(False, "target", self.target.formula or self.target.function,
                 "a function on the manifold with bounded derivatives of order 2 at least; divided differences grow")
 

@@ -220,7 +220,7 @@ class Approximation:
                 arrays = {k: getattr(chart, k) for k in ("matrix", "offset", "indices", "coefficients")}
                 if chart.gate is not None:
                     arrays["centre"] = chart.gate.centre
-                tensors |= {f"charts.{i}.{k}": torch.from_numpy(np.ascontiguousarray(v)) for k, v in arrays.items()}
+                tensors |= {f"charts.{i}.{k}": torch.from_numpy(np.array(v)) for k, v in arrays.items()}
             save_file(tensors, beside / "network.safetensors")
             digest = hashlib.sha256((beside / "network.safetensors").read_bytes()).hexdigest()
             description = {

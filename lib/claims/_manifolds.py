@@ -39,9 +39,9 @@ def manifold(name):
 
 @cache
 def atlas(name, order=3):
-    """A plain atlas: bumps of radius 0.5 tau, covered to 0.375 tau (0.44 tau on SO(3)), exponent ``m``."""
+    """A plain atlas: bumps of radius 0.5 tau, covered to 0.375 tau (on SO(3) 0.7 and 0.55), exponent ``m``."""
     m = manifold(name)
-    bump, cover = (0.6, 0.44) if m.dim == 3 else (0.5, 0.375)
+    bump, cover = (0.7, 0.55) if m.dim == 3 else (0.5, 0.375)
     return manifolds.Atlas(m, cover * m.reach, bump * m.reach, order)
 
 

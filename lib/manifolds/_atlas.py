@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 
 from lib.convresnet import Gate
 from lib.errors import require
-from lib.manifolds._base import Manifold, positive
+from lib.manifolds._base import OFF, Manifold, positive
 from lib.splines import check_order, functional
 
 MAXIMUM_CHARTS = 5000
@@ -127,6 +127,10 @@ class Atlas:
         if centres is None:
             centres = self.net[farthest_points(self.net, cover_radius - self.net_radius)[0]]
         self.centres = np.asarray(centres, float)
+        require(self.centres.ndim == 2 and len(self.centres) and self.centres.shape[1] == manifold.ambient_dim, "centres", self.centres.shape,
+                f"an array (A, {manifold.ambient_dim}), A at least 1")
+        require(manifold.distance(self.centres).max() <= OFF, "centres", f"{manifold.distance(self.centres).max():.2g} off",
+                "points of the manifold")
         self.tree = cKDTree(self.centres)
         self.cover_radius = float(self.tree.query(self.net)[0].max()) + self.net_radius
         require(self.cover_radius <= cover_radius * (1 + 1e-12), "centres", f"{len(self.centres)} points",

@@ -39,8 +39,11 @@ class FourierCurve(Manifold):
     dim = 1
 
     def __init__(self, cosine, sine, centre, frame, name="Fourier curve", reach=None, reach_source="given"):
-        self.cosine, self.sine = np.atleast_2d(np.asarray(cosine, float)), np.atleast_2d(np.asarray(sine, float))
-        self.middle, self.frame, self.name = np.asarray(centre, float), np.asarray(frame, float), name
+        self.cosine, self.sine = (_matrix(n, v) for n, v in (("cosine", cosine), ("sine", sine)))
+        self.frame, self.middle, self.name = _matrix("frame", frame), np.ravel(np.asarray(centre, float)), name
+        require(self.sine.shape == self.cosine.shape, "sine", self.sine.shape, f"of the shape of cosine, {self.cosine.shape}")
+        require(self.frame.shape == (len(self.middle), self.cosine.shape[1]), "frame", self.frame.shape,
+                f"a matrix ({len(self.middle)}, {self.cosine.shape[1]}): centre and coefficients fix its shape")
         require(np.allclose(self.frame.T @ self.frame, np.eye(self.frame.shape[1]), atol=1e-12), "frame",
                 self.frame, "a matrix with orthonormal columns")
         self.ambient_dim = len(self.middle)
@@ -65,6 +68,8 @@ class FourierCurve(Manifold):
                    np.max([a.max(0) for a in ambient], axis=0) + between)
         if reach is None:
             self.reach, self.reach_above = reach_enclosure(self)
+            require(self.reach > 1e-3 * self.volume / _PAIRS, "cosine", f"reach {self.reach:.2g}",
+                    f"a curve without double points ({name} crosses or retraces itself, or nearly so)")
             self.reach_source = "lower bound from pairs of points and the curvature"
         else:
             self.reach, self.reach_source = positive("reach", reach), reach_source
@@ -153,9 +158,9 @@ def reach_enclosure(curve):
     tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
     arc = np.interp(s, np.append(t, 2 * np.pi), curve._arc)
     move = b1 * grid / 2   # how far a point can be from its grid point
-    below, above = 1 / most, 1 / curvature.max()
+    below, above, norms = 1 / most, 1 / curvature.max(), (x**2).sum(1)
     for i in range(0, _PAIRS, 500):
-        gap = np.linalg.norm(x[None] - x[i:i + 500, None], axis=2)
+        gap = np.sqrt(np.maximum(norms[None] + norms[i:i + 500, None] - 2 * x[i:i + 500] @ x.T, 0))
         forward = (x @ tangent[i:i + 500].T).T - (x[i:i + 500] * tangent[i:i + 500]).sum(1)[:, None]
         off = np.sqrt(np.maximum(gap**2 - forward**2, 0))
         along = np.abs(arc[None] - arc[i:i + 500, None])
@@ -167,14 +172,22 @@ def reach_enclosure(curve):
     return float(below), float(above)
 
 
+def _matrix(name, value):
+    value = np.asarray(value, float)
+    require(value.ndim == 2 and value.size > 0 and np.isfinite(value).all(), name, value.shape, "a finite matrix")
+    return value
+
+
 def isometry(ambient_dim, dim, seed):
     """A random ``D x p`` matrix with orthonormal columns."""
-    require(ambient_dim >= dim, "ambient_dim", ambient_dim, f"at least {dim}")
+    require(isinstance(ambient_dim, (int, np.integer)) and ambient_dim >= dim, "ambient_dim", ambient_dim,
+            f"an integer, at least {dim}")
     return np.linalg.qr(np.random.default_rng(seed).normal(size=(ambient_dim, dim)))[0]
 
 
 def circle(radius=0.4, ambient_dim=2, seed=0):
     """A circle in a random plane of ``R^D``, around the centre of the cube."""
+    radius = positive("radius", radius)
     return ellipse(radius, radius, ambient_dim, seed, f"circle of radius {radius:g}")
 
 
@@ -182,7 +195,8 @@ def ellipse(a=0.45, b=0.3, ambient_dim=2, seed=0, name=None):
     """An ellipse with semi-axes ``a >= b`` in a random plane of ``R^D``; its reach is ``b^2 / a``."""
     a, b = positive("a", a), positive("b", b)
     require(a >= b, "a", a, f"at least b = {b:g}")
-    return FourierCurve([[a, 0.0]], [[0.0, b]], np.full(ambient_dim, 0.5), isometry(ambient_dim, 2, seed),
+    frame = isometry(ambient_dim, 2, seed)
+    return FourierCurve([[a, 0.0]], [[0.0, b]], np.full(ambient_dim, 0.5), frame,
                         name or f"ellipse with semi-axes {a:g} and {b:g}", b * b / a, "smallest radius of curvature, b^2/a")
 
 
@@ -191,4 +205,5 @@ def trefoil(scale=0.15, ambient_dim=3, seed=0):
     scale = positive("scale", scale)
     cosine = scale * np.array([[0, 1, 0], [0, -2, 0], [0, 0, 0]])
     sine = scale * np.array([[1, 0, 0], [2, 0, 0], [0, 0, -1]])
-    return FourierCurve(cosine, sine, np.full(ambient_dim, 0.5), isometry(ambient_dim, 3, seed), f"trefoil scaled by {scale:g}")
+    frame = isometry(ambient_dim, 3, seed)
+    return FourierCurve(cosine, sine, np.full(ambient_dim, 0.5), frame, f"trefoil scaled by {scale:g}")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lib.errors import require
+from lib.errors import InputError, require
 from lib.manifolds._base import positive
 from lib.manifolds._curves import FourierCurve
 
@@ -80,4 +80,7 @@ def image_rotations(image, blur=1.0, name="rotations of an image"):
     # coordinates in the span of the coefficients: everything but the pixels themselves is low-dimensional
     _, values, span = np.linalg.svd(np.concatenate([cosine, sine]), full_matrices=False)
     frame = span[values > 1e-15 * values[0]].T
-    return FourierCurve(cosine @ frame, sine @ frame, waves[0].real, frame, name)
+    try:
+        return FourierCurve(cosine @ frame, sine @ frame, waves[0].real, frame, name)
+    except InputError as error:
+        raise InputError(f"image = {image.shape}: must be a picture without rotational symmetry ({error})") from None

@@ -49,7 +49,8 @@ class LevelSet(Manifold):
     """
 
     def __init__(self, formulas, ambient_dim, name="level set", reach=None, reach_source="given", volume=None):
-        formulas = [formulas] if isinstance(formulas, str) else list(formulas)
+        formulas = list(formulas) if isinstance(formulas, (list, tuple)) else [formulas]
+        require(all(isinstance(f, (str, sympy.Expr)) for f in formulas), "formulas", formulas, "a formula or a list of formulas")
         require(isinstance(ambient_dim, int) and 2 <= ambient_dim <= 4, "ambient_dim", ambient_dim, "2, 3 or 4")
         require(1 <= len(formulas) < ambient_dim, "formulas", formulas, f"from 1 to {ambient_dim - 1} formulas")
         self.ambient_dim, self.dim, self.name, self.volume = ambient_dim, ambient_dim - len(formulas), name, volume
@@ -62,14 +63,20 @@ class LevelSet(Manifold):
         self._scale = 1 + self._second.sum()
         centres, half = self._boxes(1 / 64)
         require(len(centres) > 0, "formulas", formulas, "with a zero in the cube")
-        require((centres - half).min() > 1e-9 and (centres + half).max() < 1 - 1e-9, "manifold", name,
-                "inside the open unit cube; scale or move it")
+        while half > 1 / 8192:   # look at the boxes at the faces more closely
+            centres = centres[np.minimum(centres - half, 1 - centres - half).min(1) < 1e-9]
+            if len(centres) == 0:
+                break
+            centres, half = self._boxes(half, centres, half)
+        require(len(centres) == 0, "manifold", name, "in the open unit cube, at least 1/4096 off its faces; scale or move it")
         if reach is not None:
             self.reach, self.reach_source, self.reach_error = positive("reach", reach), reach_source, 0.0
         else:
             points = self.sample(1500, 1)
             coarse, fine = (estimate_reach(self.project, self.tangent_basis, p, 1e-4) for p in (points[:750], points))
             self.reach, self.reach_error = _MARGIN * fine, (coarse - fine) / fine
+            require(fine > 1e-4 and self.reach_error < 0.5, "formulas", formulas,
+                    f"with linearly independent gradients at their zeros (quotients of {fine:.1g} suggest reach 0)")
             self.reach_source = f"0.9 of the smallest Federer quotient of 1500 points ({self.reach_error:.1%} below that of 750)"
 
     def values(self, x):
@@ -82,9 +89,9 @@ class LevelSet(Manifold):
         x = torch.from_numpy(np.ascontiguousarray(x))
         return torch.stack([torch.stack([g(x) for g in row], dim=1) for row in self._gradients], dim=1).numpy()
 
-    def _boxes(self, width):
-        """Centres (P, D) and half width of boxes of at most this width that cover the zeros in the cube."""
-        centres, half = np.full((1, self.ambient_dim), 0.5), 0.5
+    def _boxes(self, width, centres=None, half=0.5):
+        """Centres (P, D) and half width of boxes of at most this width that cover the zeros in the cube, or in given boxes."""
+        centres = np.full((1, self.ambient_dim), 0.5) if centres is None else centres
         corners = np.array(list(product((-1, 1), repeat=self.ambient_dim)))
         while 2 * half > width and len(centres):
             half /= 2

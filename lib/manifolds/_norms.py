@@ -5,7 +5,7 @@ from scipy.ndimage import maximum_filter
 
 from lib.splines import needed_derivatives
 
-GRID = {1: 512, 2: 128, 3: 32}   # cells across the ball of a chart, for sampling derivatives
+GRID = {1: 512, 2: 128, 3: 24}   # cells across the ball of a chart, for sampling derivatives
 
 
 def ball_grid(dim, grid, pad):
@@ -41,11 +41,20 @@ def samples(atlas, i, function, axis, inside):
     return values
 
 
-def differences(values, step, alpha):
+def differences(values, step, alpha, lag=1):
     """The moduli of the divided differences that approach ``d^nu g``, for all ``nu`` of `needed_derivatives`.
 
-    Each is a mean of the derivative over a box of at most ``alpha`` steps, from its index on, so none
-    exceeds the supremum.
+    Each is a mean of the derivative over a box of at most ``alpha * lag`` steps, from its index on, so
+    none exceeds the supremum.
+
+    Parameters
+    ----------
+    values : float64 array
+        On a grid with this step in every direction.
+    step : float
+    alpha : int
+    lag : int
+        Differences are taken over so many steps, from every grid point.
 
     Returns
     -------
@@ -56,21 +65,23 @@ def differences(values, step, alpha):
     for index in needed_derivatives(values.ndim, alpha):
         difference = values
         for axis, times in enumerate(index):
-            difference = np.diff(difference, n=times, axis=axis)
-        found[index] = np.pad(np.abs(difference) / step**alpha, [(0, times) for times in index])
+            for _ in range(times):
+                moved = np.moveaxis(difference, axis, 0)
+                difference = np.moveaxis(moved[lag:] - moved[:-lag], 0, axis)
+        found[index] = np.pad(np.abs(difference) / (step * lag) ** alpha, [(0, times * lag) for times in index])
     return found
 
 
-def derivative_norms(values, grid, alpha):
+def derivative_norms(values, grid, alpha, lags=(1, 2)):
     """Sampled norms of the derivatives of a function on the grid of `ball_grid`.
 
     Returns
     -------
-    dict from multi-index to a pair of floats
-        The largest divided difference on the grid, and on every other point of it.
+    dict from multi-index to a tuple of floats
+        The largest divided difference for each of the lags.
     """
-    coarse = differences(values[(slice(None, None, 2),) * values.ndim], 2 / grid, alpha)
-    return {k: (float(d.max()), float(coarse[k].max())) for k, d in differences(values, 1 / grid, alpha).items()}
+    found = [differences(values, 1 / grid, alpha, lag) for lag in lags]
+    return {k: tuple(float(f[k].max()) for f in found) for k in found[0]}
 
 
 def largest_nearby(array, places, half_width):

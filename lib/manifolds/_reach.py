@@ -20,8 +20,8 @@ def federer_quotients(x, basis, y):
     square = (difference**2).sum(-1)
     along = ((difference @ basis) ** 2).sum(-1)
     off = np.sqrt(np.maximum(square - along, 0))
-    # differences of size eps have a rounding of about 1e-16 in off: nearer points say nothing
-    return np.where(off > 1e-9, square / (2 * np.maximum(off, 1e-300)), np.inf)
+    # off has a rounding of about 1e-16: nearer points say nothing
+    return np.where(off > 1e-7, square / (2 * np.maximum(off, 1e-300)), np.inf)
 
 
 def estimate_reach(project, tangent_basis, points, neighbour):
