@@ -8,6 +8,7 @@
 True
 """
 
+from lib import manifolds
 from lib.approximation import Approximation, Bound, Cube, Measurement, Target, approximate, load
 from lib.convresnet import Architecture, ConvResNet
 from lib.errors import InputError
@@ -15,5 +16,5 @@ from lib.errors import InputError
 __version__ = "0.1.0"
 __all__ = [
     "Approximation", "Architecture", "Bound", "ConvResNet", "Cube", "InputError", "Measurement", "Target",
-    "approximate", "load",
+    "approximate", "load", "manifolds",
 ]

@@ -15,6 +15,9 @@ STATEMENTS = {
     4: {"def-convresnet", "lem-gather", "lem-skip", "lem-doubling", "lem-grouped", "lem-rows", "prop-realisation",
         "cor-budget"},
     5: {"thm-cube", "cor-cube-rate", "cor-selection"},
+    6: {"lem-federer", "lem-angle", "lem-chart", "lem-atlas", "lem-partition", "lem-distance-net", "lem-gate",
+        "lem-product-gate", "prop-chart-local"},
+    7: {"thm-manifold", "cor-ambient"},
 }
 
 

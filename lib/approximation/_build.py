@@ -92,7 +92,8 @@ def approximate(target, domain, *, order=4, cells=None, tolerance=None, kernel_s
             cells += 1
     require(cells >= problem.minimum_cells, "cells", cells, f"at least {problem.minimum_cells}")
     terms = problem.terms(cells)
-    require(terms <= problem.maximum_terms, "cells", cells, f"so few that there are at most {problem.maximum_terms} terms, not {terms}")
+    require(terms <= problem.maximum_terms, "cells", cells,
+            f"so few that there are at most {problem.maximum_terms} terms, not {terms}")
     require(blocks is None or blocks <= terms, "blocks", blocks, f"at most the number of terms, {terms}")
     require(budget is None or terms <= budget, "blocks * terms_per_block", budget, f"at least the number of terms, {terms}")
 
@@ -122,7 +123,8 @@ def _cheapest(problem, tolerance, kernel_size):
     while not spline_fits(high):
         low, high = high, 2 * high
         if problem.terms(low) > problem.maximum_terms or low >= problem.maximum_cells:
-            raise InputError(f"tolerance = {tolerance}: must be larger, or the order; {problem.terms(low)} terms do not suffice")
+            raise InputError(f"tolerance = {tolerance}: must be larger, or the order; "
+                             f"{problem.terms(low)} terms do not suffice")
         high = min(high, problem.maximum_cells)
     while high - low > 1:
         middle = (low + high) // 2

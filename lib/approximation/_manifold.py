@@ -7,14 +7,9 @@ from lib.convresnet import Chart
 from lib.errors import require
 from lib.manifolds import (
     GRID, Atlas, ball_grid, choose_atlas, derivative_norms, differences, inset, largest_nearby, living_terms,
-    samples,
+    lines, samples, smooth_along_lines,
 )
 from lib.splines import Jackson, QuasiInterpolant, jackson_bound
-
-# Differences over one step and over four: their ratio is at least 2 where the derivative of one order less jumps, wherever
-# on the grid it does, and nearly 1 where the derivative is continuous and resolved.
-_ROUGH, _LAG = 1.6, 4
-_NOISE = 64 * 2.0**-53   # rounding of a value of f, relative
 
 
 class ManifoldProblem:
@@ -24,9 +19,8 @@ class ManifoldProblem:
     ----------
     atlas : Atlas
     alpha : int
-        The smoothness that is used: the largest order, at most the exponent of the bumps, for which in
-        every chart the largest divided difference of ``f`` over one step of a grid is at most 1.6 times
-        the largest one over four steps (and what rounding explains).
+        The smoothness that is used: the largest order, at most the exponent of the bumps, for which
+        the derivatives of ``f`` look bounded along lines in every chart (`smooth_along_lines`).
     norms : list of dict
         For each chart the bounds of derivatives of ``f_i = f rho_i`` in its coordinates: the largest
         divided difference over one step, plus its distance from the largest one over two.
@@ -36,7 +30,7 @@ class ManifoldProblem:
         ``sqrt(d)``: from the largest partial derivative in a chart to the length of the gradient.
     """
 
-    maximum_terms = 3_000_000
+    maximum_terms = 5_000_000
 
     def __init__(self, target, domain, order, cells):
         if not isinstance(target, Target):
@@ -46,8 +40,7 @@ class ManifoldProblem:
         if not isinstance(domain, Atlas):
             domain = choose_atlas(domain, order, cells)
         self.atlas, self.domain, self.target, self.order = domain, domain.manifold, target, order
-        require(self.atlas.exponent >= 2, "exponent", self.atlas.exponent, "at least 2")
-        self.atlas.distortion   # raises where a chart folds
+        require(self.atlas.distortion > 0, "atlas", self.atlas, "of injective charts")
         self.dim, self.reach = self.atlas.dim, self.domain.reach
         self.minimum_cells = self.atlas.smallest_mesh(order)
         require(cells is None or cells >= self.minimum_cells, "cells", cells,
@@ -55,32 +48,25 @@ class ManifoldProblem:
         self.slope_factor = self.dim**0.5
         self.grid = self.maximum_cells = max(GRID.get(self.dim, 16), 2 * ((cells or 0) // 2 + 1))
         self._pad = 2 * ((order + 1) // 2)
-        self._values, alphas = [], []
-        for i in range(len(self.atlas)):
-            values, alpha = self._look(i, min(order, self.atlas.exponent))
-            self._values.append(values)
-            alphas.append(alpha)
-        self.alpha = min(alphas)
+        axis, inside = ball_grid(self.dim, self.grid, self._pad)
+        self._values = [samples(self.atlas, i, target.values, axis, inside) for i in range(len(self.atlas))]
+        self.alpha = self._smoothness(min(order, self.atlas.exponent))
         norms = [derivative_norms(v, self.grid, self.alpha) for v in self._values]
         self.norms = [{k: fine + abs(fine - coarse) for k, (fine, coarse) in n.items()} for n in norms]
         self.derivative_bounds = {k: max(n[k] for n in self.norms) for k in self.norms[0]}
         self._errors = {}
 
-    def _look(self, i, most):
-        """Samples of ``f_i`` on the grid of chart ``i``, and the smoothness of ``f`` there."""
-        axis, inside = ball_grid(self.dim, self.grid, self._pad)
-        x = self.atlas.inverse(i, axis[np.stack(np.nonzero(inside), axis=1)])
-        f = np.full(inside.shape, np.nan)
-        f[inside] = self.target.values(x)
-        values = np.zeros(inside.shape)
-        values[inside] = f[inside] * self.atlas.partition(i, x)
-        for alpha in range(most, 1, -1):
-            fine, coarse = (max(np.nanmax(d, initial=0) for d in differences(f, 1 / self.grid, alpha, lag).values())
-                            for lag in (1, _LAG))
-            if fine <= _ROUGH * coarse + _NOISE * (2 * self.grid) ** alpha * np.abs(f[inside]).max():
-                return values, alpha
-        require(False, "target", self.target.formula or self.target.function,
-                "a function on the manifold with bounded derivatives of order 2 at least; divided differences grow")
+    def _smoothness(self, alpha):
+        points, step = lines(self.dim)
+        inside = (points**2).sum(2) < 1 / 4
+        for i in range(len(self.atlas)):
+            values = np.full(inside.shape, np.nan)
+            values[inside] = self.target.values(self.atlas.inverse(i, points[inside]))
+            while not smooth_along_lines(values, step, alpha):
+                alpha -= 1
+                require(alpha >= 2, "target", self.target.formula or self.target.function,
+                        "a function on the manifold with bounded derivatives of order 2 at least; divided differences grow")
+        return alpha
 
     def mesh_slope(self, cells):
         """Mesh units a unit of length: ``N / (2 r_1)``."""

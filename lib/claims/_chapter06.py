@@ -38,10 +38,10 @@ def lem_federer(build, name):
     return 1 + 1e-9, worst
 
 
-@claim("lem-geodesic", uses=(), evidence="sampled", grid=grid(name=("circle", "ellipse", "trefoil", "sphere", "SO(3)", "image")),
-       honest=_reach, tampered=_reach_and_more)
+@claim("lem-geodesic", uses=(), evidence="sampled",
+       grid=grid(name=("circle", "ellipse", "trefoil", "sphere", "SO(3)", "image")), honest=_reach, tampered=_reach_and_more)
 def lem_geodesic(build, name):
-    """The largest ratio of a shortest path to ``2 tau arcsin(|x - y| / (2 tau))``, over 5000 pairs with ``|x - y| < 2 tau``."""
+    """The largest ratio of a shortest path to ``2 tau arcsin(|x - y| / (2 tau))``, over 5000 pairs nearer than ``2 tau``."""
     x, _, y = pairs(name, 5000, 0.7)
     chord = np.linalg.norm(x - y, axis=1)
     tau = build(name)
@@ -50,7 +50,8 @@ def lem_geodesic(build, name):
     return 1 + 1e-4, float(ratio.max())   # arc lengths are interpolated to 1e-6 of a length
 
 
-@claim("lem-angle", uses=("lem-federer", "lem-geodesic"), evidence="sampled", grid=grid(name=ALL), honest=_reach, tampered=_reach_and_more)
+@claim("lem-angle", uses=("lem-federer", "lem-geodesic"), evidence="sampled", grid=grid(name=ALL), honest=_reach,
+       tampered=_reach_and_more)
 def lem_angle(build, name):
     """The largest ``2 tau sin(theta / 2) / |x - c|`` over 10 000 pairs, theta the largest principal angle."""
     x, basis, y = pairs(name, 10_000, 0.7)
@@ -80,7 +81,8 @@ def lem_chart(build, name):
         smallest = np.linalg.svd(frame.T @ m.tangent_basis(x), compute_uv=False)[:, -1]
         off = np.abs((x - centre) @ frame - t).max() / 1e-9 if tau == m.reach else 0.0
         cloud = m.sample(400, 5)
-        cloud = cloud[(np.linalg.norm(cloud - centre, axis=1) < radius) & (np.linalg.norm((cloud - centre) @ frame, axis=1) < room)]
+        near = np.linalg.norm(cloud - centre, axis=1) < radius
+        cloud = cloud[near & (np.linalg.norm((cloud - centre) @ frame, axis=1) < room)]
         apart = np.linalg.norm(cloud[:, None] - cloud[None], axis=2)
         flat = np.linalg.norm((cloud @ frame)[:, None] - (cloud @ frame)[None], axis=2)
         folded = (flat[apart > 1e-9] < 1e-3 * apart[apart > 1e-9]).any()
@@ -119,7 +121,8 @@ def _last_missing(name, x):
     return _parts(name, x)[:, :-1]
 
 
-@claim("lem-partition", uses=("lem-chart", "lem-atlas"), evidence="sampled", grid=grid(name=SMALL), honest=_parts, tampered=_last_missing)
+@claim("lem-partition", uses=("lem-chart", "lem-atlas"), evidence="sampled", grid=grid(name=SMALL), honest=_parts,
+       tampered=_last_missing)
 def lem_partition(build, name):
     """How far the sum of all ``rho_i`` is from 1, or any of them from [0, 1] or from 0 outside its ball, at 1000 points."""
     a = atlas(name)
@@ -139,9 +142,9 @@ def _squared_distance(gate, x):
 @claim("lem-distance-net", uses=("lem-square", "lem-gather"), evidence="sampled", grid=grid(D=(2, 9, 64, 784), n=(4, 9)),
        honest=_squared_distance, tampered=lambda gate, x: _squared_distance(replace(gate, refinement=gate.refinement - 1), x))
 def lem_distance_net(build, D, n):
-    """The larger of ``(d~^2 - |x - c|^2) / (D 4^(-n-1))`` and of its fall below zero, at 500 points halfway between dyadic ones.
+    """The larger of ``(d~^2 - |x - c|^2) / (D 4^(-n-1))`` and of its fall below zero, at 500 points.
 
-    Half of the points have random coordinates; where all coordinates lie midway the bound is attained.
+    Half of the points have all coordinates halfway between dyadic ones, where the bound is attained.
     """
     rng = np.random.default_rng(D)
     x = rng.random((500, D))
@@ -184,7 +187,8 @@ def lem_gate(build, name):
     open (``d~^2 <= R_1^2``), or is not zero where it is closed (``d~^2 >= R_2^2``)."""
     gated, plain = _one_chart(name), _one_chart(name, gated=False)
     rng = np.random.default_rng(3)
-    x = torch.from_numpy(np.clip(gated.gate.centre + rng.normal(size=(4000, gated.ambient_dim)) * gated.gate.outer**0.5, 0, 1))
+    around = rng.normal(size=(4000, gated.ambient_dim)) * gated.gate.outer**0.5
+    x = torch.from_numpy(np.clip(gated.gate.centre + around, 0, 1))
     square, omega = gated.gate.squared_distance(x), build(gated.gate, x)
     # the coordinates do not matter: take those that lie where the terms are alive
     u = torch.from_numpy(rng.uniform(3, 11, (4000, gated.dim))) / 2 ** (gated.cells - 1).bit_length()
@@ -201,8 +205,8 @@ def _level(n):
 @claim("lem-product-gate", uses=("lem-product",), evidence="sampled", grid=grid(m=(2, 3, 4), n=(4, 8)),
        honest=_level, tampered=lambda n: n - 1)
 def lem_product_gate(build, m, n):
-    """``mu_n(chi, N~_m)`` against ``chi N~_m`` for a ramp on [0, m], 20 000 points: the larger of the two errors over their
-    bounds ``4^(-n-1)`` and ``2^-n (|chi'| + |N~_m'|)``; and infinity if it is not exact where ``chi`` is 0 (bitwise) or 1 (to rounding)."""
+    """``mu_n(chi, N~_m)`` against ``chi N~_m`` for a ramp on [0, m] at 20 000 points: the larger of the two errors
+    over their bounds ``4^(-n-1)`` and ``2^-n (|chi'| + |N~_m'|)``; and infinity if it is not exact where ``chi`` is 0 (bitwise) or 1 (to rounding)."""
     t = torch.linspace(0.0001, m - 0.0001, 20_000, dtype=torch.float64).requires_grad_(True)
     chi = torch.clamp((t - m / 3) * 3 / m, 0, 1)
     spline = relu.bspline(t, m, n)

@@ -12,8 +12,9 @@ from lib.claims._registry import claim, grid
 
 MESHES = {"circle": 16, "ellipse": 16, "trefoil": 16, "trefoil in 20 dimensions": 16, "sphere": 16, "ellipsoid": 14,
           "torus": 14, "peanut": 14, "curve of two equations": 16, "SO(3)": 12, "image": 16}
-SURFACES = ("ellipsoid", "torus", "peanut")
-EASY = ("circle", "ellipse", "trefoil", "curve of two equations", "image")
+EASY = ("circle", "ellipse", "trefoil", "curve of two equations", "image", "sphere")
+HARD = ("ellipsoid", "torus", "peanut", "trefoil in 20 dimensions")
+NORMS = ("value", "slope")
 SIZES = {"circle": (32, 128, 512), "sphere": (24, 48, 96), "SO(3)": (9, 14, 20)}
 
 
@@ -42,11 +43,8 @@ def _without_a_chart(a):
 
 @claim("thm-manifold", uses=("lem-chart", "lem-partition", "prop-chart-local", "thm-jackson", "prop-spline-net",
                              "prop-realisation", "lem-geodesic", "lem-interpolation"), evidence="sampled",
-       grid=[{"name": name, "m": m, "norm": norm} for name in EASY for m in (2, 3, 4) for norm in ("value", "slope")]
-       + [{"name": "sphere", "m": m, "norm": norm} for m in (2, 3, 4) for norm in ("value", "slope")]
-       + [{"name": name, "m": 2, "norm": norm} for name in (*SURFACES, "trefoil in 20 dimensions") for norm in ("value", "slope")],
-       full=[{"name": name, "m": m, "norm": norm} for name in SURFACES for m in (3, 4) for norm in ("value", "slope")]
-       + [{"name": "SO(3)", "m": 2, "norm": norm} for norm in ("value", "slope")],
+       grid=grid(name=EASY, m=(2, 3, 4), norm=NORMS) + grid(name=HARD, m=(2,), norm=NORMS),
+       full=grid(name=HARD[:3], m=(3, 4), norm=NORMS) + grid(name=("SO(3)",), m=(2,), norm=NORMS),
        honest=lambda a: a, tampered=_without_a_chart)
 def thm_manifold(build, name, m, norm):
     """The bound (from sampled norms in the charts) against the error at 4096 points, 8 of them through the module where
@@ -63,8 +61,7 @@ def _errors(name, m, cells, refinement):
 
 
 @claim("cor-manifold-rate", uses=("thm-manifold",), evidence="sampled",
-       grid=[{"name": name, "m": m, "norm": norm} for name in ("circle", "sphere") for m in (3, 4) for norm in ("value", "slope")],
-       full=[{"name": "SO(3)", "m": 2, "norm": norm} for norm in ("value", "slope")],
+       grid=grid(name=("circle", "sphere"), m=(3, 4), norm=NORMS),
        honest=lambda *sizes: _errors(*sizes, None), tampered=lambda *sizes: _errors(*sizes, 4))
 def cor_manifold_rate(build, name, m, norm):
     """By how much the order in h, fitted over three sizes a factor 2 or 4 apart, falls short of ``m - s``; against 0.2."""

@@ -1,7 +1,5 @@
 """Moving the size of the weights from the blocks into ``FC`` (book: chapter 04, "Two ways to keep weights small")."""
 
-import torch
-
 from lib.convresnet._module import Convolution, ConvResNet
 from lib.errors import require
 

@@ -7,12 +7,15 @@ from lib.manifolds._closed_forms import RotationGroup, Sphere
 from lib.manifolds._curves import FourierCurve, circle, ellipse, isometry, reach_enclosure, trefoil
 from lib.manifolds._images import image_rotations, rotated
 from lib.manifolds._level_sets import LevelSet, ellipsoid, peanut, torus
-from lib.manifolds._norms import GRID, ball_grid, derivative_norms, differences, largest_nearby, samples
+from lib.manifolds._norms import (
+    GRID, ball_grid, derivative_norms, differences, largest_nearby, lines, samples, smooth_along_lines,
+)
 from lib.manifolds._reach import estimate_reach, federer_quotients
 
 __all__ = [
     "GRID", "Atlas", "FourierCurve", "LevelSet", "Manifold", "RotationGroup", "Sphere", "ball_grid", "choose_atlas",
     "circle", "derivative_norms", "differences", "ellipse", "ellipsoid", "estimate_reach", "farthest_points",
-    "federer_quotients", "image_rotations", "inset", "isometry", "largest_nearby", "living_terms", "peanut", "projected_radius",
-    "reach_enclosure", "room", "rotated", "samples", "score", "smallest_mesh", "torus", "trefoil",
+    "federer_quotients", "image_rotations", "inset", "isometry", "largest_nearby", "lines", "living_terms", "peanut",
+    "projected_radius", "reach_enclosure", "room", "rotated", "samples", "score", "smallest_mesh", "smooth_along_lines",
+    "torus", "trefoil",
 ]

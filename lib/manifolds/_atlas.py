@@ -123,12 +123,13 @@ class Atlas:
         require(positive("cover_radius", cover_radius) < bump_radius, "cover_radius", cover_radius,
                 f"below the radius of the bumps, {bump_radius:.6g}")
         self.net, self.net_radius = certificate_net(manifold)
-        require(self.net_radius < cover_radius, "cover_radius", cover_radius, f"above the radius of the net, {self.net_radius:.3g}")
+        require(self.net_radius < cover_radius, "cover_radius", cover_radius,
+                f"above the radius of the net, {self.net_radius:.3g}")
         if centres is None:
             centres = self.net[farthest_points(self.net, cover_radius - self.net_radius)[0]]
         self.centres = np.asarray(centres, float)
-        require(self.centres.ndim == 2 and len(self.centres) and self.centres.shape[1] == manifold.ambient_dim, "centres", self.centres.shape,
-                f"an array (A, {manifold.ambient_dim}), A at least 1")
+        require(self.centres.ndim == 2 and len(self.centres) and self.centres.shape[1] == manifold.ambient_dim, "centres",
+                self.centres.shape, f"an array (A, {manifold.ambient_dim}), A at least 1")
         require(manifold.distance(self.centres).max() <= OFF, "centres", f"{manifold.distance(self.centres).max():.2g} off",
                 "points of the manifold")
         self.tree = cKDTree(self.centres)

@@ -50,7 +50,8 @@ class LevelSet(Manifold):
 
     def __init__(self, formulas, ambient_dim, name="level set", reach=None, reach_source="given", volume=None):
         formulas = list(formulas) if isinstance(formulas, (list, tuple)) else [formulas]
-        require(all(isinstance(f, (str, sympy.Expr)) for f in formulas), "formulas", formulas, "a formula or a list of formulas")
+        require(all(isinstance(f, (str, sympy.Expr)) for f in formulas), "formulas", formulas,
+                "a formula or a list of formulas")
         require(isinstance(ambient_dim, int) and 2 <= ambient_dim <= 4, "ambient_dim", ambient_dim, "2, 3 or 4")
         require(1 <= len(formulas) < ambient_dim, "formulas", formulas, f"from 1 to {ambient_dim - 1} formulas")
         self.ambient_dim, self.dim, self.name, self.volume = ambient_dim, ambient_dim - len(formulas), name, volume
@@ -77,7 +78,8 @@ class LevelSet(Manifold):
             self.reach, self.reach_error = _MARGIN * fine, (coarse - fine) / fine
             require(fine > 1e-4 and self.reach_error < 0.5, "formulas", formulas,
                     f"with linearly independent gradients at their zeros (quotients of {fine:.1g} suggest reach 0)")
-            self.reach_source = f"0.9 of the smallest Federer quotient of 1500 points ({self.reach_error:.1%} below that of 750)"
+            self.reach_source = ("0.9 of the smallest Federer quotient of 1500 points "
+                                 f"({self.reach_error:.1%} below that of 750)")
 
     def values(self, x):
         """``F`` at points (P, D): (P, D - d)."""
@@ -90,7 +92,7 @@ class LevelSet(Manifold):
         return torch.stack([torch.stack([g(x) for g in row], dim=1) for row in self._gradients], dim=1).numpy()
 
     def _boxes(self, width, centres=None, half=0.5):
-        """Centres (P, D) and half width of boxes of at most this width that cover the zeros in the cube, or in given boxes."""
+        """Centres (P, D) and half width of boxes, at most this wide, that cover the zeros in the cube or in given boxes."""
         centres = np.full((1, self.ambient_dim), 0.5) if centres is None else centres
         corners = np.array(list(product((-1, 1), repeat=self.ambient_dim)))
         while 2 * half > width and len(centres):
@@ -185,8 +187,8 @@ def torus(large=0.3, small=0.15):
     require(large > small, "large", large, f"larger than small = {small:g}")
     check_cube("torus", np.full(3, 0.5 - large - small), np.full(3, 0.5 + large + small))
     square = "((x1 - 1/2)**2 + (x2 - 1/2)**2 + (x3 - 1/2)**2 + {} - {})**2 - 4*{}*((x1 - 1/2)**2 + (x2 - 1/2)**2)"
-    return LevelSet(square.format(repr(large**2), repr(small**2), repr(large**2)), 3, f"torus with radii {large:g} and {small:g}",
-                    min(small, large - small), "min(r, R - r): the tube and the hole", 4 * np.pi**2 * large * small)
+    return LevelSet(square.format(repr(large**2), repr(small**2), repr(large**2)), 3,
+                    f"torus with radii {large:g} and {small:g}", min(small, large - small), "min(r, R - r): the tube and the hole", 4 * np.pi**2 * large * small)
 
 
 def peanut(a=0.25, b=0.29):

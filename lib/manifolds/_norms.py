@@ -84,6 +84,49 @@ def derivative_norms(values, grid, alpha, lags=(1, 2)):
     return {k: tuple(float(f[k].max()) for f in found) for k in found[0]}
 
 
+def lines(dim):
+    """Points on lines through the ball of a chart, parallel to the axes: 8 for each axis for ``d = 2``, 9 for ``d = 3``.
+
+    Returns
+    -------
+    points : float64 array, shape (L, n, d)
+        ``n`` equidistant points on each, 513 (257 for ``d >= 3``) on a diameter.
+    step : float
+    """
+    count = 512 if dim < 3 else 256
+    offsets = (np.arange(8) + 0.5) / 8 - 0.5 if dim == 2 else np.array([-0.3, 0.05, 0.25])
+    found = []
+    for axis in range(dim):
+        place = np.stack(np.meshgrid(*[offsets] * (dim - 1), indexing="ij"), axis=-1).reshape(-1, dim - 1) if dim > 1 \
+            else np.zeros((1, 0))
+        along = np.broadcast_to(np.linspace(-0.5, 0.5, count + 1), (len(place), count + 1))
+        found.append(np.insert(np.broadcast_to(place[:, None], (*along.shape, dim - 1)), axis, along, axis=2))
+    return np.concatenate(found), 1 / count
+
+
+def smooth_along_lines(values, step, alpha):
+    """Whether derivatives of order ``alpha`` along lines look bounded.
+
+    The largest divided difference over one step must be at most 1.6 times the largest one over four
+    steps, apart from what rounding explains.  (Where the derivative of order ``alpha - 1`` jumps, the
+    ratio is at least 2, wherever between the points it does; where the derivative is continuous and
+    resolved, it is nearly 1.)
+
+    Parameters
+    ----------
+    values : float64 array, shape (L, n)
+        NaN at points that are left out.
+    """
+    largest = []
+    for lag in (1, 4):
+        difference = values
+        for _ in range(alpha):
+            difference = difference[:, lag:] - difference[:, :-lag]
+        largest.append(np.nanmax(np.abs(difference), initial=0) / (step * lag) ** alpha)
+    rounding = 64 * 2.0**-53 * np.nanmax(np.abs(values)) * (2 / step) ** alpha
+    return largest[0] <= 1.6 * largest[1] + rounding
+
+
 def largest_nearby(array, places, half_width):
     """The largest entry of a non-negative array within ``half_width`` index steps of given places.
 

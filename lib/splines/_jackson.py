@@ -111,7 +111,8 @@ def jackson_bound(order, cells, alpha, derivative_bounds, interior=False):
     for index in needed_derivatives(dim, alpha):
         bound = derivative_bounds.get(index)
         require(bound is not None, "derivative_bounds", sorted(derivative_bounds), f"given for {index} too")
-        require(bool(np.all((0 <= np.asarray(bound)) & (np.asarray(bound) < np.inf))), "derivative_bounds", {index: bound}, "finite and not negative")
+        good = np.all((0 <= np.asarray(bound)) & (np.asarray(bound) < np.inf))
+        require(bool(good), "derivative_bounds", {index: bound}, "finite and not negative")
 
     h = 1 / cells
     if interior:
