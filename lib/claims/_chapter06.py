@@ -205,8 +205,11 @@ def _level(n):
 @claim("lem-product-gate", uses=("lem-product",), evidence="sampled", grid=grid(m=(2, 3, 4), n=(4, 8)),
        honest=_level, tampered=lambda n: n - 1)
 def lem_product_gate(build, m, n):
-    """``mu_n(chi, N~_m)`` against ``chi N~_m`` for a ramp on [0, m] at 20 000 points: the larger of the two errors
-    over their bounds ``4^(-n-1)`` and ``2^-n (|chi'| + |N~_m'|)``; and infinity if it is not exact where ``chi`` is 0 (bitwise) or 1 (to rounding)."""
+    """``mu_n(chi, N~_m)`` against ``chi N~_m`` for a ramp on [0, m] at 20 000 points.
+
+    The larger of the two errors over their bounds ``4^(-n-1)`` and ``2^-n (|chi'| + |N~_m'|)``; infinity if the
+    product is not exact where ``chi`` is 0 (bitwise) or 1 (to rounding).
+    """
     t = torch.linspace(0.0001, m - 0.0001, 20_000, dtype=torch.float64).requires_grad_(True)
     chi = torch.clamp((t - m / 3) * 3 / m, 0, 1)
     spline = relu.bspline(t, m, n)

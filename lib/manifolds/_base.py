@@ -1,7 +1,5 @@
 """What a manifold is to this library: one small interface (book: chapter 06)."""
 
-from functools import cached_property
-
 import numpy as np
 
 from lib.errors import require
@@ -121,10 +119,6 @@ class Manifold:
         """Euclidean length of the tangential part of ambient gradients, float64 tensors (P, D); (P,)."""
         basis = gradient.new_tensor(self.tangent_basis(x.detach().numpy()))
         return (basis.transpose(1, 2) @ gradient[..., None])[..., 0].norm(dim=1)
-
-    @cached_property
-    def _coarse_net(self):
-        return self.net(self.reach / 16)
 
 
 def check_cube(name, low, high):

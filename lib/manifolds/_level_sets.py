@@ -188,7 +188,8 @@ def torus(large=0.3, small=0.15):
     check_cube("torus", np.full(3, 0.5 - large - small), np.full(3, 0.5 + large + small))
     square = "((x1 - 1/2)**2 + (x2 - 1/2)**2 + (x3 - 1/2)**2 + {} - {})**2 - 4*{}*((x1 - 1/2)**2 + (x2 - 1/2)**2)"
     return LevelSet(square.format(repr(large**2), repr(small**2), repr(large**2)), 3,
-                    f"torus with radii {large:g} and {small:g}", min(small, large - small), "min(r, R - r): the tube and the hole", 4 * np.pi**2 * large * small)
+                    f"torus with radii {large:g} and {small:g}", min(small, large - small),
+                    "min(r, R - r): the tube and the hole", 4 * np.pi**2 * large * small)
 
 
 def peanut(a=0.25, b=0.29):
