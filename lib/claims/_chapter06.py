@@ -67,7 +67,7 @@ def lem_chart(build, name):
     """The largest of three ratios over five charts of radius ``r = 1.2 tau``, 2000 points each.
 
     Onto: points ``t`` of the ball of radius ``g(r)`` have a preimage in ``B(c, r)``; steep: the differential is at least
-    ``1 - |x-c|^2 / (2 tau^2)``; injective: no two of 400 points have projections closer than the differentials allow.
+    ``1 - |x-c|^2 / (2 tau^2)``; injective: no two of 400 points have projections a thousand times closer than they are.
     """
     m, tau, rng, worst = manifold(name), build(name), np.random.default_rng(1), 0.0
     radius = 1.2 * tau
@@ -183,8 +183,11 @@ def _ramp(gate, x):
 @claim("lem-gate", uses=("lem-doubling", "prop-bspline-net", "prop-tensor-net", "lem-distance-net"), evidence="sampled",
        grid=grid(name=_CHARTED), honest=_ramp, tampered=lambda gate, x: 0.4 * _ramp(gate, x) + 1e-9)
 def lem_gate(build, name):
-    """Bitwise violations at 4000 points of the cube: a block that differs from the one without gate where the ball is
-    open (``d~^2 <= R_1^2``), or is not zero where it is closed (``d~^2 >= R_2^2``)."""
+    """Bitwise violations at 4000 points of the cube.
+
+    A block that differs from the one without gate where that is open (``d~^2 <= R_1^2``), is not zero where it is closed
+    (``d~^2 >= R_2^2``), or is not zero where a coordinate lies outside all supports.
+    """
     gated, plain = _one_chart(name), _one_chart(name, gated=False)
     rng = np.random.default_rng(3)
     around = rng.normal(size=(4000, gated.ambient_dim)) * gated.gate.outer**0.5
@@ -195,7 +198,10 @@ def lem_gate(build, name):
     with_gate, without = _after_gather(gated, u, omega), _after_gather(plain, u, omega)
     opened, closed = square <= gated.gate.inner, square >= gated.gate.outer
     assert opened.any() and closed.any() and (without != 0).any()
-    return 0, int((with_gate != without)[opened].sum() + (with_gate[closed] != 0).sum())
+    outside = u.clone()
+    outside[:, -1] *= 3 / 11   # below the supports, which begin at 3
+    wrong = (with_gate != without)[opened].sum() + (with_gate[closed] != 0).sum()
+    return 0, int(wrong + (_after_gather(gated, outside, omega) != 0).sum())
 
 
 def _level(n):

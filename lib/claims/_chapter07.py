@@ -88,7 +88,7 @@ def _placed(D, K):
 
 
 def _elsewhere(D, K):
-    """Not an isometric copy: stretched by one per mille."""
+    """Coefficients of another function, one per mille larger, in the higher dimension."""
     a, curve = _placed(D, K)
     return a.with_coefficients(a.coefficients * (1.001 if D > 3 else 1.0)), curve
 

@@ -161,7 +161,8 @@ def promised_architecture(charts, order, refinement, kernel_size, blocks):
     ``w_2, .., w_5 = 2, 6, 10, 9``, ``J~`` the terms of a block, ``a`` the charts that a block may meet,
     and ``C = 1, F = d`` without gates, ``C = 2, F = d + 1`` with them; ``kappa2 = 1``;
     ``kappa1 = max(4, a_0 [m > 2], max |c_j|)`` and, with gates, ``sqrt(K) b + beta`` and
-    ``max(2, K - 1) / (R_2^2 - R_1^2)``, ``b`` the slope of the charts over ``2^k``, ``beta = b (R_2 + |offset| / slope)``.
+    ``max(2, K - 1, R_1^2 + K) / (R_2^2 - R_1^2)``, ``b`` the slope of the charts over ``2^k`` and ``beta`` that
+    slope times ``R_2`` plus the mesh coordinate of the centre over ``2^k``.
     """
     sizes = [len(c.indices) for c in charts]
     terms, n, chart = -(-sum(sizes) // blocks), refinement, charts[0]
