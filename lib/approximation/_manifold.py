@@ -30,7 +30,7 @@ class ManifoldProblem:
         ``sqrt(d)``: from the largest partial derivative in a chart to the length of the gradient.
     """
 
-    maximum_terms = 5_000_000
+    maximum_terms = 6_000_000
 
     def __init__(self, target, domain, order, cells):
         if not isinstance(target, Target):

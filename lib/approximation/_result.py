@@ -24,6 +24,7 @@ from lib.convresnet import (
 from lib.errors import InputError, require
 
 FORMAT = "convresnet-approximation 2"
+_MODULE_TERMS = 50_000
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,7 @@ class Approximation:
         self.domain.check(x)
         return value
 
-    def measure(self, points=1 << 14, seed=0, module_points=256):
+    def measure(self, points=1 << 14, seed=0, module_points=None):
         """Sample the error of the network, in value and in slope.
 
         Parameters
@@ -168,9 +169,10 @@ class Approximation:
         points : int
             Number of points of the domain; almost surely none is a kink of the network.
         seed : int
-        module_points : int
+        module_points : int, optional
             The module is evaluated on the first so many points; the others use the exact sparse
-            evaluation of the same function.
+            evaluation of the same function.  By default 256, and none for more than 50 000 terms, for
+            which the module takes gigabytes.
 
         Returns
         -------
@@ -184,6 +186,8 @@ class Approximation:
         require(None not in (self.target, self.domain), "target", None, "known (set it after loading: see `with_target`)")
         points = int(points)
         require(points >= 1, "points", points, "at least 1")
+        if module_points is None:
+            module_points = 256 if len(self.coefficients) <= _MODULE_TERMS else 0
         module_points = min(int(module_points), points)
         x = torch.from_numpy(self.domain.sample(points, seed))
         f, df = self.target.value_and_gradient(x)
