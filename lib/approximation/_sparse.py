@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from lib import relu
+from lib.convresnet import value_and_gradient
 
 _CHUNK_BYTES = 1 << 26
 
@@ -75,11 +76,4 @@ class SparseEvaluator:
         """Values (P,) and gradients (P, D), detached, in chunks of bounded memory."""
         alive = 20 * self.order**self.dim * (1 if self.charts[0].gate is None else 8)
         width = alive + (self.dim + 4) * len(self.charts) + 8 * x.shape[1]
-        values, gradients = [], []
-        for part in x.split(max(64, _CHUNK_BYTES // (8 * width))):
-            part = part.detach().clone().requires_grad_(True)
-            value = self(part)
-            (gradient,) = torch.autograd.grad(value.sum(), part)
-            values.append(value.detach())
-            gradients.append(gradient)
-        return torch.cat(values), torch.cat(gradients)
+        return value_and_gradient(self, x, max(64, _CHUNK_BYTES // (8 * width)))

@@ -77,6 +77,18 @@ class OneSidedConv1d(nn.Conv1d):
         return y.reshape(self.out_channels, rows, points)
 
 
+def value_and_gradient(function, x, chunk):
+    """Detached values (P,) and gradients (P, D) of a torch map at the rows of ``x``, so many rows at a time."""
+    values, gradients = [], []
+    for part in x.split(chunk):
+        part = part.detach().clone().requires_grad_(True)
+        value = function(part)
+        (gradient,) = torch.autograd.grad(value.sum(), part)
+        values.append(value.detach())
+        gradients.append(gradient)
+    return torch.cat(values), torch.cat(gradients)
+
+
 class ConvResNet(nn.Module):
     """``x -> FC o (Conv_M + id) o ... o (Conv_1 + id) o P`` (book: ``def-convresnet``).
 
@@ -201,11 +213,4 @@ class ConvResNet(nn.Module):
         -------
         values (P,), gradients (P, D) : detached float64 tensors.
         """
-        values, gradients = [], []
-        for part in x.split(self.chunk(gradient=True)):
-            part = part.detach().clone().requires_grad_(True)
-            value = self(part)
-            (gradient,) = torch.autograd.grad(value.sum(), part)
-            values.append(value.detach())
-            gradients.append(gradient)
-        return torch.cat(values), torch.cat(gradients)
+        return value_and_gradient(self, x, self.chunk(gradient=True))
