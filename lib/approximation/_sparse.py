@@ -1,79 +1,153 @@
-"""Evaluation of a spline network through the terms that are alive at a point, exactly.
+"""Evaluation of a spline network through the terms that are alive at a point, exactly (book: ``prop-sparse``)."""
 
-At most ``m^d`` of the terms of a chart are not zero at a point (``prop-bspline-net``: supports are
-exact), and no term of a chart whose gate is closed there (``lem-gate``), so only those are computed,
-with the closed forms of `lib.relu`.  The result is the function of the module, up to rounding in the
-last sums.
-"""
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 
-from lib import relu
-from lib.convresnet import value_and_gradient
+from lib.approximation._kernel import living_terms
+from lib.convresnet import doublings, gather_rows, linear_forms
+from lib.errors import require
+from lib.relu import fold_terms
 
-_CHUNK_BYTES = 1 << 26
+_CHUNK_BYTES = 1 << 22   # about the size of a cache: four times as much is slower
+_LEAST = 64   # points of a chunk
+
+
+def _squares(x, n):
+    """What the layers of ``sq_n`` make of any real ``x``, and its slope (``lem-square``)."""
+    cells = 2.0**n
+    left = np.clip(np.floor(x * cells), 0, cells - 1)
+    t = x * cells - left
+    value = x * x + t * (1 - t) / cells**2
+    above = x > 1   # only the first level of the refinement sees it
+    return (np.where(above, 1.5 * x - 0.5, np.where(x >= 0, value, 0)),
+            np.where(above, 1.5, np.where(x >= 0, (2 * left + 1) / cells, 0)))
 
 
 class SparseEvaluator:
-    """The function of ``spline_network(charts, order, refinement, ..)``, term by living term.
+    """The function of ``spline_network(charts, order, refinement, kernel_size, ..)``, term by living term.
+
+    At most ``m^d`` terms of a chart are not zero at a point (``prop-bspline-net``: supports are exact),
+    and no term of a chart whose gate is closed there (``lem-gate``); only those are computed, compiled,
+    with ``sq_n`` in closed form.  This is the function of the module on all of ``R^D``, up to rounding:
+    outside the cube its gather layers cut partial sums, and so does this class.
 
     Parameters
     ----------
     charts : list of Chart
-    order, refinement : int
-        ``m`` and ``n``.
+    order, refinement, kernel_size : int
+        ``m``, ``n`` and ``K``; the last one matters only outside the cube.
+
+    Notes
+    -----
+    Uses ``torch.get_num_threads()`` threads, which is what the environment variable OMP_NUM_THREADS
+    or the number of cores says.
     """
 
-    def __init__(self, charts, order, refinement):
+    def __init__(self, charts, order, refinement, kernel_size=2):
         self.charts, self.order, self.refinement = charts, order, refinement
-        self.dim = charts[0].dim
-        self.edge = charts[0].cells + order - 1
-        self.tables = torch.zeros(len(charts), self.edge**self.dim, dtype=torch.float64)
-        for row, chart in enumerate(charts):
-            flat = np.ravel_multi_index((chart.indices + order - 1).T, (self.edge,) * self.dim)
-            self.tables[row, torch.from_numpy(flat)] = torch.from_numpy(chart.coefficients)
-        self.matrix = torch.from_numpy(np.stack([c.matrix for c in charts]))
-        self.offset = torch.from_numpy(np.stack([c.offset for c in charts]))
+        first = charts[0]
+        self.gate, self.dim, self.ambient_dim, self.cells = first.gate, first.dim, first.ambient_dim, first.cells
+        edge = self.cells + order - 1
+        self._tables = np.zeros((len(charts), edge**self.dim))
+        for row, chart in zip(self._tables, charts):
+            row[np.ravel_multi_index((chart.indices + order - 1).T, (edge,) * self.dim)] = chart.coefficients
+        self._forms, self._offset, self._steps, self._start = linear_forms(charts)
+        self._rows = gather_rows(self.ambient_dim, kernel_size)
+        self._folds = np.array([[sign * a, width, scale] for _, sign, a, width, scale in fold_terms(order)])
 
-    def _meetings(self, x):
-        """Which point meets which chart, and there ``omega``: index tensors (Q,), (Q,) and (Q,) or None."""
-        gate = self.charts[0].gate
-        if gate is None:
-            point = torch.arange(len(x)).repeat(len(self.charts))
-            return point, torch.arange(len(self.charts)).repeat_interleave(len(x)), None
-        centres = torch.from_numpy(np.stack([c.gate.centre for c in self.charts]))
-        # the sum over the coordinates first: what is left is linear in the centre
-        squares = relu.square(x, gate.refinement).sum(1, keepdim=True)
-        distance = squares - 2 * x @ centres.T + (centres**2).sum(1)
-        inner = torch.tensor([c.gate.inner for c in self.charts], dtype=torch.float64)
-        slope = torch.tensor([c.gate.slope for c in self.charts], dtype=torch.float64)
-        omega = torch.relu((distance - inner) * slope)
-        point, chart = torch.nonzero(omega.detach() < 1, as_tuple=True)
-        return point, chart, omega[point, chart]
+    def _channels(self, x):
+        """What the gather layers read, and its slope, arrays (P, C, D): ``x``, or its squares and ``x``."""
+        positive = x >= 0
+        if self.gate is None:
+            positive |= np.arange(self.ambient_dim) < self._rows[0].stop   # read before the first ReLU
+        channels = [(np.where(positive, x, 0), positive.astype(float))]
+        if self.gate is not None:
+            channels.insert(0, _squares(x, self.gate.refinement))
+        return (np.stack(part, axis=1) for part in zip(*channels))
 
-    def __call__(self, x):
-        """Values (P,) at the points ``x`` (P, D) of the cube, differentiable."""
-        m, n, cells = self.order, self.refinement, self.charts[0].cells
-        point, chart, omega = self._meetings(x)
-        u = torch.addmm(self.offset.reshape(-1), x, self.matrix.flatten(0, 1).T)
-        u = u.view(len(x), -1, self.dim)[point, chart]
-        cell = torch.clamp(torch.floor(u.detach()).long(), 0, cells - 1)
-        index = cell[..., None] + torch.arange(m)                                  # (Q, d, m): j + m - 1
-        difference = u[..., None] - (index - (m - 1) + m / 2)
-        closing = 0 if omega is None else torch.cat(
-            [(m * omega)[:, None, None], torch.zeros(len(u), self.dim - 1, 1)], dim=1)
-        distance = torch.relu(difference + closing) + torch.relu(closing - difference)
-        factors = relu.bspline_of_distance(distance, m, n)
-        result, flat = factors[:, 0], index[:, 0]
-        for i in range(1, self.dim):
-            result = relu.product(factors[:, i, None, :], result[..., None], n).flatten(1)
-            flat = (flat[..., None] * self.edge + index[:, i, None, :]).flatten(1)
-        terms = (result * self.tables[chart[:, None], flat]).sum(1)
-        return torch.zeros(len(x), dtype=torch.float64).index_add(0, point, terms)
+    def _sums(self, z, rows):
+        """The linear forms of ``z``, cut at zero after each slice of rows: (P, F), and which slice is the first to count."""
+        total, first = np.broadcast_to(self._start, (len(z), len(self._start))), 0
+        for layer, part in enumerate(rows):
+            total = total + z[..., part].reshape(len(z), -1) @ self._forms[..., part].reshape(len(self._start), -1).T
+            total += self._steps[:, part].sum(1)
+            if layer == len(rows) - 1:
+                total += self._offset - self._steps.sum(1) - self._start
+            cut = total < 0
+            total[cut] = 0
+            first = np.where(cut, layer + 1, first)
+        return total, first
+
+    def _evaluate(self, x, rows):
+        """Values (P,) and gradients (P, D) at an array (P, D); ``rows`` are the slices between two cuts."""
+        z, dz = self._channels(x)
+        sums, first = self._sums(z, rows)
+        scale, charts = 2.0 ** doublings(self.cells), len(self.charts)
+        pairs = sums.reshape(len(x) * charts, -1)
+        living = np.arange(len(pairs)) if self.gate is None else np.flatnonzero(pairs[:, -1] < 1)
+        meeting = pairs[living]
+        omega = np.zeros(len(living)) if self.gate is None else np.ascontiguousarray(meeting[:, -1])
+        values, slopes = np.empty(len(living)), np.empty((len(living), self.dim + 1))
+        living_terms(meeting[:, :self.dim] * scale, omega, living % charts, self._tables, self.order, self.cells,
+                     self.refinement, self._folds, values, slopes)
+        slopes[:, :self.dim] *= scale
+        back = np.zeros_like(pairs)
+        back[living] = slopes[:, :back.shape[1]]
+        back = back.reshape(len(x), -1)
+        gradient = np.empty_like(z)
+        for layer, part in enumerate(rows):
+            share = (back * (first <= layer)) @ self._forms[..., part].reshape(back.shape[1], -1)
+            gradient[..., part] = share.reshape(len(x), z.shape[1], -1)
+        return np.bincount(living // charts, values, len(x)), (gradient * dz).sum(1)
 
     def value_and_gradient(self, x):
-        """Values (P,) and gradients (P, D), detached, in chunks of bounded memory."""
-        alive = 20 * self.order**self.dim * (1 if self.charts[0].gate is None else 8)
-        width = alive + (self.dim + 4) * len(self.charts) + 8 * x.shape[1]
-        return value_and_gradient(self, x, max(64, _CHUNK_BYTES // (8 * width)))
+        """Values and gradients, in chunks of bounded memory, shared among the threads.
+
+        Parameters
+        ----------
+        x : float64 tensor, shape (P, D)
+            Any finite points.
+
+        Returns
+        -------
+        values (P,), gradients (P, D) : float64 tensors
+            Without a graph.  At kinks a gradient is that of one side.
+
+        Raises
+        ------
+        InputError
+            For another shape or dtype, or a point that is not finite.
+        """
+        require(isinstance(x, torch.Tensor) and x.dtype == torch.float64, "x",
+                getattr(x, "dtype", type(x)), "a torch tensor of dtype float64")
+        require(x.ndim == 2 and x.shape[1] == self.ambient_dim, "x.shape", tuple(x.shape), f"(P, {self.ambient_dim})")
+        require(bool(torch.isfinite(x).all()), "x", "points that are not finite", "finite")
+        x = np.ascontiguousarray(x.detach().numpy())
+        values, gradients = np.empty(len(x)), np.empty_like(x)
+        width = 6 * len(self._forms) + 12 * self.ambient_dim + 16 * self.dim
+        size = max(_LEAST, _CHUNK_BYTES // (8 * width))
+
+        def run(start):
+            here = slice(start, start + size)
+            outside = ((x[here] < 0) | (x[here] > 1)).any(1)
+            if not outside.any():
+                values[here], gradients[here] = self._evaluate(x[here], [slice(0, self.ambient_dim)])
+                return
+            for places, rows in ((~outside, [slice(0, self.ambient_dim)]), (outside, self._rows)):
+                part = start + np.flatnonzero(places)
+                if len(part):
+                    values[part], gradients[part] = self._evaluate(x[part], rows)
+
+        starts = range(0, len(x), size)
+        if min(len(starts), torch.get_num_threads()) > 1:
+            with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+                list(pool.map(run, starts))
+        else:
+            list(map(run, starts))
+        return torch.from_numpy(values), torch.from_numpy(gradients)
+
+    def __call__(self, x):
+        """Values (P,) at ``x`` (P, D): see `value_and_gradient`."""
+        return self.value_and_gradient(x)[0]

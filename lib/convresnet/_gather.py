@@ -20,6 +20,12 @@ def gather_depth(dim, kernel_size):
     return max(1, -((1 - dim) // max(kernel_size - 1, 1)))
 
 
+def gather_rows(dim, kernel_size):
+    """The rows that each gather layer adds to the linear forms: a list of slices."""
+    depth, stride = gather_depth(dim, kernel_size), max(kernel_size - 1, 1)
+    return [slice(stride * layer, dim if layer == depth - 1 else stride * (layer + 1)) for layer in range(depth)]
+
+
 def gather(matrix, offset, kernel_size, steps=None, start=None):
     """Convolution layers that put ``sigma(A z + b)`` into row 0, for every ``z`` with entries in [0, 1].
 
@@ -50,26 +56,20 @@ def gather(matrix, offset, kernel_size, steps=None, start=None):
     if matrix.ndim == 2:
         matrix = matrix[:, None]
     forms, carried, dim = matrix.shape
-    depth, stride = gather_depth(dim, kernel_size), max(kernel_size - 1, 1)
-    padded = np.zeros((forms, carried, stride * depth + kernel_size))
-    padded[..., :dim] = matrix
-    added = np.zeros((forms, stride * depth + kernel_size))
-    added[:, :dim] = np.maximum(-matrix, 0).sum(1) if steps is None else steps
+    steps = np.maximum(-matrix, 0).sum(1) if steps is None else steps
     start = np.zeros(forms) if start is None else np.asarray(start, float)
-    convolutions = []
-    for layer in range(depth):
-        last = layer == depth - 1
-        taps = kernel_size if last else kernel_size - 1
-        columns = slice(stride * layer, stride * layer + taps)
+    rows, convolutions = gather_rows(dim, kernel_size), []
+    for layer, columns in enumerate(rows):
+        last = layer == len(rows) - 1
         weight = np.zeros((carried + forms, carried + (forms if layer > 0 else 0), kernel_size))
-        weight[carried:, :carried, :taps] = padded[..., columns]
+        weight[carried:, :carried, :columns.stop - columns.start] = matrix[..., columns]
         if layer > 0:
             weight[carried:, carried:, 0] = np.eye(forms)
         if last:
-            before = added[:, :columns.start].sum(1) + (start if layer > 0 else 0)
+            before = steps[:, :columns.start].sum(1) + (start if layer > 0 else 0)
             weight, bias = weight[carried:], offset - before
         else:
             weight[:carried, :carried, kernel_size - 1] = np.eye(carried)
-            bias = np.concatenate([np.zeros(carried), added[:, columns].sum(1) + (start if layer == 0 else 0)])
+            bias = np.concatenate([np.zeros(carried), steps[:, columns].sum(1) + (start if layer == 0 else 0)])
         convolutions.append(Convolution(torch.from_numpy(weight), torch.from_numpy(np.ascontiguousarray(bias))))
     return convolutions

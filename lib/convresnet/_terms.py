@@ -25,19 +25,22 @@ def _reading_channel(convolution, channel, channels):
     return Convolution(weight, convolution.bias)
 
 
-def gather_charts(charts, kernel_size):
-    """The head of a block: row 0 receives, chart by chart, ``u / 2^k`` and, if gated, ``omega``.
+def linear_forms(charts):
+    """What the gather layers of a block compute: ``u / 2^k`` of each chart and, if gated, ``omega`` without its ReLU.
 
     Parameters
     ----------
     charts : list of Chart
         All of them gated with the same refinement, or none.
-    kernel_size : int
 
     Returns
     -------
-    list of Convolution
-        From the stream to ``d`` (gated: ``d + 1``) channels for each chart.
+    forms : float64 array, shape (F, C, D)
+        ``F`` forms, ``d`` (gated: ``d + 1``) for each chart, of the ``C = 1`` channel ``x`` (gated: 2,
+        the squares ``sq_n(x)`` and ``x``).
+    offset : float64 array, shape (F,)
+    steps, start : float64 arrays, shapes (F, D) and (F,)
+        The biases that keep partial sums from being cut by a ReLU: see `gather`.
     """
     scale, gated = 2.0 ** -doublings(charts[0].cells), charts[0].gate is not None
     forms, offsets, steps, starts = [], [], [], []
@@ -56,8 +59,20 @@ def gather_charts(charts, kernel_size):
         steps += [-matrix * gate.centre, gate.slope * gate.centre[None] ** 2]
         # |x - c| < R_2 wherever the gate is not closed, so no partial sum is below minus this
         starts += [np.linalg.norm(matrix, axis=1) * gate.outer**0.5, [0.0]]
-    chain = gather(*map(np.concatenate, (forms, offsets)), kernel_size, *map(np.concatenate, (steps, starts)))
-    if gated:   # channels: the squares of the coordinates, the coordinates
+    return tuple(map(np.concatenate, (forms, offsets, steps, starts)))
+
+
+def gather_charts(charts, kernel_size):
+    """The head of a block: row 0 receives the `linear_forms`, the stream being read.
+
+    Returns
+    -------
+    list of Convolution
+        From the stream to ``d`` (gated: ``d + 1``) channels for each chart.
+    """
+    forms, offset, steps, start = linear_forms(charts)
+    chain = gather(forms, offset, kernel_size, steps, start)
+    if charts[0].gate is not None:   # channels: the squares of the coordinates, the coordinates
         squares = layers.keep_input(layers.square(charts[0].gate.refinement))
         chain = [Convolution.from_layer(layer) for layer in squares] + chain
     return [_reading_channel(chain[0], COORDINATES, STREAM), *chain[1:]]
