@@ -53,6 +53,7 @@ def _verify(arguments):
 
 def _approximate(arguments):
     import lib
+    from lib.approximation import threads
 
     if arguments.out:
         out = Path(arguments.out)
@@ -72,16 +73,18 @@ def _approximate(arguments):
     if arguments.out:
         a.save(arguments.out)
     next(steps, None)
-    sizes = a.architecture.measured
+    built = measured.module_points > 0   # beyond 50 000 terms the module takes gigabytes
+    sizes = a.architecture.measured if built else a.promised
     print(f"target      {arguments.formula} on [0,1]^{a.dim}, smoothness used: {a.alpha}")
     print(f"spline      order {a.order}, {a.cells} cells per axis, {a.coefficients.size} terms; refinement {a.refinement}")
     print(f"network     M={sizes.M} L={sizes.L} J={sizes.J} K={sizes.K} kappa1={sizes.kappa1:.4g} kappa2={sizes.kappa2:g}"
-          f" ({'within' if sizes.within(a.promised) else 'OUTSIDE'} the promised sizes)")
+          f" ({('within' if sizes.within(a.promised) else 'OUTSIDE') + ' the' if built else 'not built:'} promised sizes)")
     for norm in ("value", "gradient"):
         bound, error = getattr(a.bound, norm), getattr(measured, norm)
         print(f"{norm:11} bound {bound:.3e}  sampled {error:.3e}  ratio {bound / max(error, 5e-324):.2f}")
     print(f"constants   C_0={a.constant[0]:.4g} C_1={a.constant[1]:.4g}: bound = C_s T^(-({a.alpha}-s)/{a.dim})")
-    print(f"sampled at {measured.points} points, seed {measured.seed}; {time.perf_counter() - start:.1f} s")
+    print(f"sampled at {measured.points} points, seed {measured.seed}, {measured.module_points} of them through the module; "
+          f"{time.perf_counter() - start:.1f} s, threads: {threads()}")
     passed = (sizes.within(a.promised) and measured.module_difference <= 2 * a.bound.rounding_value
               and measured.value <= a.bound.value and measured.gradient <= a.bound.gradient)
     if arguments.json:

@@ -117,6 +117,24 @@ def test_function_and_samples_give_the_same_coefficients(m, D):
     np.testing.assert_array_equal(quasi.coefficients(f, D), quasi.coefficients_from_samples(samples))
 
 
+@pytest.mark.parametrize("chunk", (7, 60))
+@pytest.mark.parametrize("D", (1, 2, 3))
+def test_slabs_and_chunks_do_not_change_the_coefficients(D, chunk, monkeypatch):
+    quasi, seen = splines.QuasiInterpolant(4, 5), []
+
+    def f(points):
+        seen.append(points)
+        return np.sin(points @ np.arange(1.0, D + 1))
+
+    whole = quasi.coefficients(f, D)
+    seen.clear()
+    monkeypatch.setattr("lib.splines._quasi._CHUNK", chunk)
+    np.testing.assert_allclose(quasi.coefficients(f, D), whole, atol=1e-13)
+    assert max(map(len, seen)) <= chunk
+    points = np.concatenate(seen)
+    assert len(points) == len(np.unique(points, axis=0)) == len(quasi.nodes) ** D   # each node once
+
+
 @pytest.mark.parametrize("m", ORDERS)
 def test_coefficients_are_the_functionals_of_the_samples(m):
     N = 2 * m

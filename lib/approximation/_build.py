@@ -13,6 +13,7 @@ from lib.relu import MAXIMUM_REFINEMENT, MINIMUM_REFINEMENT, check_refinement
 from lib.splines import check_order
 
 _POLYNOMIAL_REFINEMENT = 30
+_MAXIMUM_TERMS = 6_000_000
 
 
 def _integer(name, value, least):
@@ -92,8 +93,8 @@ def approximate(target, domain, *, order=4, cells=None, tolerance=None, kernel_s
             cells += 1
     require(cells >= problem.minimum_cells, "cells", cells, f"at least {problem.minimum_cells}")
     terms = problem.terms(cells)
-    require(terms <= problem.maximum_terms, "cells", cells,
-            f"so few that there are at most {problem.maximum_terms} terms, not {terms}")
+    require(terms <= _MAXIMUM_TERMS, "cells", cells,
+            f"so few that there are at most {_MAXIMUM_TERMS} terms, not {terms}")
     require(blocks is None or blocks <= terms, "blocks", blocks, f"at most the number of terms, {terms}")
     require(budget is None or terms <= budget, "blocks * terms_per_block", budget, f"at least the number of terms, {terms}")
 
@@ -122,7 +123,7 @@ def _cheapest(problem, tolerance, kernel_size):
     low, high = problem.minimum_cells - 1, problem.minimum_cells
     while not spline_fits(high):
         low, high = high, 2 * high
-        if problem.terms(low) > problem.maximum_terms or low >= problem.maximum_cells:
+        if problem.terms(low) > _MAXIMUM_TERMS or low >= problem.maximum_cells:
             raise InputError(f"tolerance = {tolerance}: must be larger, or the order; "
                              f"{problem.terms(low)} terms do not suffice")
         high = min(high, problem.maximum_cells)
@@ -133,7 +134,7 @@ def _cheapest(problem, tolerance, kernel_size):
     best = None
     for cells in range(high, min(high + max(2, high // 8), problem.maximum_cells) + 1):
         terms = problem.terms(cells)
-        if terms > problem.maximum_terms or best is not None and terms * 6 >= best[0]:
+        if terms > _MAXIMUM_TERMS or best is not None and terms * 6 >= best[0]:
             break   # even the shallowest network would cost more
         charts = problem.charts(cells)
         largest, spline = largest_coefficient(charts), problem.spline_error(cells)

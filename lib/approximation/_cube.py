@@ -8,6 +8,8 @@ from lib.convresnet import cube_chart
 from lib.errors import require
 from lib.splines import QuasiInterpolant, jackson_bound
 
+_BATCH = 1 << 16   # points held at once
+
 
 class Cube:
     """The domain ``[0,1]^D``.
@@ -25,14 +27,20 @@ class Cube:
     def __repr__(self):
         return f"Cube({self.dim})"
 
-    def sample(self, points, seed=0):
-        """Scrambled Sobol points of 53 bits, float64 array (points, D).
+    def batches(self, points, seed=0):
+        """Scrambled Sobol points of 53 bits, in float64 arrays (P, D) that together hold ``points`` of them.
 
         Almost surely none is a kink of a network; with scipy's default of 30 bits all of them would
         be kinks of a network with 30 levels.
         """
         sobol = qmc.Sobol(self.dim, bits=53, seed=seed)
-        return sobol.random_base2(max(0, (points - 1).bit_length()))[:points]
+        for start in range(0, points, _BATCH):
+            count = min(_BATCH, points - start)
+            yield sobol.random(2 ** (count - 1).bit_length())[:count]
+
+    def sample(self, points, seed=0):
+        """The points of `batches` in one float64 array (points, D)."""
+        return np.concatenate(list(self.batches(points, seed)))
 
     def check(self, x):
         """Raise `InputError` unless the rows of ``x``, float64 tensor (P, D), are points of the cube."""
@@ -58,7 +66,7 @@ class CubeProblem:
 
     slope_factor = 1.0
     reach = None
-    maximum_terms, maximum_cells = 200_000, float("inf")
+    maximum_cells = float("inf")
 
     def __init__(self, target, domain, order):
         require(isinstance(target, Target), "target", target, "a lib.Target (see lib.Target.from_sympy)")

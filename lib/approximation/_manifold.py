@@ -30,8 +30,6 @@ class ManifoldProblem:
         ``sqrt(d)``: from the largest partial derivative in a chart to the length of the gradient.
     """
 
-    maximum_terms = 6_000_000
-
     def __init__(self, target, domain, order, cells):
         if not isinstance(target, Target):
             require(callable(target), "target", target, "a lib.Target or a torch map (P, D) -> (P,)")

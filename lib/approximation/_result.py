@@ -24,7 +24,7 @@ from lib.convresnet import (
 from lib.errors import InputError, require
 
 FORMAT = "convresnet-approximation 2"
-_MODULE_TERMS = 50_000
+_MODULE_TERMS, _MODULE_WORK = 50_000, 1 << 20
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Approximation:
     @cached_property
     def sparse(self):
         """The same function, evaluated through the terms that are alive (`SparseEvaluator`)."""
-        return SparseEvaluator(self.charts, self.order, self.refinement)
+        return SparseEvaluator(self.charts, self.order, self.refinement, self.kernel_size)
 
     @property
     def dim(self):
@@ -162,7 +162,7 @@ class Approximation:
         return value
 
     def measure(self, points=1 << 14, seed=0, module_points=None):
-        """Sample the error of the network, in value and in slope.
+        """Sample the error of the network, in value and in slope, batch by batch: any number of points will do.
 
         Parameters
         ----------
@@ -171,8 +171,8 @@ class Approximation:
         seed : int
         module_points : int, optional
             The module is evaluated on the first so many points; the others use the exact sparse
-            evaluation of the same function.  By default 256, and none for more than 50 000 terms, for
-            which the module takes gigabytes.
+            evaluation of the same function.  By default 256, fewer for more than 4096 terms (2^20 over
+            their number), and none for more than 50 000, for which the module takes gigabytes.
 
         Returns
         -------
@@ -187,19 +187,23 @@ class Approximation:
         points = int(points)
         require(points >= 1, "points", points, "at least 1")
         if module_points is None:
-            module_points = 256 if len(self.coefficients) <= _MODULE_TERMS else 0
+            terms = len(self.coefficients)
+            module_points = min(256, _MODULE_WORK // terms) if terms <= _MODULE_TERMS else 0
         module_points = min(int(module_points), points)
-        x = torch.from_numpy(self.domain.sample(points, seed))
-        f, df = self.target.value_and_gradient(x)
-        g, dg = self.sparse.value_and_gradient(x)
-        difference = 0.0
-        if module_points:
-            h, dh = self.network.value_and_gradient(x[:module_points])
-            difference = float((h - g[:module_points]).abs().max())
-            g[:module_points], dg[:module_points] = h, dh
-        error, slopes = (f - g).abs(), self.domain.slope(x, df - dg)
-        i, k = int(error.argmax()), int(slopes.argmax())
-        return Measurement(float(error[i]), float(slopes[k]), tuple(x[i].tolist()), tuple(x[k].tolist()),
+        worst, difference, done = {}, 0.0, 0
+        for x in map(torch.from_numpy, self.domain.batches(points, seed)):
+            f, df = self.target.value_and_gradient(x)
+            g, dg = self.sparse.value_and_gradient(x)
+            subset = max(0, min(module_points - done, len(x)))
+            if subset:
+                h, dh = self.network.value_and_gradient(x[:subset])
+                difference = max(difference, float((h - g[:subset]).abs().max()))
+                g[:subset], dg[:subset] = h, dh
+            for norm, errors in (("value", (f - g).abs()), ("gradient", self.domain.slope(x, df - dg))):
+                i = int(errors.argmax())
+                worst[norm] = max(worst.get(norm, (-1.0,)), (float(errors[i]), tuple(x[i].tolist())))
+            done += len(x)
+        return Measurement(worst["value"][0], worst["gradient"][0], worst["value"][1], worst["gradient"][1],
                            points, seed, module_points, difference)
 
     def save(self, path):

@@ -25,6 +25,11 @@ def _squares(x, n):
             np.where(above, 1.5, np.where(x >= 0, (2 * left + 1) / cells, 0)))
 
 
+def threads():
+    """How many threads are used: ``torch.get_num_threads()``, from OMP_NUM_THREADS or the number of cores."""
+    return torch.get_num_threads()
+
+
 class SparseEvaluator:
     """The function of ``spline_network(charts, order, refinement, kernel_size, ..)``, term by living term.
 
@@ -38,11 +43,6 @@ class SparseEvaluator:
     charts : list of Chart
     order, refinement, kernel_size : int
         ``m``, ``n`` and ``K``; the last one matters only outside the cube.
-
-    Notes
-    -----
-    Uses ``torch.get_num_threads()`` threads, which is what the environment variable OMP_NUM_THREADS
-    or the number of cores says.
     """
 
     def __init__(self, charts, order, refinement, kernel_size=2):
@@ -103,7 +103,7 @@ class SparseEvaluator:
         return np.bincount(living // charts, values, len(x)), (gradient * dz).sum(1)
 
     def value_and_gradient(self, x):
-        """Values and gradients, in chunks of bounded memory, shared among the threads.
+        """Values and gradients, in chunks of bounded memory, shared among the `threads`.
 
         Parameters
         ----------
@@ -141,8 +141,8 @@ class SparseEvaluator:
                     values[part], gradients[part] = self._evaluate(x[part], rows)
 
         starts = range(0, len(x), size)
-        if min(len(starts), torch.get_num_threads()) > 1:
-            with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        if min(len(starts), threads()) > 1:
+            with ThreadPoolExecutor(threads()) as pool:
                 list(pool.map(run, starts))
         else:
             list(map(run, starts))

@@ -3,7 +3,7 @@
 from lib.convresnet._architecture import Architecture, count_parameters, measure_architecture
 from lib.convresnet._chart import Chart, Gate, cube_chart
 from lib.convresnet._gather import check_kernel_size, gather, gather_depth, gather_rows
-from lib.convresnet._module import Convolution, ConvResNet, OneSidedConv1d, value_and_gradient
+from lib.convresnet._module import Convolution, ConvResNet, OneSidedConv1d
 from lib.convresnet._rescale import rescaled
 from lib.convresnet._terms import (
     doublings, gather_charts, linear_forms, promised_architecture, spline_network, term_block,
@@ -13,5 +13,4 @@ __all__ = [
     "Architecture", "Chart", "Convolution", "ConvResNet", "Gate", "OneSidedConv1d", "check_kernel_size",
     "count_parameters", "cube_chart", "doublings", "gather", "gather_charts", "gather_depth", "gather_rows",
     "linear_forms", "measure_architecture", "promised_architecture", "rescaled", "spline_network", "term_block",
-    "value_and_gradient",
 ]

@@ -9,7 +9,8 @@ from torch.nn.utils import skip_init
 
 from lib.errors import require
 
-_CHUNK_BYTES = 1 << 28   # activations kept alive by one chunk of an evaluation
+_CACHE_BYTES = 1 << 23   # activations of two layers for one chunk of points: beyond the caches it runs at half the speed
+_GRAPH_BYTES = 1 << 28   # activations of all layers for one chunk, kept for a gradient
 
 
 @dataclass(frozen=True)
@@ -77,18 +78,6 @@ class OneSidedConv1d(nn.Conv1d):
         return y.reshape(self.out_channels, rows, points)
 
 
-def value_and_gradient(function, x, chunk):
-    """Detached values (P,) and gradients (P, D) of a torch map at the rows of ``x``, so many rows at a time."""
-    values, gradients = [], []
-    for part in x.split(chunk):
-        part = part.detach().clone().requires_grad_(True)
-        value = function(part)
-        (gradient,) = torch.autograd.grad(value.sum(), part)
-        values.append(value.detach())
-        gradients.append(gradient)
-    return torch.cat(values), torch.cat(gradients)
-
-
 class ConvResNet(nn.Module):
     """``x -> FC o (Conv_M + id) o ... o (Conv_1 + id) o P`` (book: ``def-convresnet``).
 
@@ -147,7 +136,9 @@ class ConvResNet(nn.Module):
         require(isinstance(x, torch.Tensor) and x.dtype == torch.float64, "x",
                 getattr(x, "dtype", type(x)), "a torch tensor of dtype float64")
         require(x.ndim == 2 and x.shape[1] == self.dim, "x.shape", tuple(x.shape), f"(P, {self.dim})")
-        return self._definition(x) if all_rows else self._leading_row(x)
+        if all_rows:
+            return self._definition(x)
+        return torch.cat([self._leading_row(part) for part in x.split(self.chunk())])
 
     def _definition(self, x):
         z = torch.cat([x[:, None, :], x.new_zeros(len(x), self.channels - 1, self.dim)], dim=1)
@@ -196,11 +187,13 @@ class ConvResNet(nn.Module):
         ]
 
     def chunk(self, gradient=False):
-        """Number of points whose activations fit into the memory that one chunk may use."""
+        """Number of points that are evaluated together, by the size of their activations."""
         sizes = [c.out_channels * rows for block, counts in zip(self.blocks, self.rows_needed())
                  for c, rows in zip(block, counts[1:])]
-        width = sum(sizes) if gradient else 3 * max(sizes)
-        return max(1, min(1 << 14, _CHUNK_BYTES // (8 * width)))
+        points = _CACHE_BYTES // (16 * max(sizes))
+        if gradient:
+            points = min(points, _GRAPH_BYTES // (8 * sum(sizes)))
+        return max(1, min(1 << 14, points))
 
     def value_and_gradient(self, x):
         """Values and gradients with respect to the input, in chunks of bounded memory.
@@ -213,4 +206,11 @@ class ConvResNet(nn.Module):
         -------
         values (P,), gradients (P, D) : detached float64 tensors.
         """
-        return value_and_gradient(self, x, self.chunk(gradient=True))
+        values, gradients = [], []
+        for part in x.split(self.chunk(gradient=True)):
+            part = part.detach().clone().requires_grad_(True)
+            value = self(part)
+            (gradient,) = torch.autograd.grad(value.sum(), part)
+            values.append(value.detach())
+            gradients.append(gradient)
+        return torch.cat(values), torch.cat(gradients)

@@ -93,32 +93,32 @@ def term_block(charts, runs, order, refinement, kernel_size):
     -------
     list of Convolution
         The gather layers, then filters of size one.  Terms that share a one-dimensional factor share
-        its channels; where there is a gate, it is added to the distance in the first factor.
+        its channels.
     """
     dim, gated = charts[0].dim, charts[0].gate is not None
     k = doublings(charts[0].cells)
-    # the distinct factors (channel of u, channel of omega, index) and where each term finds its own
-    factors, places = [], []
+    # the distinct factors, by their channel of u and their index, and where each term finds its own
+    channel, index, places, count = [], [], [], 0
     for number, (chart, run) in enumerate(zip(charts, runs)):
-        channel, found = number * (dim + gated), []
+        found = []
         for axis in range(dim):
             distinct, place = np.unique(chart.indices[run, axis], return_inverse=True)
-            found.append(len(factors) + place.reshape(-1))
-            factors += [(channel + axis, channel + dim if gated and axis == 0 else None, int(j)) for j in distinct]
+            found.append(count + place.reshape(-1))
+            channel.append(np.full(len(distinct), number * (dim + gated) + axis))
+            index.append(distinct)
+            count += len(distinct)
         places.append(np.stack(found, axis=1))
-    places = torch.from_numpy(np.concatenate(places))
+    channel, index, places = (np.concatenate(part) for part in (channel, index, places))
+    places = torch.from_numpy(places)
     coefficients = torch.from_numpy(np.concatenate([c.coefficients[run] for c, run in zip(charts, runs)]))
-    count = len(factors)
 
-    first = torch.zeros(1, 2 * count, len(charts) * (dim + gated), dtype=torch.float64)
-    bias = torch.zeros(1, 2 * count, dtype=torch.float64)
-    for f, (u, omega, j) in enumerate(factors):
-        centre = (j + order / 2) / 2**k
-        first[0, 2 * f, u], bias[0, 2 * f] = 1.0, -centre
-        first[0, 2 * f + 1, u], bias[0, 2 * f + 1] = -1.0, centre
-        if omega is not None:
-            first[0, 2 * f:2 * f + 2, omega] = order / 2**k
-    chain = [layers.Layer(first, bias)]
+    first = np.zeros((count, 2, len(charts) * (dim + gated)))
+    first[np.arange(count), :, channel] = 1.0, -1.0
+    bias = (index + order / 2)[:, None] / 2**k * np.array([-1.0, 1.0])
+    if gated:   # the gate is added to the distance in the first factor of a term
+        start = np.flatnonzero(channel % (dim + 1) == 0)
+        first[start, :, channel[start] + dim] = order / 2**k
+    chain = [layers.Layer(torch.from_numpy(first.reshape(1, 2 * count, -1)), torch.from_numpy(bias.reshape(1, -1)))]
     chain += layers.repeat([layers.affine([[2.0, 2.0]])] + [layers.affine([[2.0]])] * (k - 1), count)
     chain += layers.repeat(layers.bspline_of_distance(order, refinement), count)
     if dim > 1:

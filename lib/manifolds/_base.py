@@ -76,6 +76,12 @@ class Manifold:
         """Random points with a positive density (not uniform in general): float64 array (points, D)."""
         raise NotImplementedError
 
+    def batches(self, points, seed=0):
+        """Samples in float64 arrays (P, D) that together hold ``points`` points; the first is ``sample(P, seed)``."""
+        size = max(1 << 10, min(1 << 16, (1 << 20) // self.ambient_dim))
+        for number, start in enumerate(range(0, points, size)):
+            yield self.sample(min(size, points - start), (seed, number) if number else seed)
+
     def net(self, radius):
         """Points that leave no point of the manifold farther away than a certified radius.
 

@@ -1,5 +1,7 @@
 """The quasi-interpolant ``Q f = sum_j lambda_j(f) M_j`` on the unit cube."""
 
+from math import lcm
+
 import numpy as np
 from scipy.sparse import csr_matrix
 
@@ -41,17 +43,17 @@ class QuasiInterpolant:
             "cells", cells, f"an integer, at least the order, {order}",
         )
         self.order, self.cells = int(order), int(cells)
-        functionals = [functional(order, cells, j) for j in range(1 - order, cells)]
-        nodes = sorted({t for points, _ in functionals for t in points})
-        column = {t: k for k, t in enumerate(nodes)}
-        entries = [
-            (float(w), row, column[t])
-            for row, (points, weights) in enumerate(functionals)
-            for t, w in zip(points, weights)
-        ]
-        data, rows, columns = zip(*entries)
-        self.nodes = np.array([float(t / cells) for t in nodes])
-        self.matrix = csr_matrix((data, (rows, columns)), shape=(len(functionals), len(nodes)))
+        interior = cells - order + 1   # lambda_0, .., lambda_{N-m} are translates of one another
+        boundary = [(j, *functional(order, cells, j)) for j in (*range(1 - order, 0), *range(interior, cells))]
+        nodes, weights = functional(order, cells, 0)
+        unit = lcm(*(t.denominator for _, points, _ in boundary for t in points), *(t.denominator for t in nodes))
+        place = (np.arange(interior)[:, None] * unit + [int(t * unit) for t in nodes]).reshape(-1)
+        rows = np.concatenate([np.repeat(np.arange(interior), len(nodes)), *(np.full(len(t), j) for j, t, _ in boundary)])
+        place = np.concatenate([place, *([int(t * unit) for t in points] for _, points, _ in boundary)])
+        data = np.concatenate([np.tile(np.array(weights, float), interior), *(np.array(w, float) for *_, w in boundary)])
+        distinct, columns = np.unique(place, return_inverse=True)
+        self.nodes = distinct / (unit * cells)
+        self.matrix = csr_matrix((data, (rows + order - 1, columns)), shape=(cells + order - 1, len(distinct)))
 
     def coefficients(self, function, dim):
         """The coefficients ``c_j = lambda_j(f)`` of a function.
@@ -60,7 +62,8 @@ class QuasiInterpolant:
         ----------
         function : callable
             Maps a float64 array (P, D) of points of the cube to values (P,); called on chunks of
-            the tensor grid of `nodes`, each grid point once.
+            the tensor grid of `nodes`, each grid point once.  The samples are contracted slab by slab
+            and never held together.
         dim : int
             ``D >= 1``.
 
@@ -74,12 +77,27 @@ class QuasiInterpolant:
             If a value is not finite.
         """
         count = len(self.nodes)
-        samples = np.empty(count**dim)
-        for start in range(0, count**dim, _CHUNK):
-            index = np.arange(start, min(start + _CHUNK, count**dim))
-            points = self.nodes[np.stack(np.unravel_index(index, (count,) * dim), axis=1)]
-            samples[index] = function(points)
-        return self.coefficients_from_samples(samples.reshape((count,) * dim))
+        rest, by_column = count ** (dim - 1), self.matrix.tocsc()
+        thick, result = max(1, _CHUNK // rest), 0
+        for first in range(0, count, thick):   # slabs of the grid, each contracted at once
+            last = min(first + thick, count)
+            slab = np.empty((last - first) * rest)
+            for start in range(0, len(slab), _CHUNK):
+                flat = first * rest + np.arange(start, min(start + _CHUNK, len(slab)))
+                points = self.nodes[np.stack(np.unravel_index(flat, (count,) * dim), axis=1)]
+                slab[start:start + _CHUNK] = function(points)
+            slab = self._contract(slab.reshape((last - first,) + (count,) * (dim - 1)), range(1, dim))
+            result = result + by_column[:, first:last] @ slab.reshape(last - first, -1)
+        return result.reshape((self.matrix.shape[0],) * dim)
+
+    def _contract(self, samples, axes):
+        """The functionals along some axes of an array of samples."""
+        require(bool(np.isfinite(samples).all()), "samples", "values that are not finite", "finite")
+        for axis in axes:
+            moved = np.moveaxis(samples, axis, 0)
+            moved = (self.matrix @ moved.reshape(len(self.nodes), -1)).reshape((-1,) + moved.shape[1:])
+            samples = np.moveaxis(moved, 0, axis)
+        return np.ascontiguousarray(samples)
 
     def coefficients_from_samples(self, samples):
         """The coefficients from values on the tensor grid of `nodes`.
@@ -96,9 +114,4 @@ class QuasiInterpolant:
         count = len(self.nodes)
         require(samples.ndim >= 1 and set(samples.shape) == {count}, "samples", samples.shape,
                 f"an array with {count} entries along every axis")
-        require(bool(np.isfinite(samples).all()), "samples", "values that are not finite", "finite")
-        for axis in range(samples.ndim):
-            moved = np.moveaxis(samples, axis, 0)
-            moved = (self.matrix @ moved.reshape(count, -1)).reshape((-1,) + moved.shape[1:])
-            samples = np.moveaxis(moved, 0, axis)
-        return np.ascontiguousarray(samples)
+        return self._contract(samples, (*range(1, samples.ndim), 0))
