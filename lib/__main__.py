@@ -53,7 +53,7 @@ def _verify(arguments):
 
 def _approximate(arguments):
     import lib
-    from lib.approximation import threads
+    from lib.convresnet import threads
 
     if arguments.out:
         out = Path(arguments.out)

@@ -54,7 +54,8 @@ def test_statements_of_the_design_are_all_there():
         "lem-bspline", "lem-marsden", "lem-functionals", "lem-stability", "lem-peano", "thm-jackson", "lem-interpolation",
         "lem-sawtooth", "lem-square", "lem-product", "lem-power", "prop-bspline-net", "prop-tensor-net", "prop-spline-net",
         "def-convresnet", "lem-gather", "lem-skip", "lem-doubling", "lem-grouped", "lem-rows", "prop-realisation",
-        "cor-budget", "thm-cube", "cor-cube-rate", "cor-selection", "lem-federer", "lem-angle", "lem-chart", "lem-atlas",
+        "prop-sparse", "cor-budget", "thm-cube", "cor-cube-rate", "cor-selection", "lem-federer", "lem-angle", "lem-chart",
+        "lem-atlas",
         "lem-partition", "lem-distance-net", "lem-gate", "lem-product-gate", "prop-chart-local", "thm-manifold",
         "cor-ambient",
     } <= set(STATEMENTS)

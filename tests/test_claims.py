@@ -13,7 +13,7 @@ STATEMENTS = {
     2: {"lem-bspline", "lem-marsden", "lem-functionals", "lem-stability", "lem-peano", "thm-jackson", "lem-interpolation"},
     3: {"lem-sawtooth", "lem-square", "lem-product", "lem-power", "prop-bspline-net", "prop-tensor-net", "prop-spline-net"},
     4: {"def-convresnet", "lem-gather", "lem-skip", "lem-doubling", "lem-grouped", "lem-rows", "prop-realisation",
-        "cor-budget"},
+        "prop-sparse", "cor-budget"},
     5: {"thm-cube", "cor-cube-rate", "cor-selection"},
     6: {"lem-federer", "lem-angle", "lem-chart", "lem-atlas", "lem-partition", "lem-distance-net", "lem-gate",
         "lem-product-gate", "prop-chart-local"},

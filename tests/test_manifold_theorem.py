@@ -12,7 +12,7 @@ from helpers import UNIT, listing, random_points, slopes, target
 
 import lib
 from lib import InputError, convresnet, manifolds, splines
-from lib.approximation import SparseEvaluator
+from lib.convresnet import SparseEvaluator
 from lib.convresnet import Chart, Gate
 from lib.manifolds import Atlas
 

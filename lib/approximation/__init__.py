@@ -5,10 +5,9 @@ from lib.approximation._build import approximate
 from lib.approximation._cube import Cube, CubeProblem
 from lib.approximation._manifold import ManifoldProblem
 from lib.approximation._result import Approximation, Measurement, load
-from lib.approximation._sparse import SparseEvaluator, threads
 from lib.approximation._target import Target
 
 __all__ = [
-    "Approximation", "Bound", "Cube", "CubeProblem", "ManifoldProblem", "Measurement", "SparseEvaluator", "Target",
-    "approximate", "bound", "choose_refinement", "load", "network_error", "threads",
+    "Approximation", "Bound", "Cube", "CubeProblem", "ManifoldProblem", "Measurement", "Target",
+    "approximate", "bound", "choose_refinement", "load", "network_error",
 ]

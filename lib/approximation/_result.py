@@ -16,10 +16,9 @@ from safetensors.torch import load_file, save_file
 
 from lib.approximation._bound import Bound
 from lib.approximation._cube import Cube
-from lib.approximation._sparse import SparseEvaluator
 from lib.approximation._target import Target
 from lib.convresnet import (
-    Architecture, Chart, Convolution, ConvResNet, Gate, measure_architecture, spline_network,
+    Architecture, Chart, Convolution, ConvResNet, Gate, SparseEvaluator, measure_architecture, spline_network,
 )
 from lib.errors import InputError, require
 

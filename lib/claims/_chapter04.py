@@ -1,5 +1,6 @@
 """Claims of chapter 04: the class of networks and what is realised in it."""
 
+from dataclasses import replace
 from fractions import Fraction as F
 
 import numpy as np
@@ -203,3 +204,34 @@ def cor_budget(build, D, m, blocks):
     return min(_rounding(one), 1e-12), (one(x) - several(x)).detach().abs().max()
 
 
+
+
+def _everywhere(D, m, N):
+    """Random points of the cube and around it, knots, points on faces of cells, and points just beside them."""
+    rng = np.random.default_rng(D)
+    knots = rng.integers(-2, N + m + 2, (200, D)) / N
+    faces = np.where(rng.random((200, D)) < 0.5, knots, rng.random((200, D)))
+    beside = [np.nextafter(knots, 9), np.nextafter(knots, -9)]
+    return torch.from_numpy(np.concatenate([rng.random((200, D)), rng.uniform(-1, 2, (200, D)), knots, faces, *beside]))
+
+
+def _without_a_term(charts, *sizes):
+    coefficients = np.where((charts[0].indices == 1).all(1), 0, charts[0].coefficients)
+    return convresnet.SparseEvaluator([replace(charts[0], coefficients=coefficients)], *sizes)
+
+
+@claim("prop-sparse", uses=("prop-realisation", "lem-gather", "prop-bspline-net", "lem-product", "lem-square"),
+       evidence="sampled",
+       grid=[p for K, n in ((2, 17), (3, 4)) for p in grid(D=(1, 2, 3), m=(2, 3, 4, 5), K=(K,), n=(n,))],
+       honest=convresnet.SparseEvaluator, tampered=_without_a_term)
+def prop_sparse(build, D, m, K, n):
+    """Module against terms alive at 1200 points: random, knots, faces of cells, inside the cube and out; and 1 for a
+    gradient that is not that of the module at a random point."""
+    N = m + 1
+    chart = convresnet.cube_chart(np.random.default_rng(n).uniform(-1, 1, (N + m - 1,) * D), m)
+    network, x = convresnet.spline_network([chart], m, n, K, 2), _everywhere(D, m, N)
+    sparse = build([chart], m, n, K)
+    value, gradient = sparse.value_and_gradient(x)
+    slopes = network.value_and_gradient(x[:50])[1]
+    wrong = (slopes - gradient[:50]).abs().max() > 1e-9 * N
+    return min(_rounding(network), 1e-12), float((network(x).detach() - value).abs().max()) + int(wrong)

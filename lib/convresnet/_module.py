@@ -71,11 +71,12 @@ class OneSidedConv1d(nn.Conv1d):
         missing = rows + kernel - 1 - z.shape[1]
         if missing > 0:
             z = functional.pad(z, (0, 0, 0, missing))
-        taps = z.reshape(self.groups, -1, z.shape[1], points)
-        taps = torch.stack([taps[:, :, k:k + rows] for k in range(kernel)], dim=2) if kernel > 1 else taps[:, :, :rows]
-        weight = self.weight.view(self.groups, self.out_channels // self.groups, -1)
-        y = torch.baddbmm(self.bias.view(self.groups, -1, 1), weight, taps.reshape(self.groups, -1, rows * points))
-        return y.reshape(self.out_channels, rows, points)
+        taps = z.view(self.groups, -1, z.shape[1], points)
+        weight = self.weight.view(self.groups, self.out_channels // self.groups, -1, kernel)
+        y = self.bias.view(self.groups, -1, 1)
+        for k in range(kernel):
+            y = torch.baddbmm(y, weight[..., k], taps[:, :, k:k + rows].flatten(2))
+        return y.view(self.out_channels, rows, points)
 
 
 class ConvResNet(nn.Module):
@@ -190,10 +191,8 @@ class ConvResNet(nn.Module):
         """Number of points that are evaluated together, by the size of their activations."""
         sizes = [c.out_channels * rows for block, counts in zip(self.blocks, self.rows_needed())
                  for c, rows in zip(block, counts[1:])]
-        points = _CACHE_BYTES // (16 * max(sizes))
-        if gradient:
-            points = min(points, _GRAPH_BYTES // (8 * sum(sizes)))
-        return max(1, min(1 << 14, points))
+        points = max(4, min(1 << 14, _CACHE_BYTES // (16 * max(sizes))))
+        return max(1, min(points, _GRAPH_BYTES // (8 * sum(sizes)))) if gradient else points
 
     def value_and_gradient(self, x):
         """Values and gradients with respect to the input, in chunks of bounded memory.

@@ -5,6 +5,8 @@ whitelist is refused.
 """
 
 import ast
+import operator
+from functools import reduce
 
 import sympy
 import torch
@@ -151,27 +153,58 @@ def torch_function(expression, dim):
         sympy.tanh: torch.tanh, sympy.sinh: torch.sinh, sympy.cosh: torch.cosh, sympy.atan: torch.atan,
     }
 
-    def walk(e, x, done):
-        if e in done:
-            return done[e]
-        if e.is_number:
-            result = torch.full_like(x[:, 0], float(e))
-        elif e in symbols:
-            result = x[:, symbols.index(e)]
-        elif e.is_Add:
-            result = sum(walk(a, x, done) for a in e.args)
-        elif e.is_Mul:
-            result = 1.0
-            for a in e.args:
-                result = result * walk(a, x, done)
-        elif e.is_Pow:
-            exponent = e.exp
-            result = walk(e.base, x, done) ** (int(exponent) if exponent.is_integer else float(exponent))
-        elif isinstance(e, AbsPower):
-            result = walk(e.args[0], x, done).abs() ** float(e.args[1])
-        else:
-            result = table[e.func](walk(e.args[0], x, done))
-        done[e] = result
-        return result
+    steps, place = [], {}   # each step maps the points and the results of earlier steps to its result
 
-    return lambda x: walk(expression, x, {})
+    def compiled(e):
+        """The number of the step that computes ``e``."""
+        if e in place:
+            return place[e]
+        if e.is_number:
+            step = _constant(float(e))
+        elif e in symbols:
+            step = _coordinate(symbols.index(e))
+        elif e.is_Add or e.is_Mul:
+            step = _fold(operator.add if e.is_Add else operator.mul, [compiled(a) for a in e.args])
+        elif e.is_Pow:
+            step = _power(compiled(e.base), int(e.exp) if e.exp.is_integer else float(e.exp))
+        elif isinstance(e, AbsPower):
+            step = _absolute_power(compiled(e.args[0]), float(e.args[1]))
+        else:
+            step = _apply(table[e.func], compiled(e.args[0]))
+        steps.append(step)
+        place[e] = len(steps) - 1
+        return place[e]
+
+    compiled(expression)
+
+    def evaluate(x):
+        results = []
+        for step in steps:
+            results.append(step(x, results))
+        return results[-1] if isinstance(results[-1], torch.Tensor) else torch.full_like(x[:, 0], results[-1])
+
+    return evaluate
+
+
+def _constant(value):
+    return lambda x, results: value
+
+
+def _coordinate(i):
+    return lambda x, results: x[:, i]
+
+
+def _fold(operation, places):
+    return lambda x, results: reduce(operation, [results[i] for i in places])
+
+
+def _power(place, exponent):
+    return lambda x, results: results[place] ** exponent
+
+
+def _absolute_power(place, exponent):
+    return lambda x, results: results[place].abs() ** exponent
+
+
+def _apply(function, place):
+    return lambda x, results: function(results[place])

@@ -18,6 +18,11 @@ _MAXIMUM_BOXES = 2_000_000
 _MARGIN = 0.9           # an estimated reach is multiplied by this
 
 
+def _determinant(matrices):
+    """Of matrices (P, c, c): (P,)."""
+    return matrices[:, 0, 0] if matrices.shape[1] == 1 else np.linalg.det(matrices)
+
+
 class LevelSet(Manifold):
     """The zeros of formulas in the open cube, where their gradients are linearly independent.
 
@@ -108,7 +113,7 @@ class LevelSet(Manifold):
         for _ in range(_NEWTON):
             jacobian = self.jacobian(x)
             gram = jacobian @ np.swapaxes(jacobian, 1, 2)
-            if np.linalg.det(gram).min(initial=1) <= 0:
+            if _determinant(gram).min(initial=1) <= 0:
                 raise InputError(f"formulas = {self.name}: must have linearly independent gradients near the zeros")
             step = (np.swapaxes(jacobian, 1, 2) @ np.linalg.solve(gram, self.values(x)[..., None]))[..., 0]
             x = x - step
@@ -132,7 +137,7 @@ class LevelSet(Manifold):
             for _ in range(_NEWTON):
                 x = centre + k / _STEPS * flat + height @ normal.T
                 slope = self.jacobian(x) @ normal
-                singular = np.abs(np.linalg.det(slope)) < 1e-12
+                singular = np.abs(_determinant(slope)) < 1e-12
                 slope[singular] = np.eye(normal.shape[1])
                 step = self.values(x) / slope[:, 0] if normal.shape[1] == 1 \
                     else np.linalg.solve(slope, self.values(x)[..., None])[..., 0]

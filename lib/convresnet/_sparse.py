@@ -5,8 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
-from lib.approximation._kernel import living_terms
-from lib.convresnet import doublings, gather_rows, linear_forms
+from lib.convresnet._gather import gather_rows
+from lib.convresnet._kernel import sum_alive
+from lib.convresnet._terms import doublings, linear_forms
 from lib.errors import require
 from lib.relu import fold_terms
 
@@ -31,7 +32,7 @@ def threads():
 
 
 class SparseEvaluator:
-    """The function of ``spline_network(charts, order, refinement, kernel_size, ..)``, term by living term.
+    """The function of ``spline_network(charts, order, refinement, kernel_size, ..)``, through the terms that are alive.
 
     At most ``m^d`` terms of a chart are not zero at a point (``prop-bspline-net``: supports are exact),
     and no term of a chart whose gate is closed there (``lem-gate``); only those are computed, compiled,
@@ -86,21 +87,21 @@ class SparseEvaluator:
         sums, first = self._sums(z, rows)
         scale, charts = 2.0 ** doublings(self.cells), len(self.charts)
         pairs = sums.reshape(len(x) * charts, -1)
-        living = np.arange(len(pairs)) if self.gate is None else np.flatnonzero(pairs[:, -1] < 1)
-        meeting = pairs[living]
-        omega = np.zeros(len(living)) if self.gate is None else np.ascontiguousarray(meeting[:, -1])
-        values, slopes = np.empty(len(living)), np.empty((len(living), self.dim + 1))
-        living_terms(meeting[:, :self.dim] * scale, omega, living % charts, self._tables, self.order, self.cells,
+        alive = np.arange(len(pairs)) if self.gate is None else np.flatnonzero(pairs[:, -1] < 1)
+        meeting = pairs[alive]
+        omega = np.zeros(len(alive)) if self.gate is None else np.ascontiguousarray(meeting[:, -1])
+        values, slopes = np.empty(len(alive)), np.empty((len(alive), self.dim + 1))
+        sum_alive(meeting[:, :self.dim] * scale, omega, alive % charts, self._tables, self.order, self.cells,
                      self.refinement, self._folds, values, slopes)
         slopes[:, :self.dim] *= scale
         back = np.zeros_like(pairs)
-        back[living] = slopes[:, :back.shape[1]]
+        back[alive] = slopes[:, :back.shape[1]]
         back = back.reshape(len(x), -1)
         gradient = np.empty_like(z)
         for layer, part in enumerate(rows):
             share = (back * (first <= layer)) @ self._forms[..., part].reshape(back.shape[1], -1)
             gradient[..., part] = share.reshape(len(x), z.shape[1], -1)
-        return np.bincount(living // charts, values, len(x)), (gradient * dz).sum(1)
+        return np.bincount(alive // charts, values, len(x)), (gradient * dz).sum(1)
 
     def value_and_gradient(self, x):
         """Values and gradients, in chunks of bounded memory, shared among the `threads`.
@@ -113,7 +114,7 @@ class SparseEvaluator:
         Returns
         -------
         values (P,), gradients (P, D) : float64 tensors
-            Without a graph.  At kinks a gradient is that of one side.
+            Without a graph.  At kinks the gradient is that of one side, up to ``2^-n``.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""The loop over the living terms, compiled (book: ``prop-sparse``).
+"""The loop over the terms that are alive, compiled (book: ``prop-sparse``).
 
 Points are taken `LANES` at a time, and every innermost loop runs over them without a branch, so that it
 becomes vector instructions.  Around it turns an odometer over the ``m^d`` terms of a cell whose last
@@ -26,7 +26,7 @@ def _product(a, b, cells):
     p, dp = _square(0.5 * (a + b), cells)
     q, dq = _square(0.5 * abs(a - b), cells)
     dq = dq if a >= b else -dq
-    half = 0.5 if p > q else 0.0
+    half = 0.5 if p >= q else 0.0
     return max(p - q, 0.0), half * (dp - dq), half * (dp + dq)
 
 
@@ -64,10 +64,10 @@ def _factors(u, cell, closing, order, folds, cells, values, slopes, closes):
                 distance = max(closing[p] + difference, 0.0) + max(closing[p] - difference, 0.0)
                 y, dy = _power(max(width - distance, 0.0) / scale, order - 1, cells)
                 value[p] += factor * y
-                slope[p] -= factor * dy / scale if width > distance else 0.0
+                slope[p] -= factor * dy / scale if width >= distance else 0.0
         for p in range(LANES):
             difference = u[p] - (cell[p] + centre)
-            alive = slope[p] if value[p] > 0.0 else 0.0
+            alive = slope[p] if value[p] >= 0.0 else 0.0
             right = alive if closing[p] + difference >= 0.0 else 0.0
             left = alive if closing[p] - difference > 0.0 else 0.0
             value[p] = max(value[p], 0.0)
@@ -136,7 +136,7 @@ def _contract(v, dv, table, base, edge, cells, kept, da, db, handed, value, grad
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def living_terms(u, omega, chart, tables, order, mesh, refinement, folds, values, gradients):
+def sum_alive(u, omega, chart, tables, order, mesh, refinement, folds, values, gradients):
     """What a chart contributes at a point, for many pairs of both.
 
     Parameters
