@@ -1,4 +1,4 @@
-"""The command line: ``python -m lib list | verify | approximate``."""
+"""The command line: ``python -m lib list | verify | approximate | bench``."""
 
 import argparse
 import json
@@ -95,6 +95,29 @@ def _approximate(arguments):
     return 0 if passed else 1
 
 
+def _bench(arguments):
+    from lib.bench import ROWS, machine, run
+
+    for label in arguments.ids:
+        require(label in ROWS, "row", label, f"one of {', '.join(ROWS)}")
+    require(arguments.training > 0, "--training", arguments.training, "positive")
+    if arguments.json:
+        require(Path(arguments.json).resolve().parent.is_dir(), "--json", arguments.json, "in a folder that exists")
+    print(", ".join(f"{name} {value}" for name, value in machine().items()))
+    print(f"{'ratio':>9} {'ours':>11} {'other':>11}  row, case, unit", flush=True)
+
+    def report(row):
+        numbers = "".join(f" {x:11.4g}" if x is not None else " " * 12 for x in (row.ours, row.other))
+        print(f"{row.ratio:9.3g}{numbers}  {row.id}: {row.case} [{row.unit}]", flush=True)
+
+    found = run(arguments.ids, arguments.training, report)
+    for label, meaning in found["meaning"].items():
+        print(f"{label:12} {meaning}")
+    if arguments.json:
+        _write_json(arguments.json, found)
+    return 0
+
+
 class _Parser(argparse.ArgumentParser):
     """One line and exit code 2 for a bad call."""
 
@@ -127,6 +150,11 @@ def _parser():
     build.add_argument("--json", metavar="FILE", help="write the report")
     build.add_argument("--quiet", action="store_true", help="no progress bar")
     build.set_defaults(run=_approximate)
+    bench = commands.add_parser("bench", help="what it costs: ratios, each measured in this run")
+    bench.add_argument("ids", nargs="*", metavar="ROW", help="rows to measure (all by default)")
+    bench.add_argument("--training", type=float, default=60.0, metavar="SECONDS", help="for each trained network")
+    bench.add_argument("--json", metavar="FILE", help="write the report")
+    bench.set_defaults(run=_bench)
     return parser
 
 

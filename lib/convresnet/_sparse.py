@@ -70,15 +70,16 @@ class SparseEvaluator:
 
     def _sums(self, z, rows):
         """The linear forms of ``z``, cut at zero after each slice of rows: (P, F), and which slice is the first to count."""
-        total, first = np.broadcast_to(self._start, (len(z), len(self._start))), 0
+        forms, total, first = len(self._start), self._start, None
         for layer, part in enumerate(rows):
-            total = total + z[..., part].reshape(len(z), -1) @ self._forms[..., part].reshape(len(self._start), -1).T
-            total += self._steps[:, part].sum(1)
+            shift = self._steps[:, part].sum(1)
             if layer == len(rows) - 1:
-                total += self._offset - self._steps.sum(1) - self._start
+                shift = shift + self._offset - self._steps.sum(1) - self._start
+            total = z[..., part].reshape(len(z), -1) @ self._forms[..., part].reshape(forms, -1).T + (total + shift)
             cut = total < 0
-            total[cut] = 0
-            first = np.where(cut, layer + 1, first)
+            if cut.any():
+                total[cut] = 0
+                first = np.where(cut, layer + 1, 0 if first is None else first)
         return total, first
 
     def _evaluate(self, x, rows):
@@ -86,22 +87,28 @@ class SparseEvaluator:
         z, dz = self._channels(x)
         sums, first = self._sums(z, rows)
         scale, charts = 2.0 ** doublings(self.cells), len(self.charts)
-        pairs = sums.reshape(len(x) * charts, -1)
-        alive = np.arange(len(pairs)) if self.gate is None else np.flatnonzero(pairs[:, -1] < 1)
-        meeting = pairs[alive]
-        omega = np.zeros(len(alive)) if self.gate is None else np.ascontiguousarray(meeting[:, -1])
+        pairs = sums.reshape(len(x) * charts, -1)   # of a point and a chart: u / 2^k and, if gated, omega
+        if self.gate is None:
+            alive, omega, u = np.arange(len(pairs)), np.zeros(len(pairs)), pairs * scale
+        else:
+            alive = np.flatnonzero(pairs[:, -1] < 1)
+            omega, u = pairs[alive, -1], pairs[alive, :-1] * scale
         values, slopes = np.empty(len(alive)), np.empty((len(alive), self.dim + 1))
-        sum_alive(meeting[:, :self.dim] * scale, omega, alive % charts, self._tables, self.order, self.cells,
-                     self.refinement, self._folds, values, slopes)
+        sum_alive(u, omega, alive % charts, self._tables, self.order, self.cells, self.refinement, self._folds,
+                  values, slopes)
         slopes[:, :self.dim] *= scale
-        back = np.zeros_like(pairs)
-        back[alive] = slopes[:, :back.shape[1]]
+        if self.gate is None:
+            back = slopes[:, :-1]
+        else:
+            back = np.zeros_like(pairs)
+            back[alive] = slopes
         back = back.reshape(len(x), -1)
         gradient = np.empty_like(z)
         for layer, part in enumerate(rows):
-            share = (back * (first <= layer)) @ self._forms[..., part].reshape(back.shape[1], -1)
-            gradient[..., part] = share.reshape(len(x), z.shape[1], -1)
-        return np.bincount(alive // charts, values, len(x)), (gradient * dz).sum(1)
+            share = back if first is None else back * (first <= layer)
+            gradient[..., part] = (share @ self._forms[..., part].reshape(back.shape[1], -1)).reshape(len(x), z.shape[1], -1)
+        gradient *= dz
+        return np.bincount(alive // charts, values, len(x)), gradient[:, 0] if self.gate is None else gradient.sum(1)
 
     def value_and_gradient(self, x):
         """Values and gradients, in chunks of bounded memory, shared among the `threads`.
@@ -132,10 +139,10 @@ class SparseEvaluator:
 
         def run(start):
             here = slice(start, start + size)
-            outside = ((x[here] < 0) | (x[here] > 1)).any(1)
-            if not outside.any():
+            if x[here].min() >= 0 and x[here].max() <= 1:   # the rule
                 values[here], gradients[here] = self._evaluate(x[here], [slice(0, self.ambient_dim)])
                 return
+            outside = ((x[here] < 0) | (x[here] > 1)).any(1)
             for places, rows in ((~outside, [slice(0, self.ambient_dim)]), (outside, self._rows)):
                 part = start + np.flatnonzero(places)
                 if len(part):

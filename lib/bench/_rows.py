@@ -1,0 +1,295 @@
+"""The rows of the table: each is a ratio of two costs, or an exponent, measured in one run."""
+
+import inspect
+import os
+import platform
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+import torch
+from scipy.interpolate import NdBSpline, make_interp_spline
+from torch import nn
+
+from lib.approximation import Cube, Target, approximate
+from lib.bench._timing import exponent, paired, peak_memory
+from lib.bench._training import errors, smallest, train
+from lib.convresnet import SparseEvaluator, count_parameters, cube_chart, spline_network, threads
+from lib.convresnet._kernel import sum_alive
+from lib.splines import QuasiInterpolant
+
+WAVE, SMOOTH = "sin(2*pi*x1)*exp(x2)", "sin(2*x1)*exp(x2/2)*cos(2*x3)"
+ORDER, CELLS, REFINEMENT, POINTS = 4, 32, 20, 100_000
+ROWS = {}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Attributes
+    ----------
+    id, case : str
+    ratio : float
+        ``other / ours``, or an exponent.
+    ours, other : float or None
+    unit : str
+        Of ``ours`` and ``other``.
+    """
+
+    id: str
+    case: str
+    ratio: float
+    ours: float | None
+    other: float | None
+    unit: str
+
+
+def row(label):
+    """Decorator: register a generator of ``(case, ratio, ours, other, unit)``; its first line says what is compared."""
+    def register(function):
+        ROWS[label] = function
+        return function
+    return register
+
+
+def run(ids=None, training=60.0, report=lambda row: None):
+    """Measure.
+
+    Parameters
+    ----------
+    ids : list of str, optional
+        Some of `ROWS`; all by default.
+    training : float
+        Seconds for each of the trained networks.
+    report : callable
+        Called with each `Row` when it is known.
+
+    Returns
+    -------
+    dict
+        ``{"machine": .., "meaning": .., "rows": [..]}``, ready for JSON.
+    """
+    rows = []
+    for label in ids or ROWS:
+        function = ROWS[label]
+        for found in function(training) if inspect.signature(function).parameters else function():
+            rows.append(Row(label, *found))
+            report(rows[-1])
+    meaning = {label: inspect.getdoc(ROWS[label]) for label in ids or ROWS}
+    return {"machine": machine(), "meaning": meaning, "rows": [asdict(r) for r in rows]}
+
+
+def machine():
+    """Cores, threads and versions."""
+    found = {"cores": os.cpu_count(), "threads": threads(), "python": platform.python_version()}
+    for package in ("torch", "numpy", "scipy", "numba", "interpn"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = None
+    return found
+
+
+def _chart(D, N, m=ORDER):
+    return cube_chart(np.random.default_rng(0).standard_normal((N + m - 1,) * D), m)
+
+
+def _sparse(D, N, m=ORDER):
+    return SparseEvaluator([_chart(D, N, m)], m, REFINEMENT)
+
+
+def _module(D, N):
+    return spline_network([_chart(D, N)], ORDER, REFINEMENT, 2, 1)
+
+
+def _points(count, D):
+    return torch.from_numpy(np.random.default_rng(1).random((count, D)))
+
+
+def _nano(seconds, count):
+    return seconds / count * 1e9
+
+
+def _single(function):
+    """Rows that compare with single-threaded libraries are measured on one thread."""
+    def on_one_thread(*args):
+        before = threads()
+        torch.set_num_threads(1)
+        try:
+            yield from function(*args)
+        finally:
+            torch.set_num_threads(before)
+    on_one_thread.__doc__, on_one_thread.__signature__ = function.__doc__, inspect.signature(function)
+    return on_one_thread
+
+
+@row("module")
+def _against_the_module():
+    """Value and gradient: the module, layer by layer, over the sparse evaluator."""
+    for D, N in ((1, 32), (1, 128), (2, 8), (2, 16), (2, 32), (3, 8)):
+        sparse, module, x = _sparse(D, N), _module(D, N), _points(POINTS, D)
+        few = x[:max(64, module.chunk(gradient=True))]
+        ours, other, ratio = paired(lambda: sparse.value_and_gradient(x), lambda: module.value_and_gradient(few), 5)
+        ours, other = _nano(ours, len(x)), _nano(other, len(few))
+        yield f"D={D} N={N}", ratio * len(x) / len(few), ours, other, "ns a point"
+
+
+@row("dense")
+def _grouped_against_dense():
+    """Values of the module: every grouped convolution written out as a dense one, over the grouped form."""
+    for D, N in ((1, 32), (2, 4), (2, 8)):
+        module, x = _module(D, N), _points(256, D)
+        dense = module.dense()
+        with torch.no_grad():
+            ours, other, ratio = paired(lambda: module(x), lambda: dense(x), 3)
+        yield f"D={D} N={N}", ratio, _nano(ours, len(x)), _nano(other, len(x)), "ns a point"
+
+
+@row("growth")
+def _growth():
+    """Exponents of the cost: with the cells N and the number of points; with D, the exponent of m^D."""
+    for D, sizes in ((1, (32, 512, 8192, 131072)), (2, (8, 32, 128, 512)), (3, (8, 16, 32, 64))):
+        x = _points(POINTS, D)
+        calls = [lambda s=_sparse(D, N): s.value_and_gradient(x) for N in sizes]
+        found, times = exponent(sizes, calls)
+        yield f"sparse, N, D={D}", found, _nano(times[0], POINTS), _nano(times[-1], POINTS), "ns a point, first and last N"
+    x, sizes = _points(512, 2), (8, 16, 32)
+    found, times = exponent(sizes, [lambda s=_module(2, N): s.value_and_gradient(x) for N in sizes], 3)
+    yield "module, N, D=2", found, _nano(times[0], 512), _nano(times[-1], 512), "ns a point, first and last N"
+    sparse, sizes = _sparse(2, CELLS), (10_000, 100_000, 1_000_000)
+    found, times = exponent(sizes, [lambda x=_points(P, 2): sparse.value_and_gradient(x) for P in sizes], 3)
+    yield "sparse, points, D=2", found, _nano(times[0], sizes[0]), _nano(times[-1], sizes[-1]), "ns a point, first and last"
+    calls = [lambda s=_sparse(D, 16), x=_points(POINTS, D): s.value_and_gradient(x) for D in (1, 2, 3)]
+    found, times = exponent([ORDER**D for D in (1, 2, 3)], calls)
+    yield "sparse, m^D", found, _nano(times[0], POINTS), _nano(times[-1], POINTS), "ns a point, D = 1 and 3"
+
+
+@row("scipy")
+@_single
+def _against_scipy():
+    """NdBSpline (value; all partial derivatives; both) over the sparse evaluator, which always returns value and gradient."""
+    for D in (1, 2, 3):
+        sparse, x = _sparse(D, CELLS), _points(POINTS, D)
+        knots = np.arange(1 - ORDER, CELLS + ORDER) / CELLS
+        spline = NdBSpline((knots,) * D, sparse.charts[0].coefficients.reshape((CELLS + ORDER - 1,) * D), ORDER - 1)
+        units = [tuple(e) for e in np.eye(D, dtype=int)]
+        jobs = {"value": lambda: spline(x.numpy()), "gradient": lambda: [spline(x.numpy(), nu=e) for e in units]}
+        jobs["both"] = lambda: (jobs["value"](), jobs["gradient"]())
+        for name, job in jobs.items():
+            ours, other, ratio = paired(lambda: sparse.value_and_gradient(x), job)
+            yield f"{name}, D={D}", ratio, _nano(ours, POINTS), _nano(other, POINTS), "ns a point"
+
+
+@row("interpn")
+@_single
+def _against_interpn():
+    """interpn's cubic B-splines (Rust) over the sparse evaluator; rows are missing where interpn or pydantic is."""
+    try:
+        from interpn import MultiBsplineRegular
+    except ImportError:
+        return
+    for D in (1, 2, 3):
+        sparse, x = _sparse(D, CELLS), _points(POINTS, D)
+        values = np.random.default_rng(0).standard_normal((CELLS + 1,) * D)
+        spline = MultiBsplineRegular.new([CELLS + 1] * D, np.zeros(D), np.full(D, 1 / CELLS), values)
+        columns = [np.ascontiguousarray(c) for c in x.numpy().T]
+        for name, job in (("value", lambda: spline.eval(columns)), ("gradient", lambda: spline.eval_grad(columns))):
+            ours, other, ratio = paired(lambda: sparse.value_and_gradient(x), job)
+            yield f"{name}, D={D}", ratio, _nano(ours, POINTS), _nano(other, POINTS), "ns a point"
+
+
+@row("kernel")
+@_single
+def _where_the_rest_goes():
+    """The whole sparse evaluator over its compiled loop: what numpy does around it (gathering, scaling, copies)."""
+    for D in (1, 2, 3):
+        sparse, x = _sparse(D, CELLS), _points(POINTS, D)
+        u, values, gradients = x.numpy() * CELLS, np.empty(POINTS), np.empty((POINTS, D + 1))
+        shut, chart = np.zeros(POINTS), np.zeros(POINTS, np.int64)
+        ours, other, ratio = paired(
+            lambda: sum_alive(u, shut, chart, sparse._tables, ORDER, CELLS, REFINEMENT, sparse._folds, values, gradients),
+            lambda: sparse.value_and_gradient(x))
+        yield f"D={D}", ratio, _nano(ours, POINTS), _nano(other, POINTS), "ns a point"
+
+
+@row("threads")
+def _threads():
+    """The sparse evaluator on one thread over all threads, a million points."""
+    count = threads()
+    for D in (1, 2, 3):
+        sparse, x = _sparse(D, CELLS), _points(10 * POINTS, D)
+
+        def on(number):
+            torch.set_num_threads(number)
+            sparse.value_and_gradient(x)
+
+        try:
+            ours, other, ratio = paired(lambda: on(count), lambda: on(1), 3)
+        finally:
+            torch.set_num_threads(count)
+        yield f"D={D}, {count} threads", ratio, _nano(ours, len(x)), _nano(other, len(x)), "ns a point"
+
+
+@row("construction")
+def _construction():
+    """scipy's spline fit (make_interp_spline along each axis, from samples at its nodes) over our coefficients."""
+    for D, N in ((1, 16384), (2, 256), (3, 32)):
+        target = Target.from_sympy({1: "sin(2*pi*x1)", 2: WAVE, 3: SMOOTH}[D], D)
+        nodes = np.linspace(0, 1, N + ORDER - 1)
+
+        def fit():
+            grid = np.stack(np.meshgrid(*[nodes] * D, indexing="ij"), axis=-1).reshape(-1, D)
+            c = target.values(grid).reshape((len(nodes),) * D)
+            for axis in range(D):
+                c = np.moveaxis(make_interp_spline(nodes, np.moveaxis(c, axis, 0), ORDER - 1).c, 0, axis)
+            return c
+
+        ours, other, ratio = paired(lambda: QuasiInterpolant(ORDER, N).coefficients(target.values, D), fit, 3)
+        yield f"D={D} N={N}", ratio, 1e3 * ours, 1e3 * other, "ms"
+
+
+_MEASURE = """
+import json, time, lib
+start = time.perf_counter()
+a = lib.approximate(lib.Target.from_sympy({formula!r}, {D}), lib.Cube({D}), order={m}, cells={N})
+m = a.measure({points})
+print(json.dumps([time.perf_counter() - start, len(a.coefficients), m.value, m.gradient, m.module_points]))
+"""
+
+
+@row("large")
+def _large():
+    """Build and measure in a process of its own: terms times points in bytes (all at once) over the peak memory."""
+    for formula, D, m, N, points in ((SMOOTH, 3, 3, 32, 10**6), (SMOOTH, 3, 3, 32, 4 * 10**6), (WAVE, 2, 4, 256, 10**6),
+                                     (SMOOTH, 3, 4, 128, 10**6)):
+        peak, (seconds, terms, *_, by_module) = peak_memory(_MEASURE.format(formula=formula, D=D, m=m, N=N, points=points))
+        case = f"D={D} m={m} N={N}, {points} points, {by_module} by the module: {seconds:.1f} s"
+        yield case, 8 * terms * points / peak, peak / 2**30, 8 * terms * points / 2**30, "GB"
+
+
+@row("orders")
+def _orders():
+    """D = 3, m = 3, a million points: the orders fitted over N = 8, 16, 32; ours and other are the errors at 8 and 32."""
+    target, sizes = Target.from_sympy(SMOOTH, 3), (8, 16, 32)
+    found = [approximate(target, Cube(3), order=3, cells=N).measure(10**6, module_points=16) for N in sizes]
+    for norm in ("value", "gradient"):
+        measured = [getattr(m, norm) for m in found]
+        yield norm, -np.polyfit(np.log(sizes), np.log(measured), 1)[0], measured[0], measured[-1], "error"
+
+
+@row("trained")
+def _against_training(seconds):
+    """Training an MLP on value and gradient, over building and measuring our smallest network with no larger errors."""
+    target = Target.from_sympy(WAVE, 2)
+    for activation in (nn.Tanh, nn.ReLU):
+        trained = train(target, activation, seconds)
+        worst = errors(target, trained)
+        a, measured, ours = smallest(target, worst)
+        parameters, (_, nonzero) = sum(p.numel() for p in trained.parameters()), count_parameters(a.network)
+        name = activation.__name__
+        yield (f"{name}, {parameters} parameters: errors {worst[0]:.1e}, {worst[1]:.1e}; ours N={a.cells}: "
+               f"{measured.value:.1e}, {measured.gradient:.1e}"), seconds / ours, ours, seconds, "s"
+        yield f"{name}: its weights over our non-zero ones", parameters / nonzero, nonzero, parameters, "numbers"
+        terms = len(a.coefficients)
+        yield f"{name}: its weights over our coefficients", parameters / terms, terms, parameters, "numbers"
