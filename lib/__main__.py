@@ -38,8 +38,9 @@ def _list(arguments):
 
 def _verify(arguments):
     from lib.claims import select, verify
+    from lib.convresnet import threads
 
-    report = verify(select(arguments.ids), _bar(arguments.quiet), arguments.full)
+    report = verify(select(arguments.ids), _bar(arguments.quiet), arguments.full, threads())
     print(f"{'claim':18} {'evidence':9} {'bound':>11} {'measured':>11} {'ratio':>7}  result")
     for row in report["claims"]:
         worst = max(row["points"], key=lambda p: p["measured"] / p["bound"] if p["bound"] > 0 else p["measured"])

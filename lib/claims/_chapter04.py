@@ -1,5 +1,6 @@
 """Claims of chapter 04: the class of networks and what is realised in it."""
 
+import math
 from dataclasses import replace
 from fractions import Fraction as F
 
@@ -123,8 +124,9 @@ def lem_doubling(build, m, N):
     network = build(_spline(D=1, m=m, N=N, blocks=1))
     chain = network.numbers()[0][:convresnet.doublings(N) + 2]   # one gather layer in dimension 1
     sizes = sum(float(c.weight.abs().max()) > 2 or float(c.bias.abs().max()) > 1.5 for c in chain)
-    knots = np.arange(N + 1) / N
-    x = np.concatenate([knots, np.nextafter(knots, 0), np.nextafter(knots, 2), np.random.default_rng(N).random(1000)])
+    rng = np.random.default_rng(N)
+    knots = rng.permutation(N + 1)[:200] / N
+    x = np.concatenate([knots, np.nextafter(knots, 0), np.nextafter(knots, 2), rng.random(300)])
     x = torch.from_numpy(x[(x >= 0) & (x <= 1)])[:, None]
     z = torch.cat([x[:, None], torch.zeros(len(x), network.channels - 1, 1)], dim=1).to(torch.float64)
     for c in chain:
@@ -132,8 +134,9 @@ def lem_doubling(build, m, N):
     j = torch.arange(1 - m, N)
     distance, exact = z[:, :, 0], (N * x - (j + m / 2)).abs()
     scaled = x * N   # rounded once; decided exactly below: x is a float, N x >= k is a statement about rationals
-    outside = torch.tensor([[F(float(t)) * N <= k or F(float(t)) * N >= k + m for k in j.tolist()]
-                            for t in x[:60, 0]], dtype=torch.bool)
+    exact_scaled = [F(t) * N for t in x[:60, 0].tolist()]
+    floor, ceiling = (torch.tensor([f(t) for t in exact_scaled])[:, None] for f in (math.floor, math.ceil))
+    outside = (j >= ceiling) | (j + m <= floor)
     inside_out = (distance[:60][outside] < m / 2).sum()
     off = ((distance - exact).abs() > 4 * _UNIT * (scaled + N + m)).sum()
     return 0, sizes + int(inside_out) + int(off)
@@ -209,10 +212,10 @@ def cor_budget(build, D, m, blocks):
 def _everywhere(D, m, N):
     """Random points of the cube and around it, knots, points on faces of cells, and points just beside them."""
     rng = np.random.default_rng(D)
-    knots = rng.integers(-2, N + m + 2, (200, D)) / N
-    faces = np.where(rng.random((200, D)) < 0.5, knots, rng.random((200, D)))
+    knots = rng.integers(-2, N + m + 2, (100, D)) / N
+    faces = np.where(rng.random((100, D)) < 0.5, knots, rng.random((100, D)))
     beside = [np.nextafter(knots, 9), np.nextafter(knots, -9)]
-    return torch.from_numpy(np.concatenate([rng.random((200, D)), rng.uniform(-1, 2, (200, D)), knots, faces, *beside]))
+    return torch.from_numpy(np.concatenate([rng.random((100, D)), rng.uniform(-1, 2, (100, D)), knots, faces, *beside]))
 
 
 def _without_a_term(charts, *sizes):
@@ -225,7 +228,7 @@ def _without_a_term(charts, *sizes):
        grid=[p for K, n in ((2, 17), (3, 4)) for p in grid(D=(1, 2, 3), m=(2, 3, 4, 5), K=(K,), n=(n,))],
        honest=convresnet.SparseEvaluator, tampered=_without_a_term)
 def prop_sparse(build, D, m, K, n):
-    """Module against terms alive at 1200 points: random, knots, faces of cells, inside the cube and out; and 1 for a
+    """Module against terms alive at 600 points: random, knots, faces of cells, inside the cube and out; and 1 for a
     gradient that is not that of the module at a random point."""
     N = m + 1
     chart = convresnet.cube_chart(np.random.default_rng(n).uniform(-1, 1, (N + m - 1,) * D), m)

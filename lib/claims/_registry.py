@@ -4,7 +4,12 @@ import inspect
 import platform
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from multiprocessing import get_context
+
+import torch
+from threadpoolctl import threadpool_limits
 
 from lib.errors import require
 
@@ -91,41 +96,65 @@ def select(ids=None):
     return [c for c in REGISTRY.values() if not ids or c.id in ids]
 
 
-def verify(claims, progress=lambda items: items, full=False):
+def verify(claims, progress=lambda items: items, full=False, jobs=1):
     """Check claims at every grid point.
 
     Parameters
     ----------
     claims : list of Claim
     progress : callable
-        Wraps the list of claims, for a progress bar.
+        Wraps a list with an item for each claim, for a progress bar.
     full : bool
         Check the larger grid points too.
+    jobs : int
+        Number of processes; each of several uses one thread.
 
     Returns
     -------
     dict
         ``{"versions": .., "claims": [..]}``, ready for JSON.
     """
-    rows = []
-    for c in progress(claims):
-        start = time.perf_counter()
-        points = [c.point(p) for p in c.grid + (c.full if full else ())]
-        ratios = [p["measured"] / p["bound"] for p in points if p["bound"] > 0]
-        rows.append({
-            "id": c.id, "chapter": c.chapter, "uses": list(c.uses), "evidence": c.evidence, "points": points,
-            "worst_ratio": max(ratios, default=None), "passed": all(p["passed"] for p in points),
-            "seconds": round(time.perf_counter() - start, 3), "source": c.source,
-            "line": inspect.getsourcelines(c.check)[1],
-        })
-    return {"versions": _versions(), "claims": rows}
+    if min(jobs, len(claims)) <= 1:
+        return {"versions": _versions(), "claims": [_row(c, full) for c in progress(claims)]}
+    with ProcessPoolExecutor(jobs, get_context("spawn"), _one_thread) as pool:
+        # the last chapters first: their claims take longest
+        tasks = {c.id: pool.submit(_row_of, c.id, full) for c in reversed(claims)}
+        try:
+            for _, done in zip(progress(claims), as_completed(tasks.values())):
+                done.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return {"versions": _versions(), "claims": [tasks[c.id].result() for c in claims]}
+
+
+def _one_thread():
+    torch.set_num_threads(1)
+    threadpool_limits(1)   # the BLAS of numpy
+
+
+def _row_of(label, full):
+    import lib.claims   # noqa: F401  (fills the registry of a new process)
+
+    return _row(REGISTRY[label], full)
+
+
+def _row(c, full):
+    start = time.perf_counter()
+    points = [c.point(p) for p in c.grid + (c.full if full else ())]
+    ratios = [p["measured"] / p["bound"] for p in points if p["bound"] > 0]
+    return {
+        "id": c.id, "chapter": c.chapter, "uses": list(c.uses), "evidence": c.evidence, "points": points,
+        "worst_ratio": max(ratios, default=None), "passed": all(p["passed"] for p in points),
+        "seconds": round(time.perf_counter() - start, 3), "source": c.source,
+        "line": inspect.getsourcelines(c.check)[1],
+    }
 
 
 def _versions():
     import numpy
     import scipy
     import sympy
-    import torch
 
     modules = {"numpy": numpy, "scipy": scipy, "sympy": sympy, "torch": torch}
     return {"python": platform.python_version(), **{k: str(m.__version__) for k, m in modules.items()}}
