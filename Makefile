@@ -19,7 +19,7 @@ $(READY): requirements.txt requirements-torch.txt pyproject.toml
 	touch $@
 
 test: $(READY)   ## install if needed, then run every test and compare every notebook with its stored outputs
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --nbval notebooks
 
 book: $(READY)   ## install if needed, execute the notebooks, check the claims, build the book (warnings are errors)

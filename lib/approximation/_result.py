@@ -23,7 +23,7 @@ from lib.convresnet import (
 from lib.errors import InputError, require
 
 FORMAT = "convresnet-approximation 2"
-_MODULE_TERMS, _MODULE_WORK = 50_000, 1 << 20
+_MODULE_TERMS, _MODULE_WORK = 50_000, 1 << 18
 
 
 @dataclass(frozen=True)
@@ -170,8 +170,8 @@ class Approximation:
         seed : int
         module_points : int, optional
             The module is evaluated on the first so many points; the others use the exact sparse
-            evaluation of the same function.  By default 256, fewer for more than 4096 terms (2^20 over
-            their number), and none for more than 50 000, for which the module takes gigabytes.
+            evaluation of the same function.  By default 256, fewer for more than 1024 terms (2^18 over
+            their number, but 16), and none for more than 50 000, for which the module takes gigabytes.
 
         Returns
         -------
@@ -187,7 +187,7 @@ class Approximation:
         require(points >= 1, "points", points, "at least 1")
         if module_points is None:
             terms = len(self.coefficients)
-            module_points = min(256, _MODULE_WORK // terms) if terms <= _MODULE_TERMS else 0
+            module_points = min(256, max(16, _MODULE_WORK // terms)) if terms <= _MODULE_TERMS else 0
         module_points = min(int(module_points), points)
         worst, difference, done = {}, 0.0, 0
         for x in map(torch.from_numpy, self.domain.batches(points, seed)):
