@@ -352,3 +352,50 @@ def test_refinement_stops_at_forty_where_no_level_suffices():
     a = built("sin(2*pi*x1)", order=5, cells=512)
     assert a.refinement == 40 and a.bound.network_gradient > a.bound.spline_gradient / 8
     assert a.measure(2048).gradient <= a.bound.gradient
+
+
+@pytest.mark.parametrize("points", (1, 100, 64, 257))
+def test_batches_are_the_sobol_points(points, monkeypatch):
+    monkeypatch.setattr("lib.approximation._cube._BATCH", 64)
+    batches = list(lib.Cube(3).batches(points, 5))
+    assert max(map(len, batches)) <= 64
+    whole = qmc.Sobol(3, bits=53, seed=5).random_base2(max(points - 1, 0).bit_length())[:points]
+    np.testing.assert_array_equal(np.concatenate(batches), whole)
+    np.testing.assert_array_equal(lib.Cube(3).sample(points, 5), whole)
+
+
+def test_measuring_in_batches_is_measuring_at_once(monkeypatch):
+    a = built(WAVE2, 2, order=3, cells=6)
+    whole = a.measure(1000, seed=3, module_points=100)
+    monkeypatch.setattr("lib.approximation._cube._BATCH", 64)
+    assert a.measure(1000, seed=3, module_points=100) == whole
+
+
+def test_batches_of_a_manifold():
+    sphere = lib.manifolds.Sphere()
+    batches = list(sphere.batches((1 << 16) + 10, 4))
+    assert [len(b) for b in batches] == [1 << 16, 10]
+    np.testing.assert_array_equal(batches[0], sphere.sample(1 << 16, 4))
+    assert np.abs(batches[1] - batches[0][:10]).max() > 0.1   # other points, not the same again
+    sphere.check(torch.from_numpy(batches[1]))
+
+
+@pytest.mark.parametrize("formula, dim, order, cells, terms", [
+    ("sin(2*x1)*exp(x2/2)*cos(2*x3)", 3, 3, 32, 39304), (WAVE2, 2, 4, 256, 67081),
+])
+def test_large_networks_at_a_million_points(formula, dim, order, cells, terms):
+    a = built(formula, dim, order=order, cells=cells)
+    m = a.measure(10**6, module_points=0)
+    assert a.coefficients.size == terms and m.points == 10**6
+    assert m.value <= a.bound.value <= 10 * m.value and m.gradient <= a.bound.gradient <= 10 * m.gradient
+    x = torch.tensor([m.value_at, m.gradient_at], dtype=torch.float64)
+    f, df = a.target.value_and_gradient(x)
+    g, dg = a.sparse.value_and_gradient(x)
+    assert abs((f - g)[0]) == m.value and (df - dg)[1].abs().max() == m.gradient
+
+
+@pytest.mark.parametrize("cells, by_the_module", [(8, 256), (40, 141), (100, 24), (250, 0)])
+def test_how_many_points_go_through_the_module(cells, by_the_module, monkeypatch):
+    a = built(WAVE2, 2, order=4, cells=cells)
+    monkeypatch.setattr(type(a), "network", property(lambda self: self.sparse))   # the number is what is tested
+    assert a.measure(1000).module_points == by_the_module

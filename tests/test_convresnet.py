@@ -299,3 +299,13 @@ def test_layers_that_do_not_fit_are_refused():
     conv = Convolution(torch.ones(2, 3, 1, dtype=torch.float64), torch.zeros(2, dtype=torch.float64))
     with pytest.raises(InputError, match="blocks"):
         ConvResNet([[conv]], torch.ones(2), 1)
+
+
+def test_chunks_do_not_change_the_values(monkeypatch):
+    network, x = spline_network(2, 3, 5)[0], random_points(300, 2)
+    value, (_, slope) = network(x), network.value_and_gradient(x)
+    monkeypatch.setattr("lib.convresnet._module._CACHE_BYTES", 1)
+    monkeypatch.setattr("lib.convresnet._module._GRAPH_BYTES", 1)
+    assert network.chunk() == 4 and network.chunk(gradient=True) == 1
+    assert (network(x) - value).abs().max() < 1e-14
+    assert (network.value_and_gradient(x)[1] - slope).abs().max() < 1e-13

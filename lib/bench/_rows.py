@@ -3,6 +3,7 @@
 import inspect
 import os
 import platform
+import shutil
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 
@@ -11,6 +12,7 @@ import torch
 from scipy.interpolate import NdBSpline, make_interp_spline
 from torch import nn
 
+from lib import relu
 from lib.approximation import Cube, Target, approximate
 from lib.bench._timing import exponent, paired, peak_memory
 from lib.bench._training import errors, smallest, train
@@ -211,6 +213,42 @@ def _where_the_rest_goes():
             lambda: sum_alive(u, shut, chart, sparse._tables, ORDER, CELLS, REFINEMENT, sparse._folds, values, gradients),
             lambda: sparse.value_and_gradient(x))
         yield f"D={D}", ratio, _nano(ours, POINTS), _nano(other, POINTS), "ns a point"
+
+
+def _torch_sum(D, table):
+    """The sum of ``prop-sparse`` at points of the cube by the torch maps of chapter 03."""
+    edge, k = CELLS + ORDER - 1, torch.arange(ORDER)
+
+    def value(x):
+        u = x * CELLS
+        cell = torch.floor(u).clamp(0, CELLS - 1)
+        distance = ((u - cell)[..., None] - (k - (ORDER - 1) + ORDER / 2)).abs()
+        factors, index = relu.bspline_of_distance(distance, ORDER, REFINEMENT), cell.long()[..., None] + k
+        product, place = factors[:, 0], index[:, 0]
+        for i in range(1, D):
+            product = relu.product(factors[:, i, None, :], product[..., None], REFINEMENT).flatten(1)
+            place = (place[..., None] * edge + index[:, i, None, :]).flatten(1)
+        return (product * table[place]).sum(1)
+
+    return value
+
+
+@row("torch")
+@_single
+def _against_torch():
+    """Values by torch, eager and by torch.compile (missing without a C++ compiler), over value and gradient by ours."""
+    for D in (1, 2, 3):
+        sparse, x = _sparse(D, CELLS), _points(POINTS, D)
+        eager = _torch_sum(D, torch.from_numpy(sparse.charts[0].coefficients))
+        jobs = {"eager": lambda: torch.cat([eager(part) for part in x.split(4096)])}
+        if shutil.which("g++"):
+            compiled = torch.compile(eager)
+            jobs["compiled"] = lambda: compiled(x)
+        with torch.no_grad():
+            for name, job in jobs.items():
+                assert float((job() - sparse(x)).abs().max()) < 1e-12
+                ours, other, ratio = paired(lambda: sparse.value_and_gradient(x), job)
+                yield f"{name}, D={D}", ratio, _nano(ours, POINTS), _nano(other, POINTS), "ns a point"
 
 
 @row("threads")

@@ -47,12 +47,26 @@ def exponent(sizes, calls, repeats=REPEATS):
     return float(np.polyfit(np.log(sizes), np.log(times), 1)[0]), times
 
 
-def peak_memory(code):
-    """Run Python code in a process of its own; returns its peak resident memory in bytes and what it prints as JSON.
+_PEAK = """
+import resource, sys
+try:   # ru_maxrss of a new process may be the peak of the one that started it
+    line = next(line for line in open("/proc/self/status") if line.startswith("VmHWM:"))
+    print(int(line.split()[1]) * 1024)
+except (OSError, StopIteration):
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+"""
 
-    The code prints one JSON document.
+
+def peak_memory(code):
+    """Run Python code, which prints one JSON document, in a process of its own.
+
+    Returns
+    -------
+    bytes : int
+        Its peak resident memory.
+    printed
+        What it printed.
     """
-    code += "\nimport resource, sys\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
-    lines = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()
-    unit = 1 if sys.platform == "darwin" else 1024
-    return int(lines[-1]) * unit, json.loads(lines[-2])
+    found = subprocess.run([sys.executable, "-c", code + _PEAK], capture_output=True, text=True, check=True)
+    *_, printed, peak = found.stdout.splitlines()
+    return int(peak), json.loads(printed)
