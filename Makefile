@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 export OMP_WAIT_POLICY ?= PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help test book site lint clean
+.PHONY: help test book site bench lint clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z]+: .*##|^[a-z]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/'
@@ -31,6 +31,9 @@ site: $(READY)   ## check the claims and build the book from the stored outputs 
 	$(BIN)/python -m lib verify --json _build/claims.json
 	$(BIN)/jupyter-book build . -W -n --keep-going --all
 	@echo "Open _build/html/index.html"
+
+bench: $(READY)  ## measure the record that the page "Speed" shows (eight minutes; leave the machine alone)
+	$(BIN)/python -m lib bench --training 180 --json book/_data/bench.json
 
 lint: $(READY)   ## check the style of the code
 	$(BIN)/ruff check lib tests book/_ext

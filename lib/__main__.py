@@ -40,13 +40,16 @@ def _verify(arguments):
     from lib.claims import select, verify
     from lib.convresnet import threads
 
-    report = verify(select(arguments.ids), _bar(arguments.quiet), arguments.full, threads())
+    claims, start = select(arguments.ids), time.perf_counter()
+    jobs = min(threads(), len(claims))
+    report = verify(claims, _bar(arguments.quiet), arguments.full, jobs)
     print(f"{'claim':18} {'evidence':9} {'bound':>11} {'measured':>11} {'ratio':>7}  result")
     for row in report["claims"]:
         worst = max(row["points"], key=lambda p: p["measured"] / p["bound"] if p["bound"] > 0 else p["measured"])
         ratio = f"{worst['measured'] / worst['bound']:7.3f}" if worst["bound"] > 0 else "      -"
         print(f"{row['id']:18} {row['evidence']:9} {worst['bound']:11.3e} {worst['measured']:11.3e} {ratio}  "
               f"{'passed' if row['passed'] else 'FAILED'} ({len(row['points'])} points, {row['seconds']:.1f} s)")
+    print(f"{len(claims)} claims in {time.perf_counter() - start:.0f} s, processes: {jobs}")
     if arguments.json:
         _write_json(arguments.json, report)
     return 0 if all(row["passed"] for row in report["claims"]) else 1

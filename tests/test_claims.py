@@ -1,6 +1,7 @@
 """Every claim at every grid point; every check rejects its tampered construction; the graph is sound."""
 
 import inspect
+from dataclasses import replace
 
 import pytest
 
@@ -86,3 +87,17 @@ def test_verify_reports_every_point():
         assert row["passed"] is True and row["uses"] == list(claim.uses) and row["source"] == claim.source
     worst = max(p["measured"] / p["bound"] for p in report["claims"][1]["points"])
     assert report["claims"][1]["worst_ratio"] == worst and report["claims"][0]["worst_ratio"] is None
+
+
+def test_several_processes_give_the_same_report():
+    claims, seen = select(["lem-marsden", "lem-interpolation", "lem-square"]), []
+    one, two = verify(claims), verify(claims, lambda items: seen.extend(items) or items, jobs=2)
+    assert seen == claims
+    for a, b in zip(one["claims"], two["claims"]):
+        assert {**a, "seconds": 0} == {**b, "seconds": 0}
+
+
+def test_an_error_in_another_process_is_raised():
+    broken = replace(REGISTRY["lem-square"], id="lem-unknown-there")
+    with pytest.raises(KeyError, match="lem-unknown-there"):
+        verify([REGISTRY["lem-marsden"], broken], jobs=2)

@@ -64,6 +64,8 @@ def test_charts(D, d, m, gated, K):
     agree(network, sparse, rng.random((300, D)))
     agree(network, sparse, rng.uniform(-0.2, 1.2, (300, D)))
     agree(network, sparse, rng.uniform(-3, 4, (300, D)), gradient=False)   # here partial sums are cut
+    for far in (-1e300, 1e300):
+        assert torch.isfinite(sparse(torch.full((1, D), far, dtype=torch.float64))).all()
     centres = np.clip([c.matrix.T @ np.linalg.solve(c.matrix @ c.matrix.T, 3 - c.offset) for c in charts], 0, 1)
     agree(network, sparse, centres, gradient=False)
 

@@ -1,6 +1,7 @@
 """Sphinx extension: evidence under each statement, tables that the code computes, figures of the notebooks.
 
-Reads ``_build/claims.json``, the report of ``python -m lib verify --json``; see ``make site``.
+Reads ``_build/claims.json``, the report of ``python -m lib verify --json`` (see ``make site``), and the record of
+``python -m lib bench --json`` in ``book/_data`` (see ``make bench``).
 """
 
 import base64
@@ -13,7 +14,7 @@ from sphinx.errors import ExtensionError
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
-REPORT = "_build/claims.json"
+REPORT, RECORD = "_build/claims.json", "book/_data/bench.json"
 PREFIXES = ("lem-", "prop-", "thm-", "cor-", "def-")
 CLAIMS, VERSIONS = {}, {}   # filled by `read_report`
 logger = logging.getLogger(__name__)
@@ -130,6 +131,38 @@ class VersionsTable(_Table):
         yield from ([k, str(v)] for k, v in VERSIONS.items())
 
 
+class BenchTable(_Table):
+    """Rows of the record of ``python -m lib bench``: ``{bench-table} ROW ..``."""
+
+    required_arguments, final_argument_whitespace = 1, True
+
+    def rows(self):
+        record = bench(self.env)
+        yield ["", "ours", "other", "unit", "ratio"]
+        for label in self.arguments[0].split():
+            found = [r for r in record["rows"] if r["id"] == label]
+            if not found:
+                raise self.error(f"no row {label} in {RECORD}: run `make bench`")
+            yield [f"*{record['meaning'][label]}*", "", "", "", ""]
+            yield from ([r["case"], number(r["ours"]), number(r["other"]), r["unit"], f"**{number(r['ratio'])}**"] for r in found)
+
+
+class BenchMachine(_Table):
+    """Where the record was made."""
+
+    def rows(self):
+        machine = bench(self.env)["machine"]
+        yield list(machine)
+        yield [str(v) for v in machine.values()]
+
+
+def bench(env):
+    """The record of the benchmarks."""
+    path = Path(env.app.confdir) / RECORD
+    env.note_dependency(str(path))
+    return json.loads(path.read_text())
+
+
 class NotebookFigure(SphinxDirective):
     """A figure of an executed notebook, with its caption and alternative text: ``{notebook-figure} NOTEBOOK NAME``."""
 
@@ -161,7 +194,8 @@ def setup(app):
     app.connect("builder-inited", read_report)
     app.connect("doctree-resolved", add_badges)
     for name, directive in (("claims-table", ClaimsTable), ("constants-table", ConstantsTable),
-                            ("functionals-table", FunctionalsTable), ("versions-table", VersionsTable)):
+                            ("functionals-table", FunctionalsTable), ("versions-table", VersionsTable),
+                            ("bench-table", BenchTable), ("bench-machine", BenchMachine)):
         app.add_directive(name, directive)
     app.add_directive("notebook-figure", NotebookFigure)
     return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": True}

@@ -17,13 +17,12 @@ _LEAST = 64   # points of a chunk
 
 def _squares(x, n):
     """What the layers of ``sq_n`` make of any real ``x``, and its slope (``lem-square``)."""
-    cells = 2.0**n
-    left = np.clip(np.floor(x * cells), 0, cells - 1)
-    t = x * cells - left
-    value = x * x + t * (1 - t) / cells**2
+    z, cells = np.clip(x, 0, 1), 2.0**n
+    left = np.minimum(np.floor(z * cells), cells - 1)
+    t = z * cells - left
     above = x > 1   # only the first level of the refinement sees it
-    return (np.where(above, 1.5 * x - 0.5, np.where(x >= 0, value, 0)),
-            np.where(above, 1.5, np.where(x >= 0, (2 * left + 1) / cells, 0)))
+    value = np.where(above, 1.5 * x - 0.5, z * z + t * (1 - t) / cells**2)
+    return value, np.where(above, 1.5, np.where(x >= 0, (2 * left + 1) / cells, 0))
 
 
 def threads():
