@@ -138,13 +138,23 @@ class BenchTable(_Table):
 
     def rows(self):
         record = bench(self.env)
-        yield ["", "ours", "other", "unit", "ratio"]
+        yield ["", "ours", "other", "ratio"]
         for label in self.arguments[0].split():
             found = [r for r in record["rows"] if r["id"] == label]
             if not found:
                 raise self.error(f"no row {label} in {RECORD}: run `make bench`")
-            yield [f"*{record['meaning'][label]}*", "", "", "", ""]
-            yield from ([r["case"], number(r["ours"]), number(r["other"]), r["unit"], f"**{number(r['ratio'])}**"] for r in found)
+            units = {r["unit"] for r in found}
+            yield [f"*{record['meaning'][label]}*" + (f" In {found[0]['unit']}." if len(units) == 1 else ""), "", "", ""]
+            for r in found:
+                yield [r["case"] + (f" ({r['unit']})" if len(units) > 1 else ""), grouped(r["ours"]), grouped(r["other"]),
+                       f"**{grouped(r['ratio'])}**"]
+
+
+def grouped(value):
+    """Three digits, in groups of three from a thousand on."""
+    if not value or abs(value) < 1000:
+        return number(value)
+    return f"{float(f'{value:.3g}'):,.0f}".replace(",", "\u202f")
 
 
 class BenchMachine(_Table):

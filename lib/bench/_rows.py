@@ -114,7 +114,7 @@ def _nano(seconds, count):
 
 
 def _single(function):
-    """Rows that compare with single-threaded libraries are measured on one thread."""
+    """Decorator: measured on one thread."""
     def on_one_thread(*args):
         before = threads()
         torch.set_num_threads(1)
@@ -127,6 +127,7 @@ def _single(function):
 
 
 @row("module")
+@_single
 def _against_the_module():
     """Value and gradient: the module, layer by layer, over the sparse evaluator."""
     for D, N in ((1, 32), (1, 128), (2, 8), (2, 16), (2, 32), (3, 8)):
@@ -138,6 +139,7 @@ def _against_the_module():
 
 
 @row("dense")
+@_single
 def _grouped_against_dense():
     """Values of the module: every grouped convolution written out as a dense one, over the grouped form."""
     for D, N in ((1, 32), (2, 4), (2, 8)):
@@ -149,22 +151,23 @@ def _grouped_against_dense():
 
 
 @row("growth")
+@_single
 def _growth():
-    """Exponents of the cost: with the cells N and the number of points; with D, the exponent of m^D."""
+    """Exponents of the cost (the ratio), with N, with the number of points, and of m^D; ours and other: smallest, largest."""
     for D, sizes in ((1, (32, 512, 8192, 131072)), (2, (8, 32, 128, 512)), (3, (8, 16, 32, 64))):
         x = _points(POINTS, D)
         calls = [lambda s=_sparse(D, N): s.value_and_gradient(x) for N in sizes]
         found, times = exponent(sizes, calls)
-        yield f"sparse, N, D={D}", found, _nano(times[0], POINTS), _nano(times[-1], POINTS), "ns a point, first and last N"
+        yield f"sparse, N, D={D}", found, _nano(times[0], POINTS), _nano(times[-1], POINTS), "ns a point"
     x, sizes = _points(512, 2), (8, 16, 32)
     found, times = exponent(sizes, [lambda s=_module(2, N): s.value_and_gradient(x) for N in sizes], 3)
-    yield "module, N, D=2", found, _nano(times[0], 512), _nano(times[-1], 512), "ns a point, first and last N"
+    yield "module, N, D=2", found, _nano(times[0], 512), _nano(times[-1], 512), "ns a point"
     sparse, sizes = _sparse(2, CELLS), (10_000, 100_000, 1_000_000)
     found, times = exponent(sizes, [lambda x=_points(P, 2): sparse.value_and_gradient(x) for P in sizes], 3)
-    yield "sparse, points, D=2", found, _nano(times[0], sizes[0]), _nano(times[-1], sizes[-1]), "ns a point, first and last"
+    yield "sparse, points, D=2", found, _nano(times[0], sizes[0]), _nano(times[-1], sizes[-1]), "ns a point"
     calls = [lambda s=_sparse(D, 16), x=_points(POINTS, D): s.value_and_gradient(x) for D in (1, 2, 3)]
     found, times = exponent([ORDER**D for D in (1, 2, 3)], calls)
-    yield "sparse, m^D", found, _nano(times[0], POINTS), _nano(times[-1], POINTS), "ns a point, D = 1 and 3"
+    yield "sparse, m^D", found, _nano(times[0], POINTS), _nano(times[-1], POINTS), "ns a point"
 
 
 @row("scipy")
@@ -270,6 +273,7 @@ def _threads():
 
 
 @row("construction")
+@_single
 def _construction():
     """scipy's spline fit (make_interp_spline along each axis, from samples at its nodes) over our coefficients."""
     for D, N in ((1, 16384), (2, 256), (3, 32)):
