@@ -399,3 +399,16 @@ def test_how_many_points_go_through_the_module(cells, by_the_module, monkeypatch
     a = built(WAVE2, 2, order=4, cells=cells)
     monkeypatch.setattr(type(a), "network", property(lambda self: self.sparse))   # the number is what is tested
     assert a.measure(1000).module_points == by_the_module
+
+
+@pytest.mark.parametrize("batch", (64, 1 << 16))
+def test_slopes_that_are_not_finite_are_refused(batch, monkeypatch):
+    monkeypatch.setattr("lib.approximation._cube._BATCH", batch)
+
+    def broken(x):
+        root = torch.sqrt(x[:, 0] - 0.01)
+        return torch.where(x[:, 0] < 0.01, x[:, 0], x[:, 0] + 0 * root)   # finite values, slopes nan on a hundredth
+
+    goal = lib.Target(broken, {(k,): 1.0 for k in range(4)})
+    with pytest.raises(InputError, match="slopes that are not finite"):
+        lib.approximate(goal, lib.Cube(1), order=2, cells=4).measure(4096)

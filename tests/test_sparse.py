@@ -102,7 +102,7 @@ def test_deep_networks_are_the_spline(D, m):
         assert np.abs(gradient[:, i].numpy() - spline(x, nu=tuple(np.eye(D, dtype=int)[i]))).max() < 1e-5 * N
 
 
-@pytest.mark.parametrize("n", (1, 5, 40))
+@pytest.mark.parametrize("n", (2, 5, 40))
 def test_the_slope_at_a_knot_is_the_one_from_the_right(n):
     c = np.random.default_rng(5).uniform(-1, 1, 9)
     sparse = SparseEvaluator([cube_chart(c, 2)], 2, n)   # piecewise linear: slopes are divided differences
@@ -149,3 +149,23 @@ def test_a_missing_term_is_seen():
 def test_bad_points(x, words):
     with pytest.raises(InputError, match=r"^x.*" + words.replace("(", r"\(").replace(")", r"\)")):
         cube(2, 2, 4)[1](x)
+
+
+def test_a_term_given_twice_counts_twice():
+    charts = [Chart(np.eye(1) * 4, np.zeros(1), 4, np.array([[1], [1], [2]]), np.array([0.5, 0.25, -1.0]))]
+    agree(spline_network(charts, 3, 6, 2, 1), SparseEvaluator(charts, 3, 6), np.random.default_rng(0).random((50, 1)))
+
+
+@pytest.mark.parametrize("order, refinement, index, words", [
+    (3, 6, 4, "indices = .*from -2 to 3"), (3, 6, -3, "indices"), (3, 1, 0, "refinement = 1"), (6, 6, 0, "order = 6"),
+])
+def test_bad_networks(order, refinement, index, words):
+    chart = Chart(np.eye(1) * 4, np.zeros(1), 4, np.array([[index]]), np.ones(1))
+    with pytest.raises(InputError, match=words):
+        SparseEvaluator([chart], order, refinement)
+
+
+def test_the_module_takes_no_points_either():
+    network, _ = cube(2, 3, 4)
+    value, gradient = network.value_and_gradient(torch.zeros(0, 2, dtype=torch.float64))
+    assert value.shape == (0,) and gradient.shape == (0, 2)

@@ -162,8 +162,9 @@ class BenchMachine(_Table):
 
     def rows(self):
         machine = bench(self.env)["machine"]
-        yield list(machine)
-        yield [str(v) for v in machine.values()]
+        yield ["machine", ""]
+        yield ["processor", f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads"]
+        yield ["versions", ", ".join(f"{k} {v}" for k, v in machine.items() if k not in ("processor", "cores", "threads"))]
 
 
 def bench(env):

@@ -188,7 +188,7 @@ class Approximation:
         if module_points is None:
             terms = len(self.coefficients)
             module_points = min(256, max(16, _MODULE_WORK // terms)) if terms <= _MODULE_TERMS else 0
-        module_points = min(int(module_points), points)
+        module_points = max(0, min(int(module_points), points))
         worst, difference, done = {}, 0.0, 0
         for x in map(torch.from_numpy, self.domain.batches(points, seed)):
             f, df = self.target.value_and_gradient(x)

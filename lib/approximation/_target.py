@@ -157,10 +157,17 @@ class Target:
             return self(torch.from_numpy(np.ascontiguousarray(points))).numpy()
 
     def value_and_gradient(self, x):
-        """Values (P,) and gradients (P, D) by automatic differentiation."""
+        """Values (P,) and gradients (P, D) by automatic differentiation.
+
+        Raises
+        ------
+        InputError
+            If one of them is not finite.
+        """
         x = x.detach().clone().requires_grad_(True)
         values = self(x)
         gradient = torch.zeros_like(x)
         if values.requires_grad:
             (gradient,) = torch.autograd.grad(values.sum(), x)
+        require(bool(torch.isfinite(gradient).all()), "function", "slopes that are not finite", "of finite slopes")
         return values.detach(), gradient

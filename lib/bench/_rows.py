@@ -9,7 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 import torch
-from scipy.interpolate import NdBSpline, make_interp_spline
+from scipy.interpolate import BSpline, NdBSpline, make_interp_spline
+from threadpoolctl import threadpool_limits
 from torch import nn
 
 from lib import relu
@@ -83,8 +84,12 @@ def run(ids=None, training=60.0, report=lambda row: None):
 
 
 def machine():
-    """Cores, threads and versions."""
-    found = {"cores": os.cpu_count(), "threads": threads(), "python": platform.python_version()}
+    """Processor, threads and versions."""
+    try:
+        model = next(line for line in open("/proc/cpuinfo") if line.startswith("model name")).split(":")[1].strip()
+    except (OSError, StopIteration):
+        model = platform.processor() or platform.machine()
+    found = {"processor": model, "cores": os.cpu_count(), "threads": threads(), "python": platform.python_version()}
     for package in ("torch", "numpy", "scipy", "numba", "interpn"):
         try:
             found[package] = version(package)
@@ -119,7 +124,8 @@ def _single(function):
         before = threads()
         torch.set_num_threads(1)
         try:
-            yield from function(*args)
+            with threadpool_limits(1):   # the BLAS of numpy
+                yield from function(*args)
         finally:
             torch.set_num_threads(before)
     on_one_thread.__doc__, on_one_thread.__signature__ = function.__doc__, inspect.signature(function)
@@ -173,7 +179,7 @@ def _growth():
 @row("scipy")
 @_single
 def _against_scipy():
-    """NdBSpline (value; all partial derivatives; both) over the sparse evaluator, which always returns value and gradient."""
+    """NdBSpline (for D = 1 also BSpline) over the sparse evaluator, which always returns value and gradient."""
     for D in (1, 2, 3):
         sparse, x = _sparse(D, CELLS), _points(POINTS, D)
         knots = np.arange(1 - ORDER, CELLS + ORDER) / CELLS
@@ -181,6 +187,10 @@ def _against_scipy():
         units = [tuple(e) for e in np.eye(D, dtype=int)]
         jobs = {"value": lambda: spline(x.numpy()), "gradient": lambda: [spline(x.numpy(), nu=e) for e in units]}
         jobs["both"] = lambda: (jobs["value"](), jobs["gradient"]())
+        if D == 1:
+            line = BSpline(knots, sparse.charts[0].coefficients, ORDER - 1)
+            jobs["value by BSpline"] = lambda: line(x[:, 0].numpy())
+            jobs["both by BSpline"] = lambda: (line(x[:, 0].numpy()), line(x[:, 0].numpy(), nu=1))
         for name, job in jobs.items():
             ours, other, ratio = paired(lambda: sparse.value_and_gradient(x), job)
             yield f"{name}, D={D}", ratio, _nano(ours, POINTS), _nano(other, POINTS), "ns a point"
@@ -199,7 +209,9 @@ def _against_interpn():
         values = np.random.default_rng(0).standard_normal((CELLS + 1,) * D)
         spline = MultiBsplineRegular.new([CELLS + 1] * D, np.zeros(D), np.full(D, 1 / CELLS), values)
         columns = [np.ascontiguousarray(c) for c in x.numpy().T]
-        for name, job in (("value", lambda: spline.eval(columns)), ("gradient", lambda: spline.eval_grad(columns))):
+        jobs = {"value": lambda: spline.eval(columns), "gradient": lambda: spline.eval_grad(columns)}
+        jobs["both"] = lambda: (jobs["value"](), jobs["gradient"]())
+        for name, job in jobs.items():
             ours, other, ratio = paired(lambda: sparse.value_and_gradient(x), job)
             yield f"{name}, D={D}", ratio, _nano(ours, POINTS), _nano(other, POINTS), "ns a point"
 
@@ -302,12 +314,12 @@ print(json.dumps([time.perf_counter() - start, len(a.coefficients), m.value, m.g
 
 @row("large")
 def _large():
-    """Build and measure in a process of its own: terms times points in bytes (all at once) over the peak memory."""
+    """Build, bound and measure in a process of its own: eight bytes for each term and point, over the peak memory."""
     for formula, D, m, N, points in ((SMOOTH, 3, 3, 32, 10**6), (SMOOTH, 3, 3, 32, 4 * 10**6), (WAVE, 2, 4, 256, 10**6),
                                      (SMOOTH, 3, 4, 128, 10**6)):
         peak, (seconds, terms, *_, by_module) = peak_memory(_MEASURE.format(formula=formula, D=D, m=m, N=N, points=points))
         case = f"D={D} m={m} N={N}, {points} points, {by_module} by the module: {seconds:.1f} s"
-        yield case, 8 * terms * points / peak, peak / 2**30, 8 * terms * points / 2**30, "GB"
+        yield case, 8 * terms * points / peak, peak / 2**30, 8 * terms * points / 2**30, "GiB"
 
 
 @row("orders")
@@ -322,7 +334,7 @@ def _orders():
 
 @row("trained")
 def _against_training(seconds):
-    """Training an MLP on value and gradient, over building and measuring our smallest network with no larger errors."""
+    """Training an MLP, over building and measuring (not searching) our smallest network with no larger errors."""
     target = Target.from_sympy(WAVE, 2)
     for activation in (nn.Tanh, nn.ReLU):
         trained = train(target, activation, seconds)

@@ -204,8 +204,10 @@ class ConvResNet(nn.Module):
         -------
         values (P,), gradients (P, D) : detached float64 tensors.
         """
-        values, gradients = [], []
+        values, gradients = [x.new_zeros(0)], [x.new_zeros(0, self.dim)]
         for part in x.split(self.chunk(gradient=True)):
+            if len(part) == 0:
+                break
             part = part.detach().clone().requires_grad_(True)
             value = self(part)
             (gradient,) = torch.autograd.grad(value.sum(), part)

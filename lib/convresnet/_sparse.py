@@ -9,7 +9,8 @@ from lib.convresnet._gather import gather_rows
 from lib.convresnet._kernel import sum_alive
 from lib.convresnet._terms import doublings, linear_forms
 from lib.errors import require
-from lib.relu import fold_terms
+from lib.relu import check_refinement, fold_terms
+from lib.splines import check_order
 
 _CHUNK_BYTES = 1 << 22   # about the size of a cache: four times as much is slower
 _LEAST = 64   # points of a chunk
@@ -36,23 +37,33 @@ class SparseEvaluator:
     At most ``m^d`` terms of a chart are not zero at a point (``prop-bspline-net``: supports are exact),
     and no term of a chart whose gate is closed there (``lem-gate``); only those are computed, compiled,
     with ``sq_n`` in closed form.  This is the function of the module on all of ``R^D``, up to rounding:
-    outside the cube its gather layers cut partial sums, and so does this class.
+    outside the cube its gather layers cut partial sums, and so does this class.  Slopes may differ at
+    kinks and within rounding of them, where each is made from one-sided slopes of the factors.
 
     Parameters
     ----------
     charts : list of Chart
     order, refinement, kernel_size : int
-        ``m``, ``n`` and ``K``; the last one matters only outside the cube.
+        ``m``, ``n >= 2`` and ``K``; the last one matters only outside the cube.
+
+    Raises
+    ------
+    InputError
+        For another order or refinement, or an index of a term outside ``1 - m .. N - 1``.
     """
 
     def __init__(self, charts, order, refinement, kernel_size=2):
+        check_order(order)
+        check_refinement(refinement, 2)   # with one level N~_5 exceeds 1, where the product is another function
         self.charts, self.order, self.refinement = charts, order, refinement
         first = charts[0]
         self.gate, self.dim, self.ambient_dim, self.cells = first.gate, first.dim, first.ambient_dim, first.cells
         edge = self.cells + order - 1
         self._tables = np.zeros((len(charts), edge**self.dim))
         for row, chart in zip(self._tables, charts):
-            row[np.ravel_multi_index((chart.indices + order - 1).T, (edge,) * self.dim)] = chart.coefficients
+            low, high = int(chart.indices.min(initial=0)), int(chart.indices.max(initial=0))
+            require(-order < low and high < self.cells, "indices", (low, high), f"from {1 - order} to {self.cells - 1}")
+            np.add.at(row, np.ravel_multi_index((chart.indices + order - 1).T, (edge,) * self.dim), chart.coefficients)
         self._forms, self._offset, self._steps, self._start = linear_forms(charts)
         self._rows = gather_rows(self.ambient_dim, kernel_size)
         self._folds = np.array([[sign * a, width, scale] for _, sign, a, width, scale in fold_terms(order)])
@@ -115,12 +126,12 @@ class SparseEvaluator:
         Parameters
         ----------
         x : float64 tensor, shape (P, D)
-            Any finite points.
+            Any points up to 1e300.
 
         Returns
         -------
         values (P,), gradients (P, D) : float64 tensors
-            Without a graph.  At kinks the gradient is that of one side, up to ``2^-n``.
+            Without a graph.
 
         Raises
         ------
