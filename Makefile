@@ -32,8 +32,8 @@ site: $(READY)   ## check the claims and build the book from the stored outputs 
 	$(BIN)/jupyter-book build . -W -n --keep-going --all
 	@echo "Open _build/html/index.html"
 
-bench: $(READY)  ## measure the record that the page "Speed" shows (eight minutes; leave the machine alone)
-	$(BIN)/python -m lib bench --training 180 --json book/_data/bench.json
+bench: $(READY)  ## measure the record that the page "Speed" shows (seven minutes; leave the machine alone)
+	$(BIN)/python -m lib bench --training 120 --json book/_data/bench.json
 
 lint: $(READY)   ## check the style of the code
 	$(BIN)/ruff check lib tests book/_ext
