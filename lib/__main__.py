@@ -95,7 +95,7 @@ def _approximate(arguments):
         _write_json(arguments.json, {"formula": arguments.formula, "dim": a.dim, "order": a.order, "cells": a.cells,
                                      "refinement": a.refinement, "alpha": a.alpha, "passed": passed,
                                      "bound": {"value": a.bound.value, "gradient": a.bound.gradient},
-                                     "measured": vars(measured), "architecture": vars(sizes)})
+                                     "measured": vars(measured), "module_built": built, "architecture": vars(sizes)})
     return 0 if passed else 1
 
 
@@ -111,8 +111,7 @@ def _bench(arguments):
     print(f"{'ratio':>9} {'ours':>11} {'other':>11}  row, case, unit", flush=True)
 
     def report(row):
-        numbers = "".join(f" {x:11.4g}" if x is not None else " " * 12 for x in (row.ours, row.other))
-        print(f"{row.ratio:9.3g}{numbers}  {row.id}: {row.case} [{row.unit}]", flush=True)
+        print(f"{row.ratio:9.3g} {row.ours:11.4g} {row.other:11.4g}  {row.id}: {row.case} [{row.unit}]", flush=True)
 
     found = run(arguments.ids, arguments.training, report)
     for label, meaning in found["meaning"].items():

@@ -106,6 +106,7 @@ def test_approximate_saves_and_reports(tmp_path, capsys):
     assert report["bound"] == {"value": a.bound.value, "gradient": a.bound.gradient}
     assert report["measured"]["value"] == a.measure(256).value <= a.bound.value
     assert report["architecture"] == vars(a.architecture.measured)
+    assert report["module_built"] is True
     assert sorted(p.name for p in tmp_path.iterdir()) == ["net", "report.json"]
 
 

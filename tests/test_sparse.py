@@ -167,5 +167,6 @@ def test_bad_networks(order, refinement, index, words):
 
 def test_the_module_takes_no_points_either():
     network, _ = cube(2, 3, 4)
-    value, gradient = network.value_and_gradient(torch.zeros(0, 2, dtype=torch.float64))
-    assert value.shape == (0,) and gradient.shape == (0, 2)
+    none = torch.zeros(0, 2, dtype=torch.float64)
+    value, gradient = network.value_and_gradient(none)
+    assert value.shape == network(none).shape == (0,) and gradient.shape == (0, 2)

@@ -15,7 +15,7 @@ from torch import nn
 
 from lib import relu
 from lib.approximation import Cube, Target, approximate
-from lib.bench._timing import exponent, paired, peak_memory
+from lib.bench._timing import REPEATS, exponent, paired, peak_memory
 from lib.bench._training import errors, smallest, train
 from lib.convresnet import SparseEvaluator, count_parameters, cube_chart, spline_network, threads
 from lib.convresnet._kernel import sum_alive
@@ -35,7 +35,7 @@ class Row:
     id, case : str
     ratio : float
         ``other / ours``, or an exponent.
-    ours, other : float or None
+    ours, other : float
     unit : str
         Of ``ours`` and ``other``.
     """
@@ -43,8 +43,8 @@ class Row:
     id: str
     case: str
     ratio: float
-    ours: float | None
-    other: float | None
+    ours: float
+    other: float
     unit: str
 
 
@@ -118,6 +118,12 @@ def _nano(seconds, count):
     return seconds / count * 1e9
 
 
+def _per_point(case, ours, other, points, repeats=REPEATS):
+    """A row that compares two calls at the same points."""
+    ours, other, ratio = paired(ours, other, repeats)
+    return case, ratio, _nano(ours, points), _nano(other, points), "ns a point"
+
+
 def _single(function):
     """Decorator: measured on one thread."""
     def on_one_thread(*args):
@@ -152,8 +158,7 @@ def _grouped_against_dense():
         module, x = _module(D, N), _points(256, D)
         dense = module.dense()
         with torch.no_grad():
-            ours, other, ratio = paired(lambda: module(x), lambda: dense(x), 3)
-        yield f"D={D} N={N}", ratio, _nano(ours, len(x)), _nano(other, len(x)), "ns a point"
+            yield _per_point(f"D={D} N={N}", lambda: module(x), lambda: dense(x), len(x), 3)
 
 
 @row("growth")
@@ -192,8 +197,7 @@ def _against_scipy():
             jobs["value by BSpline"] = lambda: line(x[:, 0].numpy())
             jobs["both by BSpline"] = lambda: (line(x[:, 0].numpy()), line(x[:, 0].numpy(), nu=1))
         for name, job in jobs.items():
-            ours, other, ratio = paired(lambda: sparse.value_and_gradient(x), job)
-            yield f"{name}, D={D}", ratio, _nano(ours, POINTS), _nano(other, POINTS), "ns a point"
+            yield _per_point(f"{name}, D={D}", lambda: sparse.value_and_gradient(x), job, POINTS)
 
 
 @row("interpn")
@@ -212,8 +216,7 @@ def _against_interpn():
         jobs = {"value": lambda: spline.eval(columns), "gradient": lambda: spline.eval_grad(columns)}
         jobs["both"] = lambda: (jobs["value"](), jobs["gradient"]())
         for name, job in jobs.items():
-            ours, other, ratio = paired(lambda: sparse.value_and_gradient(x), job)
-            yield f"{name}, D={D}", ratio, _nano(ours, POINTS), _nano(other, POINTS), "ns a point"
+            yield _per_point(f"{name}, D={D}", lambda: sparse.value_and_gradient(x), job, POINTS)
 
 
 @row("kernel")
@@ -224,10 +227,10 @@ def _where_the_rest_goes():
         sparse, x = _sparse(D, CELLS), _points(POINTS, D)
         u, values, gradients = x.numpy() * CELLS, np.empty(POINTS), np.empty((POINTS, D + 1))
         shut, chart = np.zeros(POINTS), np.zeros(POINTS, np.int64)
-        ours, other, ratio = paired(
+        yield _per_point(
+            f"D={D}",
             lambda: sum_alive(u, shut, chart, sparse._tables, ORDER, CELLS, REFINEMENT, sparse._folds, values, gradients),
-            lambda: sparse.value_and_gradient(x))
-        yield f"D={D}", ratio, _nano(ours, POINTS), _nano(other, POINTS), "ns a point"
+            lambda: sparse.value_and_gradient(x), POINTS)
 
 
 def _torch_sum(D, table):
@@ -262,8 +265,7 @@ def _against_torch():
         with torch.no_grad():
             for name, job in jobs.items():
                 assert float((job() - sparse(x)).abs().max()) < 1e-12
-                ours, other, ratio = paired(lambda: sparse.value_and_gradient(x), job)
-                yield f"{name}, D={D}", ratio, _nano(ours, POINTS), _nano(other, POINTS), "ns a point"
+                yield _per_point(f"{name}, D={D}", lambda: sparse.value_and_gradient(x), job, POINTS)
 
 
 @row("threads")
@@ -278,10 +280,9 @@ def _threads():
             sparse.value_and_gradient(x)
 
         try:
-            ours, other, ratio = paired(lambda: on(count), lambda: on(1), 3)
+            yield _per_point(f"D={D}, {count} threads", lambda: on(count), lambda: on(1), len(x), 3)
         finally:
             torch.set_num_threads(count)
-        yield f"D={D}, {count} threads", ratio, _nano(ours, len(x)), _nano(other, len(x)), "ns a point"
 
 
 @row("construction")

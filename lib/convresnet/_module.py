@@ -70,7 +70,7 @@ class OneSidedConv1d(nn.Conv1d):
         missing = rows + kernel - 1 - z.shape[1]
         if missing > 0:
             z = functional.pad(z, (0, 0, 0, missing))
-        taps = z.view(self.groups, -1, z.shape[1], points)
+        taps = z.view(self.groups, self.in_channels // self.groups, z.shape[1], points)
         weight = self.weight.view(self.groups, self.out_channels // self.groups, -1, kernel)
         y = self.bias.view(self.groups, -1, 1)
         for k in range(kernel):
@@ -204,10 +204,8 @@ class ConvResNet(nn.Module):
         -------
         values (P,), gradients (P, D) : detached float64 tensors.
         """
-        values, gradients = [x.new_zeros(0)], [x.new_zeros(0, self.dim)]
+        values, gradients = [], []
         for part in x.split(self.chunk(gradient=True)):
-            if len(part) == 0:
-                break
             part = part.detach().clone().requires_grad_(True)
             value = self(part)
             (gradient,) = torch.autograd.grad(value.sum(), part)
