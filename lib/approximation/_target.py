@@ -59,6 +59,8 @@ class Target:
     ----------
     dim : int
     formula : str or None
+    expression : sympy.Expr or None
+        The formula parsed, where the target was made from one.
 
     Raises
     ------
@@ -74,7 +76,7 @@ class Target:
             self.dim, self._bounds = dim, {}
         else:
             self.dim, self._bounds = _checked(derivative_bounds)
-        self._expression = None
+        self.expression = None
 
     @classmethod
     def from_sympy(cls, formula, dim=None):
@@ -108,12 +110,12 @@ class Target:
         if not math.isfinite(size):
             raise InputError(f"formula = {text[:60]!r}: must be finite on the cube [0,1]^{dim}; no finite bound was found")
         target = cls(torch_function(expression, dim), {(0,) * dim: size}, formula=text)
-        target._expression = expression
+        target.expression = expression
         return target
 
     def _bound(self, index):
-        if index not in self._bounds and self._expression is not None:
-            derivative = _derivative(self._expression, index)
+        if index not in self._bounds and self.expression is not None:
+            derivative = _derivative(self.expression, index)
             self._bounds[index] = math.inf if derivative is None else bound_on_cube(derivative, self.dim)
         return self._bounds.get(index, math.inf)
 

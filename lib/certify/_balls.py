@@ -1,0 +1,177 @@
+"""Arrays of balls ``mid +- rad``: float64 arithmetic that encloses what real arithmetic would give (book: ``lem-ball``).
+
+python-flint has rigorous balls, one number at a time; this is the vectorised counterpart for sums and
+products, after Rump (*Fast and parallel interval arithmetic*, BIT 39, 1999).  Elementary functions are
+evaluated by python-flint, element by element.
+"""
+
+import numpy as np
+from flint import arb, ctx
+
+UNIT = 2.0**-53         # unit roundoff
+_TINY = 2.0**-1070      # more than all underflows of an operation
+_BITS = 80              # of python-flint, so that its own rounding does not show
+
+
+def up(x, terms=0):
+    """An upper bound of a sum of ``terms`` (or a dozen) non-negative numbers that was rounded to nearest on the way.
+
+    Each of at most ``terms + 12`` operations loses a factor ``1 - 2^-53`` at most.
+    """
+    return x * (1 + (terms + 16) * 2 * UNIT)
+
+
+class Balls:
+    """An array of real numbers, each known to be within ``rad`` of ``mid``.
+
+    Attributes
+    ----------
+    mid, rad : float64 arrays of one shape
+        ``rad >= 0``; infinite where nothing is known.
+
+    Notes
+    -----
+    ``+ - *`` with balls, floats and float arrays (which are exact), broadcasting as in numpy.
+    """
+
+    __array_ufunc__ = None   # so that an array on the left leaves the operation to us
+
+    def __init__(self, mid, rad=0.0):
+        mid = np.asarray(mid, float)
+        rad = np.broadcast_to(np.asarray(rad, float), mid.shape)
+        if not (np.isfinite(mid).all() and np.isfinite(rad).all()):   # an overflow: nothing is known
+            known = np.isfinite(mid) & ~np.isnan(rad)
+            mid, rad = np.where(known, mid, 0.0), np.where(known, rad, np.inf)
+        self.mid, self.rad = mid, rad
+
+    @classmethod
+    def between(cls, lower, upper):
+        """The smallest balls found around the intervals ``[lower, upper]``."""
+        lower, upper = np.asarray(lower, float), np.asarray(upper, float)
+        mid = lower / 2 + upper / 2
+        return cls(mid, up(np.maximum(upper - mid, mid - lower)) + _TINY * (upper != lower))
+
+    @classmethod
+    def from_flint(cls, numbers, shape):
+        """From a flat iterable of ``arb``."""
+        numbers = list(numbers)
+        mid = np.array([float(a.mid()) for a in numbers]).reshape(shape)
+        rad = np.array([float(a.rad()) for a in numbers]).reshape(shape)
+        return cls(mid, up(rad + np.abs(mid) * UNIT) + _TINY * (mid != 0))
+
+    @property
+    def shape(self):
+        return self.mid.shape
+
+    def __len__(self):
+        return len(self.mid)
+
+    def __getitem__(self, key):
+        return Balls(self.mid[key], self.rad[key])
+
+    def flint(self):
+        """A flat list of ``arb``."""
+        return [arb(m, r) for m, r in zip(self.mid.ravel().tolist(), np.ravel(self.rad).tolist())]
+
+    @property
+    def upper(self):
+        """Upper ends, rounded up."""
+        return np.nextafter(self.mid + self.rad, np.inf)
+
+    @property
+    def lower(self):
+        """Lower ends, rounded down."""
+        return np.nextafter(self.mid - self.rad, -np.inf)
+
+    @property
+    def size(self):
+        """Upper bounds of the moduli."""
+        return up(np.abs(self.mid) + self.rad)
+
+    def __neg__(self):
+        return Balls(-self.mid, self.rad)
+
+    def __add__(self, other):
+        other = _balls(other)
+        mid = self.mid + other.mid
+        return Balls(mid, up(self.rad + other.rad + UNIT * np.abs(mid)))
+
+    __radd__ = __add__
+
+    def __sub__(self, other):
+        return self + (-_balls(other))
+
+    def __rsub__(self, other):
+        return -self + other
+
+    def __mul__(self, other):
+        other = _balls(other)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mid, a, b = self.mid * other.mid, np.abs(self.mid), np.abs(other.mid)
+            rad = a * other.rad + self.rad * (b + other.rad) + UNIT * np.abs(mid)
+            matters = (a + self.rad > 0) & (b + other.rad > 0)   # zero times anything is zero, also times an unknown
+            return Balls(np.where(matters, mid, 0.0), np.where(matters, up(rad) + _TINY, 0.0))
+
+    __rmul__ = __mul__
+
+    def sum(self, axis=0):
+        """Sums along an axis."""
+        count = self.shape[axis]
+        rad = self.rad.sum(axis) + count * UNIT * np.abs(self.mid).sum(axis)
+        return Balls(self.mid.sum(axis), up(rad, count))
+
+
+def _balls(x):
+    return x if isinstance(x, Balls) else Balls(x)
+
+
+def matmul(weight, x, bias=0.0):
+    """``weight x + bias`` for float arrays ``weight`` (.., O, I) and ``bias`` (.., O, 1) and balls ``x`` (.., I, P).
+
+    Returns
+    -------
+    result : Balls, shape (.., O, P)
+        Holds what any order of summation in float64 makes of floats within ``x``, too (``lem-interval-layer``).
+    noise : float array, shape (.., O, P)
+        What was allowed for rounding in it.
+    """
+    size, terms = np.abs(weight), weight.shape[-1] + 2
+    magnitude = size @ (np.abs(x.mid) + x.rad) + np.abs(bias)
+    # once for the midpoint computed here, once for whoever evaluates the same numbers
+    noise = up(2 * terms * UNIT * magnitude, terms) + terms * _TINY * (magnitude > 0)
+    return Balls(weight @ x.mid + bias, up(size @ x.rad + noise, terms)), noise
+
+
+def constant(expression):
+    """A real constant of sympy as an ``arb``."""
+    if expression.is_Rational:
+        return arb(int(expression.p)) / int(expression.q)
+    if expression.is_Float:
+        return arb(float(expression))
+    name = expression.func.__name__
+    if name in ("Pi", "Exp1"):
+        return arb.pi() if name == "Pi" else arb(1).exp()
+    if expression.is_Pow:
+        base, exponent = map(constant, expression.args)
+        return base ** int(expression.exp) if expression.exp.is_Integer else base**exponent
+    parts = [constant(a) for a in expression.args]
+    if expression.is_Add:
+        return sum(parts, arb(0))
+    if expression.is_Mul:
+        product = arb(1)
+        for p in parts:
+            product *= p
+        return product
+    if name == "AbsPower":
+        return abs(parts[0]) ** parts[1]
+    return getattr(parts[0], name)()
+
+
+class precision:
+    """Context: python-flint at 80 bits."""
+
+    def __enter__(self):
+        self._before, ctx.prec = ctx.prec, _BITS
+
+    def __exit__(self, *_):
+        ctx.prec = self._before

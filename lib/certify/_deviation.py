@@ -1,0 +1,220 @@
+"""How far the terms of a network are from those of its spline over small boxes (book: ``lem-deviation``, ``lem-rounding``).
+
+Everything here is an upper bound of a non-negative number, rounded up.
+"""
+
+from functools import cache
+from math import comb, factorial
+from typing import NamedTuple
+
+import numpy as np
+
+from lib.certify._balls import UNIT, Balls, up
+from lib.relu import fold_terms
+from lib.splines import pieces
+
+
+class Factors(NamedTuple):
+    """One-dimensional factors over the boxes, arrays (P, q): ``q`` positions of a term around the cell of its box.
+
+    Attributes
+    ----------
+    size, steep : sup of ``N_m`` and of ``|N_m'|``
+    value, slope : the network ``N~_m`` against ``N_m``, in value and slope
+    alive : bool
+        Whether the factor is anything but zero.
+    """
+
+    size: np.ndarray
+    steep: np.ndarray
+    value: np.ndarray
+    slope: np.ndarray
+    alive: np.ndarray
+
+
+@cache
+def piece_table(order, derivative=0):
+    """The pieces of ``N_m`` or of a derivative in float64 balls of radius one rounding: (m, degree + 1)."""
+    rows = [list(p) for p in pieces(order)]
+    for _ in range(derivative):
+        rows = [[k * c for k, c in enumerate(row)][1:] for row in rows]
+    mid = np.array([[float(c) for c in row] for row in rows])
+    return Balls(mid, UNIT * np.abs(mid))
+
+
+def power_deviation(order, refinement, z):
+    """``p_{m-1}`` against ``z^{m-1}`` for ``z`` up to the given array: lowest, highest value and slope (``lem-deviation``)."""
+    eps, delta = 4.0 ** (-refinement - 1), 2.0**-refinement
+    zero = np.zeros_like(z)
+    if order == 2:
+        return zero, zero, zero
+    if order == 3:
+        return zero, zero + eps, zero + delta
+    slope = np.minimum(2 * z + delta, 2)   # of sq_n
+    if order == 4:
+        return zero - eps, eps * (1 + z), eps + delta * (z + np.maximum(1, slope))
+    return zero, eps * (2 * z**2 + eps + 1), 4 * z * eps + delta * (2 * (z**2 + eps) + slope)
+
+
+def factors(order, refinement, low, high, positions):
+    """The factors at given positions.
+
+    Parameters
+    ----------
+    order, refinement : int
+    low, high : float arrays (P,)
+        The boxes, in mesh units from the left end of their cells.
+    positions : sequence of int
+        ``i`` for the term whose support begins ``i`` cells to the left of the cell.
+    """
+    place = np.asarray(positions)
+    y_low, y_high = (np.nextafter(t[:, None] + place, side) for t, side in ((low, -np.inf), (high, np.inf)))
+    nearest = np.maximum(np.maximum(y_low - order / 2, order / 2 - y_high), 0)
+    least, most, slope = np.zeros((3, *nearest.shape))
+    alive = np.zeros(nearest.shape, bool)
+    reached = (place >= 0) & (place < order) | (place < 0) & (high > 1)[:, None] | (place >= order) & (low < 0)[:, None]
+    for _, sign, a, width, scale in fold_terms(order):
+        z = np.clip(up((width - nearest) / scale), 0, 1)
+        e_low, e_high, e_slope = power_deviation(order, refinement, z)
+        here = (nearest < width) & reached
+        alive |= here
+        rounded = 2 * UNIT * a if order > 3 else 0.0   # the weight a_r is stored rounded
+        sides = (sign * a * e_low, sign * a * e_high)
+        least += here * (np.minimum(*sides) - rounded)
+        most += here * (np.maximum(*sides) + rounded)
+        slope += here * (a * e_slope + 4 * rounded) / scale
+    knots = knot_terms(order, low, high, positions)
+    size, steep = (_piece_size(order, k, low, high, place) + knots[k] for k in (0, 1))
+    return Factors(np.minimum(up(size), 1) * alive, up(steep) * alive, up(np.maximum(most, -least)), up(slope), alive)
+
+
+def _piece_size(order, derivative, low, high, place):
+    """Sup over the boxes of the pieces (extended beyond their cells), (P, q); zero for positions outside 0..m-1."""
+    t = Balls.between(low, high)
+    table = piece_table(order, derivative)
+    result = np.zeros((len(low), len(place)))
+    for column, i in enumerate(place):
+        if 0 <= i < order:
+            value = Balls(np.zeros(len(low)))
+            for k in range(table.shape[1] - 1, -1, -1):
+                value = value * t + table[i, k]
+            result[:, column] = value.size
+    return result
+
+
+def knot_terms(order, low, high, positions):
+    """How far ``N_m`` may be from its piece in the cell, extended over the box: value and slope, (P, q) each.
+
+    Beyond a knot the two differ by ``binom(m, i) o^(m-1) / (m-1)!`` at most, ``o`` the overshoot, which must
+    stay below one cell.
+    """
+    place = np.asarray(positions)
+    right, left = np.maximum(high - 1, 0)[:, None], np.maximum(-low, 0)[:, None]
+    coefficient = {i: comb(order, i) / factorial(order - 1) if 0 <= i <= order else 0.0 for i in range(-2, order + 3)}
+    after, before = (np.array([coefficient[i] for i in p]) for p in (place + 1, place))
+    found = []
+    for k in (0, 1):
+        power = order - 1 - k
+        scale = factorial(order - 1) / factorial(power)
+        grow = [np.where(o > 0, o**power, 0.0) for o in (right, left)]
+        found.append(up(scale * np.maximum(after * grow[0], before * grow[1])))
+    return found
+
+
+def spline_knots(order, low, high, size, steep, coefficients):
+    """The spline against the polynomial of the cell, extended over the box: value (P,), slopes (P, d).
+
+    Parameters
+    ----------
+    low, high : float arrays (P, d)
+    size, steep : lists of float arrays (P, m + 2)
+        Sup of ``N_m`` and ``|N_m'|`` at the positions -1..m, for each axis.
+    coefficients : float array, shape (P, m + 2, .., m + 2)
+        At the positions -1..m.
+    """
+    points, dim = low.shape
+    # along an axis: what is lost at the right knot, at the left knot, as combinations of coefficients
+    after = np.array([(-1.0) ** (i + 1) * comb(order, i + 1) if i < order else 0.0 for i in range(-1, order + 1)])
+    before = np.array([(-1.0) ** i * comb(order, i) if i >= 0 else 0.0 for i in range(-1, order + 1)])
+    right, left = np.maximum(high - 1, 0), np.maximum(-low, 0)
+    value, slopes = np.zeros(points), np.zeros((points, dim))
+    if not (right.any() or left.any()):
+        return value, slopes
+    for which in np.ndindex(*[2] * dim):   # 1: the axis is beyond a knot
+        if not any(which):
+            continue
+        for sides in np.ndindex(*[2 if w else 1 for w in which]):
+            table, slack = coefficients, np.abs(coefficients)
+            for axis in range(dim):
+                if which[axis]:   # contract the axis with the difference
+                    row = (after, before)[sides[axis]]
+                    table = np.tensordot(table, row, (1, 0))
+                    slack = np.tensordot(slack, np.abs(row), (1, 0))
+                else:
+                    table, slack = np.moveaxis(table, 1, -1), np.moveaxis(slack, 1, -1)
+            kept = [axis for axis in range(dim) if not which[axis]]
+            reach = np.abs(table) + 64 * UNIT * slack
+            for k in [None, *range(dim)]:   # the value, then the slope along each axis
+                total = reach
+                for axis in kept:
+                    total = np.einsum("pi...,pi->p...", total, (steep if axis == k else size)[axis])
+                for axis in range(dim):
+                    if which[axis]:
+                        o, power = (right, left)[sides[axis]][:, axis], order - 1 - (axis == k)
+                        total = total * np.where(o > 0, o**power, 0.0) / factorial(power)
+                if k is None:
+                    value += total
+                else:
+                    slopes[:, k] += total
+    return up(value, 64), up(slopes, 64)
+
+
+def terms(order, refinement, axes):
+    """``M~_j`` against ``M_j`` for every combination of positions (``lem-deviation``).
+
+    Parameters
+    ----------
+    axes : list of Factors
+        In the order in which the network multiplies.
+
+    Returns
+    -------
+    value : float array (P, q^d)
+    slopes : float array (d, P, q^d)
+    """
+    eps, delta = 4.0 ** (-refinement - 1), 2.0**-refinement
+    first = axes[0]
+    size, error, alive = first.size, first.value, first.alive
+    slopes = [(first.slope, first.steep)]
+    for f in axes[1:]:
+        def join(a, b):   # (P, n) and (P, q) to (P, n q)
+            return (a[:, :, None] * b[:, None, :]).reshape(len(a), -1)
+
+        ones, mine = np.ones_like(size), np.ones_like(f.size)
+        joined = join(alive, f.alive)
+        steps = []
+        for slope, steep in slopes:
+            kept = join(slope, np.minimum(1, f.size + f.value + delta)) + join(steep, delta + f.value)
+            steps.append((joined * up(kept), joined * up(join(steep, f.size))))
+        own = join(np.minimum(1, size + error + delta), f.slope) + join(delta + error, f.steep)
+        steps.append((joined * up(own), joined * up(join(size, f.steep))))
+        error = joined * up(join(np.minimum(1, size + error), f.value) + join(error, f.size) + eps * join(ones, mine))
+        size, alive, slopes = joined * up(join(size, f.size)), joined, steps
+    return error, np.stack([s for s, _ in slopes])
+
+
+def rounding(order, refinement, dim, mesh_rounding):
+    """By how much float64 may miss the value of one term, and by how much times ``|c_j|`` their sum (``lem-rounding``).
+
+    Parameters
+    ----------
+    order, refinement, dim : int
+    mesh_rounding : float
+        What the gather layers may be off, in mesh units and units of ``u``.
+    """
+    square, product = 3 * refinement + 12, 3 * refinement + 40
+    power, lipschitz = {2: (0, 1), 3: (square, 2), 4: (2 * square + product, 3), 5: (3 * square, 4)}[order]
+    factor = 0.0
+    for _, _, a, _, scale in fold_terms(order):
+        factor += a * (lipschitz * ((mesh_rounding + order) / scale + 1) + power + 6)
+    return UNIT * 1.01 * (dim * factor + (dim - 1) * product), UNIT * 1.01 * (2 * order**dim + 4)

@@ -1,0 +1,246 @@
+"""Domains of certificates: the cube, a closed curve, a face of a sphere, each the image of a box of roots.
+
+A domain has ``dim`` parameters ``s``, each from 0 to the number of its roots, and is cut into dyadic boxes
+of them; a knot of the cube's mesh is a side of boxes, exactly.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from flint import arb
+
+from lib.certify._balls import UNIT, Balls, constant, precision, up
+from lib.certify._taylor import Taylor, expand, span
+from lib.errors import require
+from lib.manifolds import FourierCurve, Sphere
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Boxes of parameters: middles (P, p), exact, and the radii (P,) of all their sides."""
+
+    middle: np.ndarray
+    radius: np.ndarray
+
+    def __len__(self):
+        return len(self.radius)
+
+    def __getitem__(self, key):
+        return Boxes(self.middle[key], self.radius[key])
+
+
+@dataclass
+class Local:
+    """Expansions over boxes: of the ``D`` coordinates at the middles and over the boxes (see `lib.certify._taylor.span`)."""
+
+    boxes: Boxes
+    order: int
+    at: list
+    over: list
+    mesh: object = field(default=None)
+
+
+def _variables(boxes, order, over):
+    dim = boxes.middle.shape[1]
+    return [Taylor.variable(Balls(boxes.middle[:, k], boxes.radius if over else 0.0), boxes.radius, k, dim, order)
+            for k in range(dim)]
+
+
+def _combine(row, offset, expansions):
+    """``sum_i row_i x_i + offset`` of expansions, ``row`` and ``offset`` balls."""
+    total = None
+    for k, x in enumerate(expansions):
+        if row.mid[k] or row.rad[k]:
+            part = x * row[k]
+            total = part if total is None else total + part
+    return expansions[0] * 0.0 + offset if total is None else total + offset
+
+
+class CubeDomain:
+    """``[0,1]^D`` by ``x = s / N``: boxes of cells, so that the mesh coordinate is ``s`` itself."""
+
+    def __init__(self, dim, cells):
+        self.dim, self.cells, self.roots = dim, cells, (cells,) * dim
+
+    def describe(self):
+        return f"cube of dimension {self.dim}, {self.cells} cells"
+
+    def local(self, boxes, order):
+        with precision():
+            scale = Balls.from_flint([arb(1) / self.cells], ())
+        at, over = (_variables(boxes, order, o) for o in (False, True))
+        return Local(boxes, order, [x * scale for x in at], [x * scale for x in over], (at, over))
+
+    def mesh(self, local, piece):
+        """The mesh coordinates of a piece: expansions at, over, and ends (P, d) of their ranges, exact where they can be."""
+        boxes, (at, over) = local.boxes, local.mesh
+        if not piece.offset.mid.any() and not piece.matrix.rad.any() and (
+                piece.matrix.mid == self.cells * np.eye(self.dim)).all():
+            return at, over, boxes.middle - boxes.radius[:, None], boxes.middle + boxes.radius[:, None]
+        return _mesh(local, piece)
+
+    def slope(self, local, sizes):
+        """Upper bounds of the largest partial derivative, from those in ``s`` (p, P)."""
+        return up(np.max(sizes, axis=0) * self.cells)
+
+    def points(self, s):
+        """Points for parameters (P, p), in float64: (P, D)."""
+        return s / self.cells
+
+    def point(self, s):
+        """The point for parameters (p,), rounded to floats: list of arb."""
+        return [arb(float(t)) for t in self.points(s)]
+
+    def slope_at(self, s, gradient):
+        """The largest of the partial derivatives, arb."""
+        return max((abs(g) for g in gradient), key=lambda g: float(g.mid()))
+
+
+def _mesh(local, piece):
+    at, over = ([_combine(row, o, x) for row, o in zip(piece.matrix, piece.offset)] for x in (local.at, local.over))
+    ends = [span(a, o) for a, o in zip(at, over)]
+    return at, over, np.stack([e[0] for e in ends], axis=1), np.stack([e[1] for e in ends], axis=1)
+
+
+class CurveDomain:
+    """A closed curve by ``t = 2 pi s / roots``."""
+
+    dim = 1
+
+    def __init__(self, curve, roots):
+        require(isinstance(curve, FourierCurve), "domain", curve, "a cube, a Fourier curve or a SphereFace")
+        self.curve, self.roots = curve, (roots,)
+
+    def describe(self):
+        return f"{self.curve.name} in dimension {self.curve.ambient_dim}, {self.roots[0]} roots"
+
+    def _points(self, t, sine, cosine):
+        """The coordinates, from functions of ``k t``; sums of floats times whatever they return."""
+        c, plane = self.curve, []
+        for p in range(c.cosine.shape[1]):
+            parts = [f(k) * float(a) for k in range(1, len(c.cosine) + 1)
+                     for f, a in ((cosine, c.cosine[k - 1, p]), (sine, c.sine[k - 1, p])) if a]
+            plane.append(sum(parts[1:], parts[0]) if parts else cosine(1) * 0.0)
+        return [sum((y * float(f) for y, f in zip(plane[1:], row[1:])), plane[0] * float(row[0])) + float(m)
+                for row, m in zip(c.frame, c.middle)]
+
+    def local(self, boxes, order):
+        import sympy
+        t = sympy.Symbol("t", real=True)
+        expansions = []
+        for over in (False, True):
+            with precision():
+                scale = Balls.from_flint([2 * arb.pi() / self.roots[0]], ())
+            s = _variables(boxes, order, over)[0] * scale
+            waves = {(f, k): expand(f(k * t), {t: s}) for f in (sympy.sin, sympy.cos)
+                     for k in range(1, len(self.curve.cosine) + 1)}
+            expansions.append(self._points(t, lambda k: waves[sympy.sin, k], lambda k: waves[sympy.cos, k]))
+        return Local(boxes, order, *expansions)
+
+    def mesh(self, local, piece):
+        return _mesh(local, piece)
+
+    def slope(self, local, sizes):
+        """Upper bounds of the tangential derivative: that in ``s`` over the speed."""
+        square = 0.0
+        for at, over in zip(local.at, local.over):
+            low, high = span(at.derivative(0), over.derivative(0))
+            least = np.maximum(np.maximum(low, -high), 0) / local.boxes.radius
+            square = square + least**2
+        speed = np.sqrt(square) * (1 - (len(local.at) + 16) * 2 * UNIT)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(speed > 0, up(sizes[0] / speed), np.where(sizes[0] > 0, np.inf, 0))
+
+    def _parameter(self, s):
+        return arb(float(s[0])) * 2 * arb.pi() / self.roots[0]
+
+    def points(self, s):
+        return self.curve.points(s[:, 0] * (2 * np.pi / self.roots[0]))
+
+    def point(self, s):
+        with precision():
+            t = self._parameter(s)
+            return self._points(t, lambda k: (k * t).sin(), lambda k: (k * t).cos())
+
+    def slope_at(self, s, gradient):
+        """The derivative along the curve, arb."""
+        with precision():
+            t = self._parameter(s)
+            tangent = self._points(t, lambda k: k * (k * t).cos(), lambda k: -k * (k * t).sin())
+            tangent = [x - float(m) for x, m in zip(tangent, self.curve.middle)]
+            speed = sum((x * x for x in tangent), arb(0)).sqrt()
+            return abs(sum((g * x for g, x in zip(gradient, tangent)), arb(0))) / speed
+
+
+class SphereFace:
+    """A part of a sphere: the points in direction ``(y_1, y_2, sign)`` from its middle, in one of six faces.
+
+    Parameters
+    ----------
+    sphere : lib.manifolds.Sphere
+    axis, sign : int
+        The face: coordinate axis 0, 1 or 2, and side -1 or 1; the other two coordinates are ``y``.
+    low, high : pairs of float
+        ``low <= y <= high``, within [-1, 1]; the whole face by default.
+    roots : int
+        Boxes a side to begin with.
+    """
+
+    dim = 2
+
+    def __init__(self, sphere, axis=2, sign=1, low=(-1.0, -1.0), high=(1.0, 1.0), roots=16):
+        require(isinstance(sphere, Sphere), "sphere", sphere, "a lib.manifolds.Sphere")
+        require(axis in (0, 1, 2) and sign in (-1, 1), "axis, sign", (axis, sign), "one of the six faces")
+        require(all(-1 <= a < b <= 1 for a, b in zip(low, high)), "low, high", (low, high), "a rectangle within [-1, 1]^2")
+        self.sphere, self.axis, self.sign = sphere, axis, sign
+        self.low, self.high, self.roots = tuple(map(float, low)), tuple(map(float, high)), (roots, roots)
+
+    def describe(self):
+        return f"face {self.sign:+d}{self.axis} of {self.sphere!r}, {self.low} to {self.high}, {self.roots[0]} roots"
+
+    def _place(self, y, inverse):
+        """The coordinates, from ``y`` and ``1 / |(y, 1)|``."""
+        radius, middle = float(self.sphere.radius), self.sphere.middle
+        flat = [t * inverse * radius for t in y]
+        flat.insert(self.axis, inverse * (radius * self.sign))
+        return [t + float(m) for t, m in zip(flat, middle)]
+
+    def local(self, boxes, order):
+        import sympy
+        square = sympy.Symbol("q")
+        found, plane = [], []
+        for over in (False, True):
+            y = [x * Balls(np.array((b - a) / self.roots[0]), 4 * UNIT) + a
+                 for x, a, b in zip(_variables(boxes, order, over), self.low, self.high)]
+            inverse = expand(square ** sympy.Rational(-1, 2), {square: y[0] * y[0] + y[1] * y[1] + 1.0})
+            found.append(self._place(y, inverse))
+            plane.append(y)
+        return Local(boxes, order, *found, plane[1])
+
+    def mesh(self, local, piece):
+        return _mesh(local, piece)
+
+    def slope(self, local, sizes):
+        """Upper bounds of the tangential gradient: its square is ``r^2 (|g|^2 + (y.g)^2) / R^2``, ``r^2 = 1 + |y|^2``."""
+        scale = [self.roots[0] / (b - a) * (1 + 8 * UNIT) for a, b in zip(self.low, self.high)]
+        g = [s * c for s, c in zip(sizes, scale)]
+        y = [t.coefficients[0].size for t in local.mesh]
+        along = y[0] * g[0] + y[1] * g[1]
+        square = (1 + y[0] ** 2 + y[1] ** 2) * (g[0] ** 2 + g[1] ** 2 + along**2)
+        return up(np.sqrt(up(square, 16))) / self.sphere.radius * (1 + 4 * UNIT)
+
+    def points(self, s):
+        y = s * (np.array(self.high) - self.low) / self.roots[0] + self.low
+        return np.stack(self._place(list(y.T), 1 / np.sqrt(1 + (y**2).sum(1))), axis=1)
+
+    def point(self, s):
+        with precision():
+            y = [arb(float(t)) * (arb(b) - arb(a)) / self.roots[0] + a for t, a, b in zip(s, self.low, self.high)]
+            return self._place(y, 1 / (y[0] * y[0] + y[1] * y[1] + 1).sqrt())
+
+    def slope_at(self, s, gradient):
+        """The length of the tangential part, arb."""
+        with precision():
+            normal = [(x - float(m)) / float(self.sphere.radius) for x, m in zip(self.point(s), self.sphere.middle)]
+            out = sum((g * n for g, n in zip(gradient, normal)), arb(0))
+            return sum(((g - out * n) ** 2 for g, n in zip(gradient, normal)), arb(0)).sqrt()

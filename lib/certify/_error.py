@@ -1,0 +1,257 @@
+"""Upper bounds of ``|f - f~|`` and of its slope over boxes (book: ``thm-certificate``)."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from lib.certify._balls import UNIT, Balls, precision, up
+from lib.certify._deviation import factors, piece_table, rounding, spline_knots, terms
+from lib.certify._domains import Boxes
+from lib.certify._points import value_and_gradient
+from lib.certify._taylor import Taylor, expand, span
+from lib.formulas import variables
+
+_BATCH = 1024
+_MARGIN = 1e-9   # by which a gate must be open or closed, so that it is so in float64 too
+
+
+class Found(NamedTuple):
+    """What is known of boxes, float arrays (P,).
+
+    Attributes
+    ----------
+    value, gradient : upper bounds of the two errors
+    value_seen, gradient_seen : what they would tend to if the boxes were refined; not rigorous
+    """
+
+    value: np.ndarray
+    gradient: np.ndarray
+    value_seen: np.ndarray
+    gradient_seen: np.ndarray
+
+
+class ErrorOf:
+    """``f - f~`` for a formula and the stored weights of a network, on a domain.
+
+    Parameters
+    ----------
+    expression : sympy.Expr
+        ``f``, in the ambient coordinates.
+    domain : CubeDomain, CurveDomain or SphereFace
+    pieces, damaged : lists
+        From `lib.certify._stored.read`.
+    order, refinement : int
+    network : lib.convresnet.ConvResNet
+    """
+
+    def __init__(self, expression, domain, pieces, damaged, order, refinement, network):
+        self.expression, self.domain, self.network = expression, domain, network
+        self.pieces, self.damaged, self.order, self.refinement = pieces, damaged, order, refinement
+        self.expansion = order + 1
+        self._symbols = variables(network.dim)
+        mesh = max(float((np.abs(p.matrix.mid).sum(1) + np.abs(p.offset.mid)).max()) for p in pieces)
+        layers = network.dim + sum(len(b) for b in network.numbers()) / len(network.blocks)
+        gated = pieces[0].gate is not None
+        # one product of a weight and a coordinate on the cube; behind gates sums of D of them and of biases
+        self._rounding = rounding(order, refinement, len(pieces[0].matrix), (4 * layers if gated else 2) * mesh)
+
+    def bounds(self, boxes):
+        """`Found` for `Boxes`, in batches."""
+        parts = [self._bounds(boxes[i:i + _BATCH]) for i in range(0, len(boxes), _BATCH)]
+        return Found(*(np.concatenate(p) for p in zip(*parts)))
+
+    def _bounds(self, boxes):
+        local = self.domain.local(boxes, self.expansion)
+        at, over = (expand(self.expression, dict(zip(self._symbols, x))) for x in (local.at, local.over))
+        dim = self.domain.dim
+        off, steep = np.zeros(len(boxes)), np.zeros((dim, len(boxes)))
+        for piece in self.pieces:
+            at, over = self._subtract(piece, local, at, over, off, steep)
+        seen = off.copy(), steep.copy()
+        for broken in self.damaged:
+            self._damage(broken, local, off, steep)
+        low, high = span(at, over)
+        value = up(np.maximum(np.abs(low), np.abs(high)) + off)
+        sizes, middles = [], []
+        for k in range(dim):
+            low, high = span(at.derivative(k), over.derivative(k))
+            sizes.append(up((np.maximum(np.abs(low), np.abs(high))) / boxes.radius + steep[k]))
+            middles.append(np.abs(at.derivative(k).coefficients[0].mid) / boxes.radius + seen[1][k])
+        with np.errstate(invalid="ignore"):
+            gradient = self.domain.slope(local, np.array(sizes))
+            middle = self.domain.slope(local, np.array(middles))
+        value, gradient = (np.where(np.isnan(v), np.inf, v) for v in (value, gradient))
+        return Found(value, gradient, np.abs(at.coefficients[0].mid) + seen[0], middle)
+
+    def _subtract(self, piece, local, at, over, off, steep):
+        """Take a piece's polynomials from the expansions and add what is between them and the network to the other two."""
+        m, n, boxes = self.order, self.refinement, local.boxes
+        here = self._meets(piece, local)
+        if not here.any():
+            return at, over
+        part = np.flatnonzero(here)
+        mesh_at, mesh_over, low, high = self.domain.mesh(_take(local, part), piece)
+        dim = len(mesh_at)
+        edge = piece.table.shape[0] - m - 1
+        cell = np.clip(np.floor((low + high) / 2), 0, edge - 1)
+        place = [(cell[:, a].astype(int)[:, None] - np.arange(-1, m + 1) + m) for a in range(dim)]
+        window = piece.table[tuple(p.reshape(len(part), *[1] * a, m + 2, *[1] * (dim - 1 - a)) for a, p in enumerate(place))]
+        living = (window.size > 0).reshape(len(part), -1).any(1)
+        gate = self._gate(piece, _take(local, part))
+        keep = living & (gate < 1)
+        off[part[living & (gate == 0.5)]] = np.inf   # half open: to be refined
+        part, cell, window = part[keep], cell[keep], window[keep]
+        if not len(part):
+            return at, over
+        low, high = low[keep] - cell, high[keep] - cell
+        wide = ((low < -0.5) | (high > 1.5)).any(1)
+        off[part[wide]] = np.inf
+        inner = window[(slice(None),) + (slice(1, m + 1),) * dim]
+        polynomial = _power_basis(inner, m, dim)
+        mesh_at, mesh_over = ([_pick(t, keep) + Balls(-cell[:, a]) for a, t in enumerate(x)] for x in (mesh_at, mesh_over))
+        at = _minus(at, _nested(polynomial, mesh_at), part)
+        over = _minus(over, _nested(polynomial, mesh_over), part)
+        # the terms of the network against those of the spline
+        overshoot = (low < 0).any() or (high > 1).any()
+        positions = range(-1, m + 1) if overshoot else range(m)
+        axes = [factors(m, n, low[:, a], high[:, a], positions) for a in range(dim)]
+        size = (window if overshoot else inner).size.reshape(len(part), -1)
+        value, slopes = terms(m, n, axes)
+        alive = np.ones((len(part), 1))
+        for f in axes:
+            alive = (alive[:, :, None] * f.alive[:, None, :]).reshape(len(part), -1)
+        term, total = self._rounding
+        value = up((size * value).sum(1), size.shape[1]) + up((size * alive).sum(1), size.shape[1]) * (term + total)
+        slopes = np.stack([up((size * s).sum(1), size.shape[1]) for s in slopes])   # in mesh units
+        if overshoot:
+            wide_axes = [factors(m, n, low[:, a], high[:, a], range(-1, m + 1)) for a in range(dim)]
+            knots, knot_slopes = spline_knots(m, low, high, [f.size for f in wide_axes], [f.steep for f in wide_axes],
+                                              window.mid)
+            value, slopes = value + knots, slopes + knot_slopes.T
+        off[part] += up(value)
+        for k in range(self.domain.dim):
+            for a in range(dim):
+                speed = np.maximum(*map(np.abs, span(mesh_at[a].derivative(k), mesh_over[a].derivative(k))))
+                steep[k, part] += up(slopes[a] * speed / boxes.radius[part])
+        return at, over
+
+    def _meets(self, piece, local):
+        """Boxes that may meet a term of a piece: quickly."""
+        if piece.gate is None:
+            return np.ones(len(local.boxes), bool)
+        square = 0.0
+        for x, c in zip(local.over, piece.gate.centre):
+            value = x.coefficients[0]
+            square = square + np.maximum(np.maximum(value.lower - c, c - value.upper), 0) ** 2
+        return square <= piece.gate.outer * 1.001
+
+    def _gate(self, piece, local):
+        """0 where the gate is open, 1 where it is closed, 1/2 where it cannot be decided."""
+        if piece.gate is None:
+            return np.zeros(len(local.boxes))
+        gate, squares = piece.gate, []
+        for x in (local.at, local.over):
+            parts = [(t + float(-c)) * (t + float(-c)) for t, c in zip(x, gate.centre)]
+            squares.append(sum(parts[1:], parts[0]))
+        low, high = span(*squares)
+        high = high + len(gate.centre) * 4.0 ** (-gate.refinement - 1)
+        return np.where(high + _MARGIN <= gate.inner, 0.0, np.where(low - _MARGIN >= gate.outer, 1.0, 0.5))
+
+    def _damage(self, broken, local, off, steep):
+        """Terms whose layers are not those of the construction: propagated as they are, against their B-splines."""
+        m, boxes, scale = self.order, local.boxes, self.domain.cells
+        x = [Balls(boxes.middle / scale, up(t + np.abs(boxes.middle) * UNIT / scale)) for t in
+             (np.zeros_like(boxes.middle), np.broadcast_to(boxes.radius[:, None] / scale, boxes.middle.shape))]
+        middle, _ = broken.values_and_slopes(x[0])
+        _, slopes = broken.values_and_slopes(x[1])
+        dim = boxes.middle.shape[1]
+        cell = np.floor(boxes.middle)
+        exact = [self._factor(broken.indices[:, a], boxes, cell, a) for a in range(dim)]
+        size = broken.coefficients.size[:, None]
+        point = exact[0][0]
+        for a in range(1, dim):
+            point = point * exact[a][0]
+        total = up(((middle - point).size * size).sum(0), len(size))
+        for k in range(dim):
+            slope = exact[0][2] if k == 0 else exact[0][1]
+            for a in range(1, dim):
+                slope = slope * exact[a][2 if a == k else 1]
+            gap = (Balls(slopes.mid[:, k], slopes.rad[:, k]) * (1 / scale) - slope).size * (1 + 4 * UNIT)
+            per_unit = up((gap * size).sum(0), len(size))
+            steep[k] += per_unit
+            total = total + per_unit * boxes.radius
+        off += up(total)
+
+    def _factor(self, indices, boxes, cell, axis):
+        """``N_m(s - j)`` at the middles, over the boxes, and its slope over them: balls (T, P)."""
+        m = self.order
+        place = cell[None, :, axis].astype(int) - indices[:, None]
+        inside = (place >= 0) & (place < m)
+        row = np.where(inside, place, 0)
+        t = boxes.middle[:, axis] - cell[:, axis]
+        found = []
+        for rad, derivative in ((0.0, 0), (boxes.radius, 0), (boxes.radius, 1)):
+            table, u = piece_table(m, derivative), Balls(t, np.broadcast_to(rad, t.shape))
+            value = Balls(np.zeros(place.shape))
+            for k in range(table.shape[1] - 1, -1, -1):
+                value = value * u + table[row, k]
+            found.append(value * inside.astype(float))
+        return found
+
+    def at_point(self, s):
+        """Lower bounds of both errors at the point with parameters (p,) (`lib.certify._points`)."""
+        x = self.domain.point(s)
+        value, gradient = value_and_gradient(self.network, x)
+        dim = len(x)
+        with precision():
+            balls = Balls.from_flint(x, (dim,))
+        f = expand(self.expression, {v: Taylor.variable(balls[i:i + 1], 1.0, i, dim, 1)
+                                     for i, v in enumerate(self._symbols)})
+        slopes = [f.derivative(i).coefficients[0].flint()[0] for i in range(dim)]
+        gap = [a - b for a, b in zip(slopes, gradient)]
+        lower = abs(f.coefficients[0].flint()[0] - value).lower(), self.domain.slope_at(s, gap).lower()
+        return tuple(max(float(t), 0.0) * (1 - 2 * UNIT) for t in lower)
+
+
+def _take(local, part):
+    """Expansions of some of the boxes."""
+    at, over = ([_pick(t, part) for t in x] for x in (local.at, local.over))
+    mesh = local.mesh
+    if mesh is not None:
+        mesh = tuple([_pick(t, part) for t in x] for x in mesh) if isinstance(mesh, tuple) else [_pick(t, part) for t in mesh]
+    return replace(local, boxes=Boxes(local.boxes.middle[part], local.boxes.radius[part]), at=at, over=over, mesh=mesh)
+
+
+def _pick(taylor, part):
+    return Taylor(taylor.coefficients[:, part], taylor.dim, taylor.order)
+
+
+def _minus(taylor, other, part):
+    c = taylor.coefficients
+    mid, rad = c.mid.copy(), c.rad.copy()
+    found = c[:, part] - other.coefficients
+    mid[:, part], rad[:, part] = found.mid, found.rad
+    return Taylor(Balls(mid, rad), taylor.dim, taylor.order)
+
+
+def _power_basis(window, order, dim):
+    """The polynomial of a cell from its ``m^d`` coefficients, at positions 0..m-1: balls (P, m, .., m)."""
+    table = piece_table(order)
+    mid, size = window.mid, np.abs(window.mid)
+    rad = window.rad
+    for _ in range(dim):   # contract the first axis after the points, append the powers at the end
+        mid = np.tensordot(mid, table.mid, (1, 0))
+        rad = np.tensordot(rad, np.abs(table.mid) * (1 + 4 * UNIT), (1, 0))
+        size = np.tensordot(size, np.abs(table.mid), (1, 0))
+    return Balls(mid, up(rad + (order + 4) * dim * UNIT * 2 * size, 64))
+
+
+def _nested(coefficients, mesh):
+    """Horner's rule in several variables."""
+    if len(mesh) == 1:
+        return mesh[0].polynomial([coefficients[:, k] for k in range(coefficients.shape[1])])
+    result = _nested(coefficients[:, -1], mesh[1:])
+    for k in range(coefficients.shape[1] - 2, -1, -1):
+        result = result * mesh[0] + _nested(coefficients[:, k], mesh[1:])
+    return result

@@ -1,0 +1,298 @@
+"""Taylor expansions of formulas over many boxes at once, with enclosed coefficients (book: ``lem-taylor``)."""
+
+from functools import cache
+from itertools import product
+from math import factorial
+
+import numpy as np
+import sympy
+from flint import arb, arb_series, ctx
+
+from lib.certify._balls import Balls, constant, precision, up, UNIT
+from lib.formulas import AbsPower
+
+_PAIRS = 1 << 21   # numbers in the table of a product
+
+
+@cache
+def exponents(dim, order):
+    """The multi-indices ``|nu| <= order``, by degree: int array (n, dim)."""
+    found = [nu for nu in product(range(order + 1), repeat=dim) if sum(nu) <= order]
+    return np.array(sorted(found, key=lambda nu: (sum(nu), nu[::-1]))).reshape(-1, dim)
+
+
+@cache
+def _products(dim, order):
+    """Which pairs of coefficients make which coefficient of a product: left, right, first pair of each."""
+    powers = exponents(dim, order)
+    place = {tuple(nu): i for i, nu in enumerate(powers)}
+    pairs = sorted((place[tuple(a + b)], i, j) for i, a in enumerate(powers) for j, b in enumerate(powers)
+                   if a.sum() + b.sum() <= order)
+    out, left, right = map(np.array, zip(*pairs))
+    return left, right, np.flatnonzero(np.diff(out, prepend=-1)), np.bincount(out)[:, None]
+
+
+@cache
+def _shifts(dim, order, axis):
+    """The derivative along an axis: which coefficients it reads and by what they are multiplied."""
+    place = {tuple(nu): i for i, nu in enumerate(exponents(dim, order))}
+    lower = exponents(dim, order - 1)
+    step = np.eye(dim, dtype=int)[axis]
+    return np.array([place[tuple(nu + step)] for nu in lower]), (lower[:, axis] + 1.0)[:, None]
+
+
+class Taylor:
+    """Coefficients of ``sum_nu c_nu s^nu``, ``|nu| <= order``, in ``dim`` variables, for many boxes.
+
+    Attributes
+    ----------
+    coefficients : Balls, shape (n, P)
+        In the order of `exponents`.
+    """
+
+    __array_ufunc__ = None
+
+    def __init__(self, coefficients, dim, order):
+        self.coefficients, self.dim, self.order = coefficients, dim, order
+
+    @classmethod
+    def variable(cls, value, slope, axis, dim, order):
+        """``value + slope s_axis``: balls (P,) and a float array or balls (P,)."""
+        slope = slope if isinstance(slope, Balls) else Balls(np.broadcast_to(slope, value.shape))
+        mid, rad = np.zeros((2, len(exponents(dim, order)), *value.shape))
+        mid[0], rad[0] = value.mid, value.rad
+        row = int(np.flatnonzero((exponents(dim, order) == np.eye(dim, dtype=int)[axis]).all(1))[0])
+        mid[row], rad[row] = slope.mid, slope.rad
+        return cls(Balls(mid, rad), dim, order)
+
+    def _like(self, coefficients):
+        return Taylor(coefficients, self.dim, self.order)
+
+    def __neg__(self):
+        return self._like(-self.coefficients)
+
+    def __add__(self, other):
+        if isinstance(other, Taylor):
+            return self._like(self.coefficients + other.coefficients)
+        c = self.coefficients
+        first = c[0] + other
+        return self._like(Balls(np.concatenate([first.mid[None], c.mid[1:]]), np.concatenate([first.rad[None], c.rad[1:]])))
+
+    __radd__ = __add__
+
+    def __sub__(self, other):
+        return self + (-other)
+
+    def __mul__(self, other):
+        if not isinstance(other, Taylor):
+            return self._like(self.coefficients * other)
+        left, right, starts, counts = _products(self.dim, self.order)
+        a, b = self.coefficients, other.coefficients
+        size = max(1, _PAIRS // len(left))
+        if a.shape[1] > size:
+            return self._like(_joined([
+                (self._like(a[:, i:i + size]) * self._like(b[:, i:i + size])).coefficients
+                for i in range(0, a.shape[1], size)]))
+        p = a[left] * b[right]
+        with np.errstate(invalid="ignore"):
+            mid = np.add.reduceat(p.mid, starts, axis=0)
+            rad = np.add.reduceat(p.rad, starts, axis=0) + counts * UNIT * np.add.reduceat(np.abs(p.mid), starts, axis=0)
+        return self._like(Balls(mid, up(rad, int(counts.max()))))
+
+    __rmul__ = __mul__
+
+    def compose(self, series):
+        """``g`` of this, for the coefficients ``g^(k) / k!`` at (or over) its constant term: balls (order + 1, P)."""
+        c = self.coefficients
+        mid, rad = c.mid.copy(), c.rad.copy()
+        mid[0], rad[0] = 0.0, 0.0
+        step = self._like(Balls(mid, rad))
+        result = self._like(Balls(np.zeros_like(mid))) + series[self.order]
+        for k in range(self.order - 1, -1, -1):
+            result = result * step + series[k]
+        return result
+
+    def derivative(self, axis):
+        """The derivative along an axis, one order less."""
+        rows, factors = _shifts(self.dim, self.order, axis)
+        return Taylor(self.coefficients[rows] * factors, self.dim, self.order - 1)
+
+    def polynomial(self, coefficients):
+        """A polynomial of this with coefficients given from the constant on, by Horner's rule."""
+        result = self._like(Balls(np.zeros(self.coefficients.shape))) + coefficients[-1]
+        for c in coefficients[-2::-1]:
+            result = result * self + c
+        return result
+
+
+def _joined(parts):
+    return Balls(np.concatenate([p.mid for p in parts], axis=1), np.concatenate([p.rad for p in parts], axis=1))
+
+
+def span(centre, over):
+    """Enclose a function over the boxes ``|s_i| <= 1`` from two expansions of it (``lem-taylor``).
+
+    Parameters
+    ----------
+    centre, over : Taylor
+        The coefficients at the middle of each box, and those found with the whole box for the middle.
+
+    Returns
+    -------
+    lower, upper : float arrays (P,)
+        The best over all orders ``q``: coefficients of degree below ``q`` from the first, ``q`` from the second.
+    """
+    powers = exponents(centre.dim, centre.order)
+    degree, even = powers.sum(1), (powers % 2 == 0).all(1)[:, None]
+
+    def ends(c):
+        low, high, size = c.lower, c.upper, c.size
+        return np.where(even, np.minimum(low, 0), -size), np.where(even, np.maximum(high, 0), size)
+
+    low, high = ends(centre.coefficients)
+    low[0], high[0] = centre.coefficients.lower[0], centre.coefficients.upper[0]
+    last_low, last_high = ends(over.coefficients)
+    best_low, best_high = over.coefficients.lower[0], over.coefficients.upper[0]
+    for q in range(1, centre.order + 1):
+        below, here = degree < q, degree == q
+        count = int(below.sum() + here.sum())
+        total_low = low[below].sum(0) + last_low[here].sum(0)
+        total_high = high[below].sum(0) + last_high[here].sum(0)
+        with np.errstate(invalid="ignore"):
+            slack = (count + 8) * 2 * UNIT * (np.abs(low[below]).sum(0) + np.abs(last_low[here]).sum(0)
+                                               + np.abs(high[below]).sum(0) + np.abs(last_high[here]).sum(0))
+            best_low = np.fmax(best_low, total_low - slack)
+            best_high = np.fmin(best_high, total_high + slack)
+    return best_low, best_high
+
+
+# ---- formulas
+
+def _each(function, value, order):
+    """Coefficients of an elementary function around (over) balls (P,): balls (order + 1, P)."""
+    columns = [function(a, order) for a in value.flint()]
+    return Balls.from_flint((c for row in zip(*columns) for c in row), (order + 1, len(value)))
+
+
+# what arb_series lacks, through exp(u) or exp(2u)
+_BY_EXP = {
+    "tanh": lambda u: 1 - 2 / (1 + (u + u).exp()),
+    "sinh": lambda u: (u.exp() - (-u).exp()) / 2,
+    "cosh": lambda u: (u.exp() + (-u).exp()) / 2,
+}
+
+
+def _named(name):
+    evaluate = _BY_EXP.get(name) or (lambda u: getattr(u, name)())
+
+    def series(u, order):
+        ctx.cap = order + 1
+        found = list(evaluate(arb_series([u, 1], order + 1)))
+        return found + [arb(0)] * (order + 1 - len(found))
+    return series
+
+
+def _binomial(p, k):
+    """``p (p-1) .. (p-k+1) / k!`` of a rational ``p``."""
+    result = sympy.Integer(1)
+    for i in range(k):
+        result *= p - i
+    return result / factorial(k)
+
+
+def _power(p):
+    """``u^p`` for a rational ``p``; for a fractional one where ``u > 0``."""
+    factors = {}
+
+    def series(u, order):
+        result = []
+        for k in range(order + 1):
+            if k not in factors:
+                factors[k] = constant(_binomial(p, k)), p - k
+            factor, rest = factors[k]
+            if factor == 0:
+                result.append(arb(0))
+            elif rest.is_Integer:
+                result.append(factor * u ** int(rest))
+            else:
+                result.append(factor * u ** constant(rest) if u > 0 else arb("nan"))
+        return result
+    return series
+
+
+def _absolute_power(p):
+    """``|u|^p``, ``p > 0`` not an even integer; beyond its derivatives nothing is known where ``u`` may be 0."""
+    smooth = _power(p)
+
+    def series(u, order):
+        if u > 0:
+            return smooth(u, order)
+        if u < 0:
+            return [c if k % 2 == 0 else -c for k, c in enumerate(smooth(-u, order))]
+        largest, result = abs(u).upper(), []
+        for k in range(order + 1):
+            if k > p:
+                result.append(arb("nan"))
+                continue
+            size = abs(constant(_binomial(p, k))) * (largest ** constant(p - k) if p != k else 1)
+            size = size.upper()
+            result.append(arb(0, size))
+        return result
+    return series
+
+
+def _function(e):
+    """The series of the outermost function of a formula."""
+    if isinstance(e, AbsPower):
+        return _absolute_power(e.args[1])
+    if e.is_Pow and e.base == sympy.E or e.func is sympy.exp:
+        return _named("exp")
+    return _power(e.exp) if e.is_Pow else _named(e.func.__name__)
+
+
+def expand(expression, variables):
+    """The expansion of a formula.
+
+    Parameters
+    ----------
+    expression : sympy.Expr
+        As `lib.formulas.parse` returns them.
+    variables : dict
+        `Taylor` expansions of its symbols.
+
+    Returns
+    -------
+    Taylor
+        Enclosures of the coefficients; infinite where a function is not defined or not smooth enough.
+    """
+    example = next(iter(variables.values()))
+    done = dict(variables)
+
+    def number(e):
+        value = constant(e)
+        return Balls.from_flint([value], ()) * np.ones(example.coefficients.shape[1])
+
+    def walk(e):
+        if e not in done:
+            if e.is_number:
+                done[e] = Taylor(Balls(np.zeros(example.coefficients.shape)), example.dim, example.order) + number(e)
+            elif e.is_Add or e.is_Mul:
+                numbers = [a for a in e.args if a.is_number]
+                parts = [walk(a) for a in e.args if not a.is_number]
+                result = parts[0]
+                for part in parts[1:]:
+                    result = result + part if e.is_Add else result * part
+                for a in numbers:
+                    result = result + number(a) if e.is_Add else result * number(a)
+                done[e] = result
+            else:
+                inner = e.exp if e.is_Pow and e.base == sympy.E else e.args[0]
+                u = walk(inner)
+                if e.is_Pow and e.exp == 2:
+                    done[e] = u * u
+                else:
+                    done[e] = u.compose(_each(_function(e), u.coefficients[0], u.order))
+        return done[e]
+
+    with precision():
+        return walk(expression)
