@@ -38,7 +38,8 @@ class Balls:
 
     def __init__(self, mid, rad=0.0):
         mid = np.asarray(mid, float)
-        rad = np.broadcast_to(np.asarray(rad, float), mid.shape)
+        rad = np.asarray(rad, float)
+        rad = rad if rad.shape == mid.shape else np.broadcast_to(rad, mid.shape)
         if not (np.isfinite(mid).all() and np.isfinite(rad).all()):   # an overflow: nothing is known
             known = np.isfinite(mid) & ~np.isnan(rad)
             mid, rad = np.where(known, mid, 0.0), np.where(known, rad, np.inf)
@@ -68,6 +69,9 @@ class Balls:
 
     def __getitem__(self, key):
         return Balls(self.mid[key], self.rad[key])
+
+    def __setitem__(self, key, value):
+        self.mid[key], self.rad[key] = value.mid, value.rad
 
     def flint(self):
         """A flat list of ``arb``."""
@@ -168,10 +172,13 @@ def constant(expression):
 
 
 class precision:
-    """Context: python-flint at 80 bits."""
+    """Context: python-flint with so many bits."""
+
+    def __init__(self, bits=_BITS):
+        self._bits = bits
 
     def __enter__(self):
-        self._before, ctx.prec = ctx.prec, _BITS
+        self._before, ctx.prec = ctx.prec, self._bits
 
     def __exit__(self, *_):
         ctx.prec = self._before

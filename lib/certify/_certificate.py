@@ -147,9 +147,12 @@ def digest(approximation, formula, domain):
 def _attained(a, domain, error, search):
     """Lower ends: both errors in exact arithmetic at the worst of random points of the worst boxes."""
     rows = np.unique([r for name in _ARRAYS[2:6] for r in np.argsort(-getattr(search, name))[:_WORST]])
-    boxes = search.boxes(rows)
-    s = (boxes.middle[:, None] + boxes.radius[:, None, None]
-         * np.random.default_rng(0).uniform(-1, 1, (len(rows), _POINTS, domain.dim))).reshape(-1, domain.dim)
+    boxes, rng = search.boxes(rows), np.random.default_rng(0)
+    shape = (len(rows), _POINTS, domain.dim)
+    inside = boxes.radius[:, None, None] * rng.uniform(-1, 1, shape)
+    # kinks of a network with changed weights lie beside sides of boxes
+    beside = boxes.radius[:, None, None] * rng.choice([-1, 1], shape) + rng.choice([-1, 1], shape) * 10.0 ** rng.uniform(-9, -3, shape)
+    s = (boxes.middle[:, None, None] + np.stack([inside, beside], axis=1)).reshape(-1, domain.dim).clip(0, domain.roots)
     x = torch.from_numpy(np.clip(domain.points(s), 0, 1))
     (f, df), (g, dg) = a.target.value_and_gradient(x), a.network.value_and_gradient(x)
     found = [s[int(errors.argmax())] for errors in ((f - g).abs(), a.domain.slope(x, df - dg))]

@@ -122,7 +122,10 @@ def knot_terms(order, low, high, positions):
 
 
 def spline_knots(order, low, high, size, steep, coefficients):
-    """The spline against the polynomial of the cell, extended over the box: value (P,), slopes (P, d).
+    """The spline minus the polynomial of the cell, extended over the box: balls (P,), and of the slopes (P, d).
+
+    Beyond a knot they differ by the ``m``-th difference of the coefficients times ``o^(m-1) / (m-1)!``, ``o``
+    the overshoot.  In one dimension the sign is kept, in several it is not.
 
     Parameters
     ----------
@@ -133,40 +136,46 @@ def spline_knots(order, low, high, size, steep, coefficients):
         At the positions -1..m.
     """
     points, dim = low.shape
-    # along an axis: what is lost at the right knot, at the left knot, as combinations of coefficients
-    after = np.array([(-1.0) ** (i + 1) * comb(order, i + 1) if i < order else 0.0 for i in range(-1, order + 1)])
-    before = np.array([(-1.0) ** i * comb(order, i) if i >= 0 else 0.0 for i in range(-1, order + 1)])
-    right, left = np.maximum(high - 1, 0), np.maximum(-low, 0)
+    over = [np.maximum(high - 1, 0), np.maximum(-low, 0)]   # beyond the right knot, beyond the left one
+    rows = [np.array([(-1.0) ** (i + 1) * comb(order, i + 1) if i < order else 0.0 for i in range(-1, order + 1)]),
+            np.array([(-1.0) ** (order - i) * comb(order, i) if i >= 0 else 0.0 for i in range(-1, order + 1)])]
+
+    def growth(side, axis, derivative):
+        power, o = order - 1 - derivative, over[side][:, axis]
+        return np.where(o > 0, o**power, 0.0) / factorial(power) * (1 + 8 * UNIT)
+
+    if dim == 1:
+        value, slope = Balls(np.zeros(points)), Balls(np.zeros(points))
+        for side, row in enumerate(rows):
+            jump = Balls(coefficients @ row, 64 * UNIT * (np.abs(coefficients) @ np.abs(row)))
+            towards = 1.0 - 2.0 * side   # the overshoot grows to the right, or to the left
+            for k in (0, 1):
+                most = jump * (growth(side, 0, k) * (towards if k else 1.0))
+                part = Balls.between(np.minimum(most.lower, 0), np.maximum(most.upper, 0))
+                value, slope = (value + part, slope) if k == 0 else (value, slope + part)
+        return value, Balls(slope.mid[:, None], slope.rad[:, None])
     value, slopes = np.zeros(points), np.zeros((points, dim))
-    if not (right.any() or left.any()):
-        return value, slopes
     for which in np.ndindex(*[2] * dim):   # 1: the axis is beyond a knot
-        if not any(which):
-            continue
-        for sides in np.ndindex(*[2 if w else 1 for w in which]):
+        for sides in np.ndindex(*[2 if w else 1 for w in which]) if any(which) else ():
             table, slack = coefficients, np.abs(coefficients)
             for axis in range(dim):
                 if which[axis]:   # contract the axis with the difference
-                    row = (after, before)[sides[axis]]
-                    table = np.tensordot(table, row, (1, 0))
-                    slack = np.tensordot(slack, np.abs(row), (1, 0))
+                    row = rows[sides[axis]]
+                    table, slack = np.tensordot(table, row, (1, 0)), np.tensordot(slack, np.abs(row), (1, 0))
                 else:
                     table, slack = np.moveaxis(table, 1, -1), np.moveaxis(slack, 1, -1)
-            kept = [axis for axis in range(dim) if not which[axis]]
             reach = np.abs(table) + 64 * UNIT * slack
             for k in [None, *range(dim)]:   # the value, then the slope along each axis
                 total = reach
-                for axis in kept:
+                for axis in (a for a in range(dim) if not which[a]):
                     total = np.einsum("pi...,pi->p...", total, (steep if axis == k else size)[axis])
-                for axis in range(dim):
-                    if which[axis]:
-                        o, power = (right, left)[sides[axis]][:, axis], order - 1 - (axis == k)
-                        total = total * np.where(o > 0, o**power, 0.0) / factorial(power)
+                for axis in (a for a in range(dim) if which[a]):
+                    total = total * growth(sides[axis], axis, int(axis == k))
                 if k is None:
                     value += total
                 else:
                     slopes[:, k] += total
-    return up(value, 64), up(slopes, 64)
+    return Balls(np.zeros(points), up(value, 64)), Balls(np.zeros((points, dim)), up(slopes, 64))
 
 
 def terms(order, refinement, axes):

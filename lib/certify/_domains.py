@@ -7,6 +7,7 @@ of them; a knot of the cube's mesh is a side of boxes, exactly.
 from dataclasses import dataclass, field
 
 import numpy as np
+import sympy
 from flint import arb
 
 from lib.certify._balls import UNIT, Balls, constant, precision, up
@@ -114,7 +115,7 @@ class CurveDomain:
     def describe(self):
         return f"{self.curve.name} in dimension {self.curve.ambient_dim}, {self.roots[0]} roots"
 
-    def _points(self, t, sine, cosine):
+    def _points(self, sine, cosine):
         """The coordinates, from functions of ``k t``; sums of floats times whatever they return."""
         c, plane = self.curve, []
         for p in range(c.cosine.shape[1]):
@@ -125,7 +126,6 @@ class CurveDomain:
                 for row, m in zip(c.frame, c.middle)]
 
     def local(self, boxes, order):
-        import sympy
         t = sympy.Symbol("t", real=True)
         expansions = []
         for over in (False, True):
@@ -134,7 +134,7 @@ class CurveDomain:
             s = _variables(boxes, order, over)[0] * scale
             waves = {(f, k): expand(f(k * t), {t: s}) for f in (sympy.sin, sympy.cos)
                      for k in range(1, len(self.curve.cosine) + 1)}
-            expansions.append(self._points(t, lambda k: waves[sympy.sin, k], lambda k: waves[sympy.cos, k]))
+            expansions.append(self._points(lambda k: waves[sympy.sin, k], lambda k: waves[sympy.cos, k]))
         return Local(boxes, order, *expansions)
 
     def mesh(self, local, piece):
@@ -158,18 +158,16 @@ class CurveDomain:
         return self.curve.points(s[:, 0] * (2 * np.pi / self.roots[0]))
 
     def point(self, s):
-        with precision():
-            t = self._parameter(s)
-            return self._points(t, lambda k: (k * t).sin(), lambda k: (k * t).cos())
+        t = self._parameter(s)
+        return self._points(lambda k: (k * t).sin(), lambda k: (k * t).cos())
 
     def slope_at(self, s, gradient):
         """The derivative along the curve, arb."""
-        with precision():
-            t = self._parameter(s)
-            tangent = self._points(t, lambda k: k * (k * t).cos(), lambda k: -k * (k * t).sin())
-            tangent = [x - float(m) for x, m in zip(tangent, self.curve.middle)]
-            speed = sum((x * x for x in tangent), arb(0)).sqrt()
-            return abs(sum((g * x for g, x in zip(gradient, tangent)), arb(0))) / speed
+        t = self._parameter(s)
+        tangent = self._points(lambda k: k * (k * t).cos(), lambda k: -k * (k * t).sin())
+        tangent = [x - float(m) for x, m in zip(tangent, self.curve.middle)]
+        speed = sum((x * x for x in tangent), arb(0)).sqrt()
+        return sum((g * x for g, x in zip(gradient, tangent)), arb(0)) / speed
 
 
 class SphereFace:
@@ -206,7 +204,6 @@ class SphereFace:
         return [t + float(m) for t, m in zip(flat, middle)]
 
     def local(self, boxes, order):
-        import sympy
         square = sympy.Symbol("q")
         found, plane = [], []
         for over in (False, True):
@@ -234,13 +231,11 @@ class SphereFace:
         return np.stack(self._place(list(y.T), 1 / np.sqrt(1 + (y**2).sum(1))), axis=1)
 
     def point(self, s):
-        with precision():
-            y = [arb(float(t)) * (arb(b) - arb(a)) / self.roots[0] + a for t, a, b in zip(s, self.low, self.high)]
-            return self._place(y, 1 / (y[0] * y[0] + y[1] * y[1] + 1).sqrt())
+        y = [arb(float(t)) * (arb(b) - arb(a)) / self.roots[0] + a for t, a, b in zip(s, self.low, self.high)]
+        return self._place(y, 1 / (y[0] * y[0] + y[1] * y[1] + 1).sqrt())
 
     def slope_at(self, s, gradient):
         """The length of the tangential part, arb."""
-        with precision():
-            normal = [(x - float(m)) / float(self.sphere.radius) for x, m in zip(self.point(s), self.sphere.middle)]
-            out = sum((g * n for g, n in zip(gradient, normal)), arb(0))
-            return sum(((g - out * n) ** 2 for g, n in zip(gradient, normal)), arb(0)).sqrt()
+        normal = [(x - float(m)) / float(self.sphere.radius) for x, m in zip(self.point(s), self.sphere.middle)]
+        out = sum((g * n for g, n in zip(gradient, normal)), arb(0))
+        return sum(((g - out * n) ** 2 for g, n in zip(gradient, normal)), arb(0)).sqrt()

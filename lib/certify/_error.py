@@ -8,11 +8,11 @@ import numpy as np
 from lib.certify._balls import UNIT, Balls, precision, up
 from lib.certify._deviation import factors, piece_table, rounding, spline_knots, terms
 from lib.certify._domains import Boxes
-from lib.certify._points import value_and_gradient
+from lib.certify._points import BITS, value_and_gradient
 from lib.certify._taylor import Taylor, expand, span
 from lib.formulas import variables
 
-_BATCH = 1024
+_BATCH = 4096
 _MARGIN = 1e-9   # by which a gate must be open or closed, so that it is so in float64 too
 
 
@@ -29,6 +29,22 @@ class Found(NamedTuple):
     gradient: np.ndarray
     value_seen: np.ndarray
     gradient_seen: np.ndarray
+
+
+class _Sums(NamedTuple):
+    """What is added to ``f`` minus polynomials, up to a sign (value, slopes) or with it (knots, knot_slopes)."""
+
+    value: np.ndarray
+    slopes: np.ndarray
+    knots: Balls
+    knot_slopes: Balls
+
+
+def _largest(ends, shift, more):
+    """The largest modulus of an interval, shifted by balls and widened by ``more``, rounded up."""
+    low, high = ends
+    size = np.maximum(np.abs(low + shift.lower), np.abs(high + shift.upper))
+    return up(size + 4 * UNIT * (np.abs(low) + np.abs(high) + shift.size) + more)
 
 
 class ErrorOf:
@@ -48,7 +64,7 @@ class ErrorOf:
     def __init__(self, expression, domain, pieces, damaged, order, refinement, network):
         self.expression, self.domain, self.network = expression, domain, network
         self.pieces, self.damaged, self.order, self.refinement = pieces, damaged, order, refinement
-        self.expansion = order + 1
+        self.expansion = order + (domain.dim == 1)
         self._symbols = variables(network.dim)
         mesh = max(float((np.abs(p.matrix.mid).sum(1) + np.abs(p.offset.mid)).max()) for p in pieces)
         layers = network.dim + sum(len(b) for b in network.numbers()) / len(network.blocks)
@@ -65,27 +81,28 @@ class ErrorOf:
         local = self.domain.local(boxes, self.expansion)
         at, over = (expand(self.expression, dict(zip(self._symbols, x))) for x in (local.at, local.over))
         dim = self.domain.dim
-        off, steep = np.zeros(len(boxes)), np.zeros((dim, len(boxes)))
+        shapes = (len(boxes),), (dim, len(boxes))
+        sums = _Sums(*(np.zeros(shape) for shape in shapes), *(Balls(*np.zeros((2, *shape))) for shape in shapes))
         for piece in self.pieces:
-            at, over = self._subtract(piece, local, at, over, off, steep)
-        seen = off.copy(), steep.copy()
+            at, over = self._subtract(piece, local, at, over, sums)
+        seen, seen_slopes = sums.value.copy(), sums.slopes.copy()
         for broken in self.damaged:
-            self._damage(broken, local, off, steep)
-        low, high = span(at, over)
-        value = up(np.maximum(np.abs(low), np.abs(high)) + off)
+            self._damage(broken, local, sums)
+        value = _largest(span(at, over), sums.knots, sums.value)
         sizes, middles = [], []
         for k in range(dim):
-            low, high = span(at.derivative(k), over.derivative(k))
-            sizes.append(up((np.maximum(np.abs(low), np.abs(high))) / boxes.radius + steep[k]))
-            middles.append(np.abs(at.derivative(k).coefficients[0].mid) / boxes.radius + seen[1][k])
+            ends = [end / boxes.radius for end in span(at.derivative(k), over.derivative(k))]
+            sizes.append(_largest(ends, sums.knot_slopes[k], sums.slopes[k]))
+            middles.append(np.abs(at.derivative(k).coefficients[0].mid) / boxes.radius + seen_slopes[k])
         with np.errstate(invalid="ignore"):
             gradient = self.domain.slope(local, np.array(sizes))
             middle = self.domain.slope(local, np.array(middles))
         value, gradient = (np.where(np.isnan(v), np.inf, v) for v in (value, gradient))
-        return Found(value, gradient, np.abs(at.coefficients[0].mid) + seen[0], middle)
+        gradient = np.where(np.isinf(value), np.inf, gradient)   # where terms were left out
+        return Found(value, gradient, np.abs(at.coefficients[0].mid) + seen, middle)
 
-    def _subtract(self, piece, local, at, over, off, steep):
-        """Take a piece's polynomials from the expansions and add what is between them and the network to the other two."""
+    def _subtract(self, piece, local, at, over, sums):
+        """Take a piece's polynomials from the expansions and add what is between them and the network to the sums."""
         m, n, boxes = self.order, self.refinement, local.boxes
         here = self._meets(piece, local)
         if not here.any():
@@ -97,16 +114,22 @@ class ErrorOf:
         cell = np.clip(np.floor((low + high) / 2), 0, edge - 1)
         place = [(cell[:, a].astype(int)[:, None] - np.arange(-1, m + 1) + m) for a in range(dim)]
         window = piece.table[tuple(p.reshape(len(part), *[1] * a, m + 2, *[1] * (dim - 1 - a)) for a, p in enumerate(place))]
-        living = (window.size > 0).reshape(len(part), -1).any(1)
         gate = self._gate(piece, _take(local, part))
-        keep = living & (gate < 1)
-        off[part[living & (gate == 0.5)]] = np.inf   # half open: to be refined
-        part, cell, window = part[keep], cell[keep], window[keep]
-        if not len(part):
+        wide = ((low - cell < -0.5) | (high - cell > 1.5)).any(1)
+        first, last = piece.reach
+        touched = window.size > 0   # a term next to the cell counts only where the box reaches over the knot
+        for a in range(dim):
+            beyond = np.ones((len(part), m + 2), bool)
+            beyond[:, 0], beyond[:, -1] = high[:, a] > cell[:, a] + 1, low[:, a] < cell[:, a]
+            touched &= beyond.reshape(len(part), *[1] * a, m + 2, *[1] * (dim - 1 - a))
+        living = np.where(wide, ((high > first - m) & (low < last)).all(1), touched.reshape(len(part), -1).any(1))
+        undecided = living & (wide | (gate == 0.5)) & (gate < 1)
+        sums.value[part[undecided]] = np.inf   # to be refined
+        keep = living & ~wide & (gate == 0)
+        if not keep.any():
             return at, over
+        part, cell, window = part[keep], cell[keep], window[keep]
         low, high = low[keep] - cell, high[keep] - cell
-        wide = ((low < -0.5) | (high > 1.5)).any(1)
-        off[part[wide]] = np.inf
         inner = window[(slice(None),) + (slice(1, m + 1),) * dim]
         polynomial = _power_basis(inner, m, dim)
         mesh_at, mesh_over = ([_pick(t, keep) + Balls(-cell[:, a]) for a, t in enumerate(x)] for x in (mesh_at, mesh_over))
@@ -128,12 +151,15 @@ class ErrorOf:
             wide_axes = [factors(m, n, low[:, a], high[:, a], range(-1, m + 1)) for a in range(dim)]
             knots, knot_slopes = spline_knots(m, low, high, [f.size for f in wide_axes], [f.steep for f in wide_axes],
                                               window.mid)
-            value, slopes = value + knots, slopes + knot_slopes.T
-        off[part] += up(value)
+        else:
+            knots, knot_slopes = Balls(np.zeros(len(part))), Balls(np.zeros((len(part), dim)))
+        sums.value[part] += up(value)
+        sums.knots[part] = sums.knots[part] - knots
         for k in range(self.domain.dim):
             for a in range(dim):
-                speed = np.maximum(*map(np.abs, span(mesh_at[a].derivative(k), mesh_over[a].derivative(k))))
-                steep[k, part] += up(slopes[a] * speed / boxes.radius[part])
+                speed = Balls.between(*span(mesh_at[a].derivative(k), mesh_over[a].derivative(k))) * (1 / boxes.radius[part])
+                sums.slopes[k, part] += up(slopes[a] * speed.size)
+                sums.knot_slopes[k, part] = sums.knot_slopes[k, part] - knot_slopes[:, a] * speed
         return at, over
 
     def _meets(self, piece, local):
@@ -158,7 +184,7 @@ class ErrorOf:
         high = high + len(gate.centre) * 4.0 ** (-gate.refinement - 1)
         return np.where(high + _MARGIN <= gate.inner, 0.0, np.where(low - _MARGIN >= gate.outer, 1.0, 0.5))
 
-    def _damage(self, broken, local, off, steep):
+    def _damage(self, broken, local, sums):
         """Terms whose layers are not those of the construction: propagated as they are, against their B-splines."""
         m, boxes, scale = self.order, local.boxes, self.domain.cells
         x = [Balls(boxes.middle / scale, up(t + np.abs(boxes.middle) * UNIT / scale)) for t in
@@ -179,9 +205,9 @@ class ErrorOf:
                 slope = slope * exact[a][2 if a == k else 1]
             gap = (Balls(slopes.mid[:, k], slopes.rad[:, k]) * (1 / scale) - slope).size * (1 + 4 * UNIT)
             per_unit = up((gap * size).sum(0), len(size))
-            steep[k] += per_unit
+            sums.slopes[k] += per_unit
             total = total + per_unit * boxes.radius
-        off += up(total)
+        sums.value += up(total)
 
     def _factor(self, indices, boxes, cell, axis):
         """``N_m(s - j)`` at the middles, over the boxes, and its slope over them: balls (T, P)."""
@@ -201,17 +227,17 @@ class ErrorOf:
 
     def at_point(self, s):
         """Lower bounds of both errors at the point with parameters (p,) (`lib.certify._points`)."""
-        x = self.domain.point(s)
-        value, gradient = value_and_gradient(self.network, x)
-        dim = len(x)
-        with precision():
+        with precision(BITS):
+            x = self.domain.point(s)
+            value, gradient = value_and_gradient(self.network, x)
+            dim = len(x)
             balls = Balls.from_flint(x, (dim,))
-        f = expand(self.expression, {v: Taylor.variable(balls[i:i + 1], 1.0, i, dim, 1)
-                                     for i, v in enumerate(self._symbols)})
-        slopes = [f.derivative(i).coefficients[0].flint()[0] for i in range(dim)]
-        gap = [a - b for a, b in zip(slopes, gradient)]
-        lower = abs(f.coefficients[0].flint()[0] - value).lower(), self.domain.slope_at(s, gap).lower()
-        return tuple(max(float(t), 0.0) * (1 - 2 * UNIT) for t in lower)
+            f = expand(self.expression, {v: Taylor.variable(balls[i:i + 1], 1.0, i, dim, 1)
+                                         for i, v in enumerate(self._symbols)})
+            slopes = [f.derivative(i).coefficients[0].flint()[0] for i in range(dim)]
+            gap = [a - b for a, b in zip(slopes, gradient)]
+            ends = abs(f.coefficients[0].flint()[0] - value), self.domain.slope_at(s, gap)
+            return tuple(np.nextafter(float(t.abs_lower()), 0) if t.is_finite() else 0.0 for t in ends)
 
 
 def _take(local, part):

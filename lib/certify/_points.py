@@ -1,9 +1,11 @@
 """Value and slope of a module at a single point, in balls of many digits: the lower ends of certificates."""
 
 import numpy as np
-from flint import arb, ctx
+from flint import arb
 
-_BITS = 400   # 40 levels of refinement double an error each; coordinates of a curve are not dyadic
+from lib.certify._balls import precision
+
+BITS = 400   # 40 levels of refinement double an error each; coordinates of a curve are not dyadic
 
 
 def _sparse(numbers):
@@ -30,11 +32,8 @@ def value_and_gradient(network, x):
     gradient : list of arb
         Wider than usual where a ReLU may be at its kink: then it holds the slopes of both sides.
     """
-    before, ctx.prec = ctx.prec, _BITS
-    try:
+    with precision(BITS):
         return _run(network, x)
-    finally:
-        ctx.prec = before
 
 
 def _run(network, x):

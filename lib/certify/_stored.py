@@ -33,9 +33,10 @@ class Piece:
 
     @cached_property
     def reach(self):
-        """Smallest and largest index of a term, int arrays (d,)."""
+        """Where in the table the first and the last term stand, int arrays (d,)."""
         used = np.nonzero((self.table.mid != 0) | (self.table.rad > 0))
-        return np.array([a.min(initial=0) for a in used]), np.array([a.max(initial=0) for a in used])
+        top = self.table.shape[0]
+        return np.array([a.min(initial=top) for a in used]), np.array([a.max(initial=-1) for a in used])
 
 
 @dataclass(frozen=True, eq=False)
