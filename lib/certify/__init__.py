@@ -4,6 +4,6 @@ from lib.certify._balls import Balls
 from lib.certify._certificate import Certificate, Enclosure, certify
 from lib.certify._domains import SphereFace
 from lib.certify._layers import propagate
-from lib.certify._points import value_and_gradient
+from lib.certify._points import network_value
 
-__all__ = ["Balls", "Certificate", "Enclosure", "SphereFace", "certify", "propagate", "value_and_gradient"]
+__all__ = ["Balls", "Certificate", "Enclosure", "SphereFace", "certify", "network_value", "propagate"]

@@ -146,8 +146,10 @@ def matmul(weight, x, bias=0.0):
     return Balls(weight @ x.mid + bias, up(size @ x.rad + noise, terms)), noise
 
 
-def constant(expression):
-    """A real constant of sympy as an ``arb``."""
+def evaluate(expression, values=None):
+    """A formula as an ``arb``; ``values`` holds those of its symbols."""
+    if values and expression in values:
+        return values[expression]
     if expression.is_Rational:
         return arb(int(expression.p)) / int(expression.q)
     if expression.is_Float:
@@ -155,10 +157,9 @@ def constant(expression):
     name = expression.func.__name__
     if name in ("Pi", "Exp1"):
         return arb.pi() if name == "Pi" else arb(1).exp()
-    if expression.is_Pow:
-        base, exponent = map(constant, expression.args)
-        return base ** int(expression.exp) if expression.exp.is_Integer else base**exponent
-    parts = [constant(a) for a in expression.args]
+    if expression.is_Pow and expression.exp.is_Integer:
+        return evaluate(expression.base, values) ** int(expression.exp)
+    parts = [evaluate(a, values) for a in expression.args]
     if expression.is_Add:
         return sum(parts, arb(0))
     if expression.is_Mul:
@@ -166,6 +167,8 @@ def constant(expression):
         for p in parts:
             product *= p
         return product
+    if expression.is_Pow:
+        return parts[0] ** parts[1]
     if name == "AbsPower":
         return abs(parts[0]) ** parts[1]
     return getattr(parts[0], name)()

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from lib.approximation import Cube
 from lib.certify._domains import Boxes, CubeDomain, CurveDomain, SphereFace
 from lib.certify._error import ErrorOf
+from lib.certify._points import attained
 from lib.certify._stored import read
 from lib.errors import InputError, require
 from lib.manifolds import FourierCurve
@@ -154,11 +155,12 @@ def _attained(a, domain, error, search):
     beside = boxes.radius[:, None, None] * rng.choice([-1, 1], shape) + rng.choice([-1, 1], shape) * 10.0 ** rng.uniform(-9, -3, shape)
     s = (boxes.middle[:, None, None] + np.stack([inside, beside], axis=1)).reshape(-1, domain.dim).clip(0, domain.roots)
     x = torch.from_numpy(np.clip(domain.points(s), 0, 1))
-    (f, df), (g, dg) = a.target.value_and_gradient(x), a.network.value_and_gradient(x)
-    found = [s[int(errors.argmax())] for errors in ((f - g).abs(), a.domain.slope(x, df - dg))]
-    ends = [error.at_point(t) for t in found]
+    network = a.network if error.damaged else a.sparse   # the same function, if no weight was changed
+    (f, df), (g, dg) = a.target.value_and_gradient(x), network.value_and_gradient(x)
+    found = [int(errors.argmax()) for errors in ((f - g).abs(), a.domain.slope(x, df - dg))]
+    ends = [attained(error.expression, error.symbols, a.network, domain, s[i], (df - dg)[i].numpy()) for i in found]
     best = [max((0, 1), key=lambda i: ends[i][k]) for k in (0, 1)]
-    return [ends[i][k] for k, i in enumerate(best)], [tuple(domain.points(found[i][None])[0].tolist()) for i in best]
+    return [ends[i][k] for k, i in enumerate(best)], [tuple(x[found[i]].tolist()) for i in best]
 
 
 class _Search:

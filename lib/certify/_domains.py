@@ -10,7 +10,7 @@ import numpy as np
 import sympy
 from flint import arb
 
-from lib.certify._balls import UNIT, Balls, constant, precision, up
+from lib.certify._balls import UNIT, Balls, precision, up
 from lib.certify._taylor import Taylor, expand, span
 from lib.errors import require
 from lib.manifolds import FourierCurve, Sphere
@@ -92,9 +92,11 @@ class CubeDomain:
         """The point for parameters (p,), rounded to floats: list of arb."""
         return [arb(float(t)) for t in self.points(s)]
 
-    def slope_at(self, s, gradient):
-        """The largest of the partial derivatives, arb."""
-        return max((abs(g) for g in gradient), key=lambda g: float(g.mid()))
+    def neighbour(self, s, x, direction, step):
+        """A point a step from ``x`` along the axis of the largest entry of a direction, inside, and its distance."""
+        axis, y = int(np.argmax(np.abs(direction))), list(x)
+        y[axis] = y[axis] + (step if y[axis] < arb(0.5) else -step)
+        return y, step
 
 
 def _mesh(local, piece):
@@ -161,13 +163,14 @@ class CurveDomain:
         t = self._parameter(s)
         return self._points(lambda k: (k * t).sin(), lambda k: (k * t).cos())
 
-    def slope_at(self, s, gradient):
-        """The derivative along the curve, arb."""
-        t = self._parameter(s)
+    def neighbour(self, s, x, direction, step):
+        """A point further along the curve, and an upper bound of the length of the arc."""
+        t, c = self._parameter(s), self.curve
         tangent = self._points(lambda k: k * (k * t).cos(), lambda k: -k * (k * t).sin())
-        tangent = [x - float(m) for x, m in zip(tangent, self.curve.middle)]
-        speed = sum((x * x for x in tangent), arb(0)).sqrt()
-        return sum((g * x for g, x in zip(gradient, tangent)), arb(0)) / speed
+        speed = sum(((v - float(m)) ** 2 for v, m in zip(tangent, c.middle)), arb(0)).sqrt()
+        bend = float((np.abs(c.frame) @ (np.abs(c.cosine) + np.abs(c.sine)).T @ c.wave.astype(float) ** 2).sum()) * 1.01
+        t = t + step
+        return self._points(lambda k: (k * t).sin(), lambda k: (k * t).cos()), step * (speed + step * bend)
 
 
 class SphereFace:
@@ -234,8 +237,13 @@ class SphereFace:
         y = [arb(float(t)) * (arb(b) - arb(a)) / self.roots[0] + a for t, a, b in zip(s, self.low, self.high)]
         return self._place(y, 1 / (y[0] * y[0] + y[1] * y[1] + 1).sqrt())
 
-    def slope_at(self, s, gradient):
-        """The length of the tangential part, arb."""
-        normal = [(x - float(m)) / float(self.sphere.radius) for x, m in zip(self.point(s), self.sphere.middle)]
-        out = sum((g * n for g, n in zip(gradient, normal)), arb(0))
-        return sum(((g - out * n) ** 2 for g, n in zip(gradient, normal)), arb(0)).sqrt()
+    def neighbour(self, s, x, direction, step):
+        """A point in that direction along the sphere, and its distance along a great circle."""
+        radius, middle = arb(float(self.sphere.radius)), [arb(float(m)) for m in self.sphere.middle]
+        normal = [(v - m) / radius for v, m in zip(x, middle)]
+        out = sum((n * float(d) for n, d in zip(normal, direction)), arb(0))
+        moved = [n + step * (float(d) - out * n) for n, d in zip(normal, direction)]
+        size = sum((v * v for v in moved), arb(0)).sqrt()
+        y = [m + radius * v / size for m, v in zip(middle, moved)]
+        chord = sum(((a - b) ** 2 for a, b in zip(x, y)), arb(0)).sqrt()
+        return y, 2 * radius * (chord / (2 * radius)).asin()

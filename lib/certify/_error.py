@@ -5,10 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lib.certify._balls import UNIT, Balls, precision, up
+from lib.certify._balls import UNIT, Balls, up
 from lib.certify._deviation import factors, piece_table, rounding, spline_knots, terms
 from lib.certify._domains import Boxes
-from lib.certify._points import BITS, value_and_gradient
 from lib.certify._taylor import Taylor, expand, span
 from lib.formulas import variables
 
@@ -65,7 +64,7 @@ class ErrorOf:
         self.expression, self.domain, self.network = expression, domain, network
         self.pieces, self.damaged, self.order, self.refinement = pieces, damaged, order, refinement
         self.expansion = order + (domain.dim == 1)
-        self._symbols = variables(network.dim)
+        self.symbols = variables(network.dim)
         mesh = max(float((np.abs(p.matrix.mid).sum(1) + np.abs(p.offset.mid)).max()) for p in pieces)
         layers = network.dim + sum(len(b) for b in network.numbers()) / len(network.blocks)
         gated = pieces[0].gate is not None
@@ -79,7 +78,7 @@ class ErrorOf:
 
     def _bounds(self, boxes):
         local = self.domain.local(boxes, self.expansion)
-        at, over = (expand(self.expression, dict(zip(self._symbols, x))) for x in (local.at, local.over))
+        at, over = (expand(self.expression, dict(zip(self.symbols, x))) for x in (local.at, local.over))
         dim = self.domain.dim
         shapes = (len(boxes),), (dim, len(boxes))
         sums = _Sums(*(np.zeros(shape) for shape in shapes), *(Balls(*np.zeros((2, *shape))) for shape in shapes))
@@ -224,20 +223,6 @@ class ErrorOf:
                 value = value * u + table[row, k]
             found.append(value * inside.astype(float))
         return found
-
-    def at_point(self, s):
-        """Lower bounds of both errors at the point with parameters (p,) (`lib.certify._points`)."""
-        with precision(BITS):
-            x = self.domain.point(s)
-            value, gradient = value_and_gradient(self.network, x)
-            dim = len(x)
-            balls = Balls.from_flint(x, (dim,))
-            f = expand(self.expression, {v: Taylor.variable(balls[i:i + 1], 1.0, i, dim, 1)
-                                         for i, v in enumerate(self._symbols)})
-            slopes = [f.derivative(i).coefficients[0].flint()[0] for i in range(dim)]
-            gap = [a - b for a, b in zip(slopes, gradient)]
-            ends = abs(f.coefficients[0].flint()[0] - value), self.domain.slope_at(s, gap)
-            return tuple(np.nextafter(float(t.abs_lower()), 0) if t.is_finite() else 0.0 for t in ends)
 
 
 def _take(local, part):

@@ -8,7 +8,7 @@ import numpy as np
 import sympy
 from flint import arb, arb_series, ctx
 
-from lib.certify._balls import Balls, constant, precision, up, UNIT
+from lib.certify._balls import UNIT, Balls, evaluate, precision, up
 from lib.formulas import AbsPower
 
 _PAIRS = 1 << 21   # numbers in the table of a product
@@ -208,14 +208,14 @@ def _power(p):
         result = []
         for k in range(order + 1):
             if k not in factors:
-                factors[k] = constant(_binomial(p, k)), p - k
+                factors[k] = evaluate(_binomial(p, k)), p - k
             factor, rest = factors[k]
             if factor == 0:
                 result.append(arb(0))
             elif rest.is_Integer:
                 result.append(factor * u ** int(rest))
             else:
-                result.append(factor * u ** constant(rest) if u > 0 else arb("nan"))
+                result.append(factor * u ** evaluate(rest) if u > 0 else arb("nan"))
         return result
     return series
 
@@ -234,7 +234,7 @@ def _absolute_power(p):
             if k > p:
                 result.append(arb("nan"))
                 continue
-            size = abs(constant(_binomial(p, k))) * (largest ** constant(p - k) if p != k else 1)
+            size = abs(evaluate(_binomial(p, k))) * (largest ** evaluate(p - k) if p != k else 1)
             size = size.upper()
             result.append(arb(0, size))
         return result
@@ -269,7 +269,7 @@ def expand(expression, variables):
     done = dict(variables)
 
     def number(e):
-        value = constant(e)
+        value = evaluate(e)
         return Balls.from_flint([value], ()) * np.ones(example.coefficients.shape[1])
 
     def walk(e):
