@@ -205,6 +205,24 @@ class Approximation:
         return Measurement(worst["value"][0], worst["gradient"][0], worst["value"][1], worst["gradient"][1],
                            points, seed, module_points, difference)
 
+    def certify(self, domain=None, **options):
+        """A rigorous enclosure of both norms over the whole domain, rounding included: `lib.certify.certify`.
+
+        Parameters
+        ----------
+        domain : optional
+            By default the cube or the curve of the approximation; for a sphere a `lib.certify.SphereFace`.
+        **options
+            ``gap``, ``boxes``, ``progress``, ``checkpoint``.
+
+        Returns
+        -------
+        lib.certify.Certificate
+        """
+        from lib.certify import certify   # a later chapter, which imports this one
+
+        return certify(self, domain, **options)
+
     def save(self, path):
         """Write the network to the folder ``path`` (safetensors and JSON; never pickle).
 

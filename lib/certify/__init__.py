@@ -2,8 +2,9 @@
 
 from lib.certify._balls import Balls
 from lib.certify._certificate import Certificate, Enclosure, certify
+from lib.certify._check import check
 from lib.certify._domains import SphereFace
 from lib.certify._layers import propagate
 from lib.certify._points import network_value
 
-__all__ = ["Balls", "Certificate", "Enclosure", "SphereFace", "certify", "network_value", "propagate"]
+__all__ = ["Balls", "Certificate", "Enclosure", "SphereFace", "certify", "check", "network_value", "propagate"]

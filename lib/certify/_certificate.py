@@ -57,7 +57,7 @@ class Certificate:
     description, digest : str
         What was certified: domain and formula; and the digest of both and of all weights.
     complete : bool
-        Whether the boxes were refined until refinement would not have gained more than the gap.
+        Whether the boxes were refined until no bound exceeded the gap, or what was to be proved.
     seconds : float
     """
 
@@ -75,8 +75,7 @@ class Certificate:
 
     def save(self, path):
         """Write to one file (numpy arrays and JSON; never pickle), beside its place and renamed."""
-        facts = {k: getattr(self, k) for k in ("value", "gradient", "value_at", "gradient_at", "roots", "description", "digest",
-                                               "complete", "seconds")}
+        facts = {k: v for k, v in vars(self).items() if k not in ("level", "index")}
         _write(path, facts, {"level": self.level, "index": self.index})
 
     @classmethod
@@ -152,7 +151,8 @@ def _attained(a, domain, error, search):
     shape = (len(rows), _POINTS, domain.dim)
     inside = boxes.radius[:, None, None] * rng.uniform(-1, 1, shape)
     # kinks of a network with changed weights lie beside sides of boxes
-    beside = boxes.radius[:, None, None] * rng.choice([-1, 1], shape) + rng.choice([-1, 1], shape) * 10.0 ** rng.uniform(-9, -3, shape)
+    beside = boxes.radius[:, None, None] * rng.choice([-1, 1], shape)
+    beside = beside + rng.choice([-1, 1], shape) * 10.0 ** rng.uniform(-9, -3, shape)
     s = (boxes.middle[:, None, None] + np.stack([inside, beside], axis=1)).reshape(-1, domain.dim).clip(0, domain.roots)
     x = torch.from_numpy(np.clip(domain.points(s), 0, 1))
     network = a.network if error.damaged else a.sparse   # the same function, if no weight was changed
@@ -178,17 +178,21 @@ class _Search:
         scale = 2.0 ** -self.level[rows]
         return Boxes((self.index[rows] + 0.5) * scale[:, None], scale / 2)
 
-    def worth(self, gap):
-        """By which factor the worse of the two bounds of a box exceeds the largest value seen and the gap.
+    def worth(self, gap, at_most):
+        """By which factor the worse of the two bounds of a box exceeds what is good enough.
+
+        That is the largest value seen and the gap, or the bounds to be proved.
 
         Zero where three halvings in a row have each gained less than a hundredth: there rounding rules, or a
         changed weight.
         """
         result = np.zeros(len(self.level))
-        for name in ("value", "gradient"):
+        for name, enough in zip(("value", "gradient"), at_most or (None, None)):
             bound, seen, stalls = (getattr(self, name + end) for end in ("", "_seen", "_stalls"))
+            if enough is None:
+                enough = seen[np.isfinite(seen)].max(initial=0) * (1 + gap)
             with np.errstate(divide="ignore", invalid="ignore"):
-                ratio = np.where(bound > 0, bound / (seen[np.isfinite(seen)].max(initial=0) * (1 + gap)), 0)
+                ratio = np.where(bound > 0, bound / enough, 0)
             result = np.maximum(result, ratio * (stalls < _STALLS))
         return result
 
@@ -218,7 +222,7 @@ class _Search:
             setattr(self, name, np.concatenate([getattr(self, name)[kept], values]))
 
 
-def certify(approximation, domain=None, *, gap=0.02, boxes=200_000, progress=False, checkpoint=None):
+def certify(approximation, domain=None, *, gap=0.02, at_most=None, boxes=200_000, progress=False, checkpoint=None):
     """Enclose both norms of the error of a network over its whole domain.
 
     Parameters
@@ -229,8 +233,10 @@ def certify(approximation, domain=None, *, gap=0.02, boxes=200_000, progress=Fal
         By default that of the approximation; for a sphere a `SphereFace` must be given.
     gap : float
         Boxes are halved until no bound exceeds what further halving would lead to by more than this fraction.
+    at_most : pair of float, optional
+        Bounds of value and slope to be proved: instead of the gap, boxes are halved until none exceeds these.
     boxes : int
-        ... or until there are so many.
+        The halving stops at about so many boxes.
     progress : bool
         Show a bar.
     checkpoint : str or Path, optional
@@ -250,6 +256,8 @@ def certify(approximation, domain=None, *, gap=0.02, boxes=200_000, progress=Fal
     require(a.target is not None and a.target.expression is not None, "target", a.target, "a formula (Target.from_sympy)")
     require(0 < gap < np.inf, "gap", gap, "positive")
     require(boxes >= 1, "boxes", boxes, "at least 1")
+    require(at_most is None or len(at_most) == 2 and all(t > 0 for t in at_most), "at_most", at_most,
+            "two positive numbers, for the value and the slope")
     domain = _domain(a, a.domain if domain is None else domain)
     pieces, damaged = read(a.charts, a.order, a.refinement, a.kernel_size, a.blocks, a.network)
     error = ErrorOf(a.target.expression, domain, pieces, damaged, a.order, a.refinement, a.network)
@@ -265,10 +273,10 @@ def certify(approximation, domain=None, *, gap=0.02, boxes=200_000, progress=Fal
             search_seconds = search.seconds + time.perf_counter() - start
             _write(checkpoint, {"digest": mark, "seconds": search_seconds}, {k: getattr(search, k) for k in _ARRAYS})
 
-    complete, saved = False, time.perf_counter()
+    saved = time.perf_counter()
     with tqdm(disable=not progress, unit="box", total=len(search.level), initial=int((~np.isnan(search.value)).sum())) as bar:
         try:
-            while not complete:
+            while True:
                 open_rows = np.flatnonzero(np.isnan(search.value))
                 for i in range(0, len(open_rows), _AT_ONCE):
                     rows = open_rows[i:i + _AT_ONCE]
@@ -278,7 +286,7 @@ def certify(approximation, domain=None, *, gap=0.02, boxes=200_000, progress=Fal
                         keep()
                         saved = time.perf_counter()
                 bar.set_postfix(value=f"{search.value.max():.3g}", slope=f"{search.gradient.max():.3g}")
-                worth = search.worth(gap)
+                worth = search.worth(gap, at_most)
                 rows = np.flatnonzero((worth > 1) & (search.level < _DEEPEST))
                 room = (boxes - len(search.level)) // (2 ** domain.dim - 1)
                 if len(rows) > room:
@@ -292,7 +300,8 @@ def certify(approximation, domain=None, *, gap=0.02, boxes=200_000, progress=Fal
             raise
     keep()
     lower, at = _attained(a, domain, error, search)
-    return Certificate(
-        Enclosure(lower[0], float(search.value.max())), Enclosure(lower[1], float(search.gradient.max())), *at,
-        search.level, search.index, domain.roots, f"{a.target.formula} on {domain.describe()}", mark,
-        bool((search.worth(gap) <= 1).all()), search.seconds + time.perf_counter() - start)
+    upper = float(search.value.max()), float(search.gradient.max())
+    done = bool(np.isfinite(upper).all() and (search.worth(gap, at_most) <= 1).all())
+    return Certificate(*map(Enclosure, lower, upper), *at, search.level, search.index, domain.roots,
+                       f"{a.target.formula} on {domain.describe()}", mark, done,
+                       search.seconds + time.perf_counter() - start)

@@ -43,7 +43,7 @@ def piece_table(order, derivative=0):
 
 
 def power_deviation(order, refinement, z):
-    """``p_{m-1}`` against ``z^{m-1}`` for ``z`` up to the given array: lowest, highest value and slope (``lem-deviation``)."""
+    """``p_{m-1} - z^{m-1}`` for ``z`` up to the given array: lowest, highest; and its slope (``lem-deviation``)."""
     eps, delta = 4.0 ** (-refinement - 1), 2.0**-refinement
     zero = np.zeros_like(z)
     if order == 2:

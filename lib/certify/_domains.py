@@ -4,7 +4,7 @@ A domain has ``dim`` parameters ``s``, each from 0 to the number of its roots, a
 of them; a knot of the cube's mesh is a side of boxes, exactly.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import sympy
@@ -30,15 +30,28 @@ class Boxes:
         return Boxes(self.middle[key], self.radius[key])
 
 
-@dataclass
+@dataclass(frozen=True)
 class Local:
-    """Expansions over boxes: of the ``D`` coordinates at the middles and over the boxes (see `lib.certify._taylor.span`)."""
+    """Expansions over boxes, at the middles and over the boxes (see `lib.certify._taylor.span`).
+
+    Attributes
+    ----------
+    boxes : Boxes
+    at, over : lists of Taylor
+        The ``D`` coordinates.
+    own : pair of lists of Taylor
+        At and over, of what the domain needs besides: mesh coordinates of the cube, ``y`` of a face.
+    """
 
     boxes: Boxes
-    order: int
     at: list
     over: list
-    mesh: object = field(default=None)
+    own: tuple = ((), ())
+
+    def __getitem__(self, part):
+        """Some of the boxes."""
+        at, over, *own = ([x[part] for x in xs] for xs in (self.at, self.over, *self.own))
+        return Local(self.boxes[part], at, over, tuple(own))
 
 
 def _variables(boxes, order, over):
@@ -70,11 +83,11 @@ class CubeDomain:
         with precision():
             scale = Balls.from_flint([arb(1) / self.cells], ())
         at, over = (_variables(boxes, order, o) for o in (False, True))
-        return Local(boxes, order, [x * scale for x in at], [x * scale for x in over], (at, over))
+        return Local(boxes, [x * scale for x in at], [x * scale for x in over], (at, over))
 
     def mesh(self, local, piece):
         """The mesh coordinates of a piece: expansions at, over, and ends (P, d) of their ranges, exact where they can be."""
-        boxes, (at, over) = local.boxes, local.mesh
+        boxes, (at, over) = local.boxes, local.own
         if not piece.offset.mid.any() and not piece.matrix.rad.any() and (
                 piece.matrix.mid == self.cells * np.eye(self.dim)).all():
             return at, over, boxes.middle - boxes.radius[:, None], boxes.middle + boxes.radius[:, None]
@@ -129,15 +142,14 @@ class CurveDomain:
 
     def local(self, boxes, order):
         t = sympy.Symbol("t", real=True)
-        expansions = []
-        for over in (False, True):
-            with precision():
-                scale = Balls.from_flint([2 * arb.pi() / self.roots[0]], ())
+        with precision():
+            scale = Balls.from_flint([2 * arb.pi() / self.roots[0]], ())
+
+        def points(over):
             s = _variables(boxes, order, over)[0] * scale
-            waves = {(f, k): expand(f(k * t), {t: s}) for f in (sympy.sin, sympy.cos)
-                     for k in range(1, len(self.curve.cosine) + 1)}
-            expansions.append(self._points(lambda k: waves[sympy.sin, k], lambda k: waves[sympy.cos, k]))
-        return Local(boxes, order, *expansions)
+            return self._points(lambda k: expand(sympy.sin(k * t), {t: s}), lambda k: expand(sympy.cos(k * t), {t: s}))
+
+        return Local(boxes, points(False), points(True))
 
     def mesh(self, local, piece):
         return _mesh(local, piece)
@@ -215,7 +227,7 @@ class SphereFace:
             inverse = expand(square ** sympy.Rational(-1, 2), {square: y[0] * y[0] + y[1] * y[1] + 1.0})
             found.append(self._place(y, inverse))
             plane.append(y)
-        return Local(boxes, order, *found, plane[1])
+        return Local(boxes, *found, tuple(plane))
 
     def mesh(self, local, piece):
         return _mesh(local, piece)
@@ -224,7 +236,7 @@ class SphereFace:
         """Upper bounds of the tangential gradient: its square is ``r^2 (|g|^2 + (y.g)^2) / R^2``, ``r^2 = 1 + |y|^2``."""
         scale = [self.roots[0] / (b - a) * (1 + 8 * UNIT) for a, b in zip(self.low, self.high)]
         g = [s * c for s, c in zip(sizes, scale)]
-        y = [t.coefficients[0].size for t in local.mesh]
+        y = [t.coefficients[0].size for t in local.own[1]]
         along = y[0] * g[0] + y[1] * g[1]
         square = (1 + y[0] ** 2 + y[1] ** 2) * (g[0] ** 2 + g[1] ** 2 + along**2)
         return up(np.sqrt(up(square, 16))) / self.sphere.radius * (1 + 4 * UNIT)

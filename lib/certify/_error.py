@@ -1,13 +1,11 @@
 """Upper bounds of ``|f - f~|`` and of its slope over boxes (book: ``thm-certificate``)."""
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from lib.certify._balls import UNIT, Balls, up
 from lib.certify._deviation import factors, piece_table, rounding, spline_knots, terms
-from lib.certify._domains import Boxes
 from lib.certify._taylor import Taylor, expand, span
 from lib.formulas import variables
 
@@ -107,13 +105,13 @@ class ErrorOf:
         if not here.any():
             return at, over
         part = np.flatnonzero(here)
-        mesh_at, mesh_over, low, high = self.domain.mesh(_take(local, part), piece)
+        mesh_at, mesh_over, low, high = self.domain.mesh(local[part], piece)
         dim = len(mesh_at)
         edge = piece.table.shape[0] - m - 1
         cell = np.clip(np.floor((low + high) / 2), 0, edge - 1)
         place = [(cell[:, a].astype(int)[:, None] - np.arange(-1, m + 1) + m) for a in range(dim)]
         window = piece.table[tuple(p.reshape(len(part), *[1] * a, m + 2, *[1] * (dim - 1 - a)) for a, p in enumerate(place))]
-        gate = self._gate(piece, _take(local, part))
+        gate = self._gate(piece, local[part])
         wide = ((low - cell < -0.5) | (high - cell > 1.5)).any(1)
         first, last = piece.reach
         touched = window.size > 0   # a term next to the cell counts only where the box reaches over the knot
@@ -131,7 +129,7 @@ class ErrorOf:
         low, high = low[keep] - cell, high[keep] - cell
         inner = window[(slice(None),) + (slice(1, m + 1),) * dim]
         polynomial = _power_basis(inner, m, dim)
-        mesh_at, mesh_over = ([_pick(t, keep) + Balls(-cell[:, a]) for a, t in enumerate(x)] for x in (mesh_at, mesh_over))
+        mesh_at, mesh_over = ([t[keep] + Balls(-cell[:, a]) for a, t in enumerate(x)] for x in (mesh_at, mesh_over))
         at = _minus(at, _nested(polynomial, mesh_at), part)
         over = _minus(over, _nested(polynomial, mesh_over), part)
         # the terms of the network against those of the spline
@@ -185,7 +183,7 @@ class ErrorOf:
 
     def _damage(self, broken, local, sums):
         """Terms whose layers are not those of the construction: propagated as they are, against their B-splines."""
-        m, boxes, scale = self.order, local.boxes, self.domain.cells
+        boxes, scale = local.boxes, self.domain.cells
         x = [Balls(boxes.middle / scale, up(t + np.abs(boxes.middle) * UNIT / scale)) for t in
              (np.zeros_like(boxes.middle), np.broadcast_to(boxes.radius[:, None] / scale, boxes.middle.shape))]
         middle, _ = broken.values_and_slopes(x[0])
@@ -223,19 +221,6 @@ class ErrorOf:
                 value = value * u + table[row, k]
             found.append(value * inside.astype(float))
         return found
-
-
-def _take(local, part):
-    """Expansions of some of the boxes."""
-    at, over = ([_pick(t, part) for t in x] for x in (local.at, local.over))
-    mesh = local.mesh
-    if mesh is not None:
-        mesh = tuple([_pick(t, part) for t in x] for x in mesh) if isinstance(mesh, tuple) else [_pick(t, part) for t in mesh]
-    return replace(local, boxes=Boxes(local.boxes.middle[part], local.boxes.radius[part]), at=at, over=over, mesh=mesh)
-
-
-def _pick(taylor, part):
-    return Taylor(taylor.coefficients[:, part], taylor.dim, taylor.order)
 
 
 def _minus(taylor, other, part):

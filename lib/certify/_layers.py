@@ -136,7 +136,7 @@ def _of_pairs(weight, value, state, pairs, groups):
     gap = state.gaps[:, None]
     ends = [v * t + w * np.maximum(t - gap, 0) for t in (low, high, np.clip(gap, low, high))]
     size = (np.abs(v) + np.abs(w)) * (high + gap)
-    noise = np.abs(w) * column(Balls(state.noise), 1).mid[:, None] + 8 * UNIT * size   # rounding of the second, and of both sums
+    noise = np.abs(w) * column(Balls(state.noise), 1).mid[:, None] + 8 * UNIT * size   # of the second, and of the sums
     found = Balls.between(np.minimum.reduce(ends), np.maximum.reduce(ends))
     found = Balls(found.mid, up(found.rad + noise))
     extra = up(noise.sum(2), len(pairs))

@@ -1,4 +1,4 @@
-"""What the stored weights of a network say: its charts and coefficients, and which terms are not those of the construction."""
+"""What the stored weights of a network say: its charts and coefficients, and which terms are of another making."""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -65,6 +65,10 @@ class Taylor:
         mid[row], rad[row] = slope.mid, slope.rad
         return cls(Balls(mid, rad), dim, order)
 
+    def __getitem__(self, part):
+        """Some of the boxes."""
+        return self._like(self.coefficients[:, part])
+
     def _like(self, coefficients):
         return Taylor(coefficients, self.dim, self.order)
 

@@ -7,7 +7,8 @@ from lib.convresnet._module import Convolution, ConvResNet, OneSidedConv1d
 from lib.convresnet._rescale import rescaled
 from lib.convresnet._sparse import SparseEvaluator, threads
 from lib.convresnet._terms import (
-    COORDINATES, NEGATIVE, POSITIVE, doublings, gather_charts, linear_forms, promised_architecture, spline_network, term_block,
+    COORDINATES, NEGATIVE, POSITIVE, doublings, gather_charts, linear_forms, promised_architecture, spline_network,
+    term_block,
 )
 
 __all__ = [
