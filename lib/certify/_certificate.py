@@ -28,7 +28,7 @@ _AT_ONCE = 4096        # boxes between two looks at the clock
 _ARRAYS = ("level", "index", "value", "gradient", "value_seen", "gradient_seen",
            "value_before", "gradient_before", "value_stalls", "gradient_stalls")
 _STALLS = 3   # halvings without gain before a box is left as it is
-_WORST, _POINTS = 4, 64   # boxes looked at by each criterion, points in each, for lower ends
+_WORST, _POINTS = 4, 128   # boxes looked at by each criterion, points in each, for lower ends
 
 
 class Enclosure(NamedTuple):
@@ -147,13 +147,9 @@ def digest(approximation, formula, domain):
 def _attained(a, domain, error, search):
     """Lower ends: both errors in exact arithmetic at the worst of random points of the worst boxes."""
     rows = np.unique([r for name in _ARRAYS[2:6] for r in np.argsort(-getattr(search, name))[:_WORST]])
-    boxes, rng = search.boxes(rows), np.random.default_rng(0)
-    shape = (len(rows), _POINTS, domain.dim)
-    inside = boxes.radius[:, None, None] * rng.uniform(-1, 1, shape)
-    # kinks of a network with changed weights lie beside sides of boxes
-    beside = boxes.radius[:, None, None] * rng.choice([-1, 1], shape)
-    beside = beside + rng.choice([-1, 1], shape) * 10.0 ** rng.uniform(-9, -3, shape)
-    s = (boxes.middle[:, None, None] + np.stack([inside, beside], axis=1)).reshape(-1, domain.dim).clip(0, domain.roots)
+    boxes = search.boxes(rows)
+    s = (boxes.middle[:, None] + boxes.radius[:, None, None]
+         * np.random.default_rng(0).uniform(-1, 1, (len(rows), _POINTS, domain.dim))).reshape(-1, domain.dim)
     x = torch.from_numpy(np.clip(domain.points(s), 0, 1))
     network = a.network if error.damaged else a.sparse   # the same function, if no weight was changed
     (f, df), (g, dg) = a.target.value_and_gradient(x), network.value_and_gradient(x)
@@ -178,23 +174,25 @@ class _Search:
         scale = 2.0 ** -self.level[rows]
         return Boxes((self.index[rows] + 0.5) * scale[:, None], scale / 2)
 
-    def worth(self, gap, at_most):
-        """By which factor the worse of the two bounds of a box exceeds what is good enough.
+    def excess(self, gap, at_most):
+        """By which factor each bound exceeds what is good enough: (2, B), for value and slope.
 
         That is the largest value seen and the gap, or the bounds to be proved.
-
-        Zero where three halvings in a row have each gained less than a hundredth: there rounding rules, or a
-        changed weight.
         """
-        result = np.zeros(len(self.level))
+        found = []
         for name, enough in zip(("value", "gradient"), at_most or (None, None)):
-            bound, seen, stalls = (getattr(self, name + end) for end in ("", "_seen", "_stalls"))
+            bound, seen = getattr(self, name), getattr(self, name + "_seen")
             if enough is None:
                 enough = seen[np.isfinite(seen)].max(initial=0) * (1 + gap)
             with np.errstate(divide="ignore", invalid="ignore"):
-                ratio = np.where(bound > 0, bound / enough, 0)
-            result = np.maximum(result, ratio * (stalls < _STALLS))
-        return result
+                found.append(np.where(bound > 0, bound / enough, 0))
+        return np.array(found)
+
+    def worth(self, gap, at_most):
+        """The larger excess of each box: where three halvings in a row have each gained less than a hundredth it is left
+        out, for there rounding rules, or a changed weight."""
+        stalls = np.array([self.value_stalls, self.gradient_stalls])
+        return (self.excess(gap, at_most) * (stalls < _STALLS)).max(0)
 
     def record(self, rows, found):
         """Keep what was found for boxes."""
@@ -301,7 +299,7 @@ def certify(approximation, domain=None, *, gap=0.02, at_most=None, boxes=200_000
     keep()
     lower, at = _attained(a, domain, error, search)
     upper = float(search.value.max()), float(search.gradient.max())
-    done = bool(np.isfinite(upper).all() and (search.worth(gap, at_most) <= 1).all())
+    done = bool(np.isfinite(upper).all() and (search.excess(gap, at_most) <= 1).all())
     return Certificate(*map(Enclosure, lower, upper), *at, search.level, search.index, domain.roots,
                        f"{a.target.formula} on {domain.describe()}", mark, done,
                        search.seconds + time.perf_counter() - start)

@@ -6,7 +6,7 @@ import numpy as np
 
 from lib.certify._balls import UNIT, Balls, up
 from lib.certify._deviation import factors, piece_table, rounding, spline_knots, terms
-from lib.certify._taylor import Taylor, expand, span
+from lib.certify._taylor import Taylor, expand, exponents, span
 from lib.formulas import variables
 
 _BATCH = 4096
@@ -26,6 +26,16 @@ class Found(NamedTuple):
     gradient: np.ndarray
     value_seen: np.ndarray
     gradient_seen: np.ndarray
+
+
+def _samples(taylor, inner):
+    """Moduli at the middle and (unless ``inner``) at the corners of the boxes, without remainders: (1 + 2^p, P)."""
+    powers, middle = exponents(taylor.dim, taylor.order), taylor.coefficients.mid
+    middle = np.where(np.isfinite(taylor.coefficients.rad), middle, np.nan)
+    corners = np.stack(np.meshgrid(*[(-1.0, 1.0)] * taylor.dim, indexing="ij"), axis=-1).reshape(-1, taylor.dim)
+    found = np.abs(np.array([((corner**powers).prod(1)[:, None] * middle).sum(0) for corner in corners]))
+    centre = np.abs(taylor.coefficients.mid[0])
+    return np.concatenate([centre[None], np.where(np.isnan(found) | inner, centre, found)])
 
 
 class _Sums(NamedTuple):
@@ -86,17 +96,19 @@ class ErrorOf:
         for broken in self.damaged:
             self._damage(broken, local, sums)
         value = _largest(span(at, over), sums.knots, sums.value)
-        sizes, middles = [], []
-        for k in range(dim):
-            ends = [end / boxes.radius for end in span(at.derivative(k), over.derivative(k))]
-            sizes.append(_largest(ends, sums.knot_slopes[k], sums.slopes[k]))
-            middles.append(np.abs(at.derivative(k).coefficients[0].mid) / boxes.radius + seen_slopes[k])
+        derivatives = [(at.derivative(k), over.derivative(k)) for k in range(dim)]
+        sizes = [_largest([end / boxes.radius for end in span(*d)], sums.knot_slopes[k], sums.slopes[k])
+                 for k, d in enumerate(derivatives)]
+        # what the bounds tend to, from the middle and the corners of the boxes
+        knots = sums.knots.size + sums.knot_slopes.size.sum(0) > 0   # there the corners may be on other polynomials
+        values = _samples(at, knots) + seen
+        corners = np.array([_samples(d[0], knots) / boxes.radius + seen_slopes[k] for k, d in enumerate(derivatives)])
         with np.errstate(invalid="ignore"):
             gradient = self.domain.slope(local, np.array(sizes))
-            middle = self.domain.slope(local, np.array(middles))
+            gradients = [self.domain.slope(local, corners[:, i]) for i in range(corners.shape[1])]
         value, gradient = (np.where(np.isnan(v), np.inf, v) for v in (value, gradient))
         gradient = np.where(np.isinf(value), np.inf, gradient)   # where terms were left out
-        return Found(value, gradient, np.abs(at.coefficients[0].mid) + seen, middle)
+        return Found(value, gradient, values.max(0), np.max(gradients, axis=0))
 
     def _subtract(self, piece, local, at, over, sums):
         """Take a piece's polynomials from the expansions and add what is between them and the network to the sums."""
@@ -204,7 +216,7 @@ class ErrorOf:
             per_unit = up((gap * size).sum(0), len(size))
             sums.slopes[k] += per_unit
             total = total + per_unit * boxes.radius
-        sums.value += up(total)
+        sums.value[:] += up(total)
 
     def _factor(self, indices, boxes, cell, axis):
         """``N_m(s - j)`` at the middles, over the boxes, and its slope over them: balls (T, P)."""
