@@ -10,11 +10,12 @@ True
 
 from lib import manifolds
 from lib.approximation import Approximation, Bound, Cube, Measurement, Target, approximate, load
+from lib.certify import Certificate, SphereFace
 from lib.convresnet import Architecture, ConvResNet
 from lib.errors import InputError
 
 __version__ = "0.1.0"
 __all__ = [
-    "Approximation", "Architecture", "Bound", "ConvResNet", "Cube", "InputError", "Measurement", "Target",
-    "approximate", "load", "manifolds",
+    "Approximation", "Architecture", "Bound", "Certificate", "ConvResNet", "Cube", "InputError", "Measurement",
+    "SphereFace", "Target", "approximate", "load", "manifolds",
 ]

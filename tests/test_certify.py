@@ -364,14 +364,16 @@ def test_a_changed_coefficient_is_read_exactly():
 
 
 def test_a_shifted_bias_has_a_slope_that_samples_miss():
-    """One bias off by a millionth: the slope error is ten times as large, on intervals of length 1e-7."""
-    a = _approximation(m=3, N=16)
-    b = _changed(a, 9, "bias")
+    """One bias off by a millionth: the slope error is many times as large, on intervals of length 1e-7."""
+    a, b = _approximation(m=3, N=16), _approximation(m=3, N=16)
+    with torch.no_grad():
+        b.network.blocks[0][7].bias[67] *= 1 + 1e-6
     sampled, c = b.measure(1 << 13, module_points=1 << 13).gradient, b.certify()
-    x = torch.from_numpy((np.arange(1, 16 * 64)[:, None] / (16 * 64) + np.linspace(-3e-7, 3e-7, 61)).reshape(-1, 1))
-    near_kinks = float((b.target.value_and_gradient(x)[1] - b.network.value_and_gradient(x)[1]).abs().max())
-    assert sampled < 1.05 * a.certify().gradient.upper and near_kinks > 10 * sampled
-    assert near_kinks <= c.gradient.upper
+    # beside kinks, never on them: there automatic differentiation returns no one-sided slope
+    x = torch.from_numpy((np.arange(1, 256)[:, None] / 256 + np.linspace(-3e-7, 3e-7, 400)).reshape(-1, 1))
+    near = [float((a.target.value_and_gradient(x)[1] - n.value_and_gradient(x)[1]).abs().max()) for n in (a.network, b.network)]
+    assert near[0] <= a.certify().gradient.upper < 1.05 * sampled
+    assert near[1] > 20 * sampled and near[1] <= c.gradient.upper < 20 * near[1]
 
 
 @pytest.mark.parametrize("tamper, message", [

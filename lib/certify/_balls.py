@@ -79,13 +79,13 @@ class Balls:
 
     @property
     def upper(self):
-        """Upper ends, rounded up."""
-        return np.nextafter(self.mid + self.rad, np.inf)
+        """Upper ends, rounded up; exact where the sum is a float."""
+        return _sum_up(self.mid, self.rad)
 
     @property
     def lower(self):
-        """Lower ends, rounded down."""
-        return np.nextafter(self.mid - self.rad, -np.inf)
+        """Lower ends, rounded down; exact where the difference is a float."""
+        return -_sum_up(-self.mid, self.rad)
 
     @property
     def size(self):
@@ -123,6 +123,15 @@ class Balls:
         count = self.shape[axis]
         rad = self.rad.sum(axis) + count * UNIT * np.abs(self.mid).sum(axis)
         return Balls(self.mid.sum(axis), up(rad, count))
+
+
+def _sum_up(a, b):
+    """``a + b`` rounded up, by the error of the rounded sum (Knuth's two-sum)."""
+    with np.errstate(invalid="ignore"):
+        total = a + b
+        part = total - a
+        error = (a - (total - part)) + (b - part)
+    return np.where(error > 0, np.nextafter(total, np.inf), total)
 
 
 def _balls(x):

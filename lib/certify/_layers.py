@@ -135,8 +135,9 @@ def _of_pairs(weight, value, state, pairs, groups):
     v, w = weight[:, :, pairs[:, 0], None], weight[:, :, pairs[:, 1], None]   # (groups, out, n, 1)
     gap = state.gaps[:, None]
     ends = [v * t + w * np.maximum(t - gap, 0) for t in (low, high, np.clip(gap, low, high))]
-    size = (np.abs(v) + np.abs(w)) * (high + gap)
-    noise = np.abs(w) * column(Balls(state.noise), 1).mid[:, None] + 8 * UNIT * size   # of the second, and of the sums
+    second = column(Balls(state.noise), 1).mid[:, None]   # its rounding, where it may be positive
+    both = high + second > gap
+    noise = np.abs(w) * both * (second + 8 * UNIT * (high + gap)) + 8 * UNIT * (np.abs(v) + np.abs(w)) * high
     found = Balls.between(np.minimum.reduce(ends), np.maximum.reduce(ends))
     found = Balls(found.mid, up(found.rad + noise))
     extra = up(noise.sum(2), len(pairs))

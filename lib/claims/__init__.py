@@ -1,6 +1,8 @@
 """The registry of claims: the statements of the book, each with a check and a tampered construction."""
 
-from lib.claims import _chapter02, _chapter03, _chapter04, _chapter05, _chapter06, _chapter07  # noqa: F401  (registration)
+from lib.claims import (  # noqa: F401  (registration)
+    _chapter02, _chapter03, _chapter04, _chapter05, _chapter06, _chapter07, _chapter10,
+)
 from lib.claims._registry import REGISTRY, Claim, select, verify
 
 __all__ = ["REGISTRY", "Claim", "select", "verify"]
