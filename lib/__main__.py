@@ -1,4 +1,4 @@
-"""The command line: ``python -m lib list | verify | approximate | bench``."""
+"""The command line: ``python -m lib list | verify | mutate | approximate | bench``."""
 
 import argparse
 import json
@@ -55,6 +55,23 @@ def _verify(arguments):
     return 0 if all(row["passed"] for row in report["claims"]) else 1
 
 
+def _mutate(arguments):
+    from lib.claims import mutation_run
+
+    require(arguments.count >= 1, "--count", arguments.count, "at least 1")
+    found = mutation_run(arguments.seed, arguments.count, _bar(arguments.quiet))
+    for row in found["mutants"]:
+        if arguments.list or row["outcome"] == "survived":
+            place = f"block {row['block']:2} layer {row['layer']:2} row {row['row']:4}"
+            print(f"{row['number']:4} {row['network']:12} {row['kind']:26} {place}  {row['outcome']}: {row['by']}")
+    outcomes = [row["outcome"] for row in found["mutants"]]
+    print(f"seed {arguments.seed}: {len(outcomes)} mutants, " + ", ".join(f"{outcomes.count(o)} {o}" for o in
+          ("caught", "harmless", "survived")) + f"; score {100 * found['score']:.1f} %")
+    if arguments.json:
+        _write_json(arguments.json, found)
+    return 0 if found["score"] == 1 else 1
+
+
 def _approximate(arguments):
     import lib
     from lib.convresnet import threads
@@ -89,12 +106,20 @@ def _approximate(arguments):
     print(f"constants   C_0={a.constant[0]:.4g} C_1={a.constant[1]:.4g}: bound = C_s T^(-({a.alpha}-s)/{a.dim})")
     print(f"sampled at {measured.points} points, seed {measured.seed}, {measured.module_points} of them through the module; "
           f"{time.perf_counter() - start:.1f} s, threads: {threads()}")
+    certificate = a.certify() if arguments.certify else None
+    for norm in ("value", "gradient") if certificate else ():
+        low, high = getattr(certificate, norm)
+        print(f"{norm:11} certified from {low:.4e} to {high:.4e} over the whole cube")
     passed = (sizes.within(a.promised) and measured.module_difference <= 2 * a.bound.rounding_value
               and measured.value <= a.bound.value and measured.gradient <= a.bound.gradient)
+    if certificate:
+        passed = passed and measured.value <= certificate.value.upper <= a.bound.value
+        passed = passed and measured.gradient <= certificate.gradient.upper <= a.bound.gradient
     if arguments.json:
         _write_json(arguments.json, {"formula": arguments.formula, "dim": a.dim, "order": a.order, "cells": a.cells,
                                      "refinement": a.refinement, "alpha": a.alpha, "passed": passed,
                                      "bound": {"value": a.bound.value, "gradient": a.bound.gradient},
+                                     "certified": certificate and {k: getattr(certificate, k) for k in ("value", "gradient")},
                                      "measured": vars(measured), "module_built": built, "architecture": vars(sizes)})
     return 0 if passed else 1
 
@@ -138,6 +163,13 @@ def _parser():
     verify.add_argument("--json", metavar="FILE", help="write the report")
     verify.add_argument("--quiet", action="store_true", help="no progress bar")
     verify.set_defaults(run=_verify)
+    mutate = commands.add_parser("mutate", help="change networks in one place each; exit code 1 if one survives")
+    mutate.add_argument("--seed", type=int, default=0)
+    mutate.add_argument("--count", type=int, default=240)
+    mutate.add_argument("--list", action="store_true", help="print every mutant")
+    mutate.add_argument("--json", metavar="FILE", help="write the list")
+    mutate.add_argument("--quiet", action="store_true", help="no progress bar")
+    mutate.set_defaults(run=_mutate)
     build = commands.add_parser("approximate", help="build, check and save the network of a formula")
     build.add_argument("formula")
     build.add_argument("--dim", type=int)
@@ -151,6 +183,7 @@ def _parser():
     build.add_argument("--seed", type=int, default=0)
     build.add_argument("--out", metavar="FOLDER", help="save the network there")
     build.add_argument("--json", metavar="FILE", help="write the report")
+    build.add_argument("--certify", action="store_true", help="enclose both errors over the whole cube")
     build.add_argument("--quiet", action="store_true", help="no progress bar")
     build.set_defaults(run=_approximate)
     bench = commands.add_parser("bench", help="what it costs: ratios, each measured in this run")

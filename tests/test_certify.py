@@ -71,8 +71,8 @@ def test_a_matrix_product_holds_every_order_of_summation():
     assert (noise <= y.rad).all() and (noise > 0).all()
 
 
-@pytest.mark.parametrize("text", ["sin(x1)**2 + 1/3", "exp(-x1)*log(2+x2)", "abs(x1-x2)**2.5", "sqrt(2)*atan(pi*x1)", "x1**-2/E",
-                                  "tanh(x2)-cosh(x1)+sinh(x2)"])
+@pytest.mark.parametrize("text", ["sin(x1)**2 + 1/3", "exp(-x1)*log(2+x2)", "abs(x1-x2)**2.5", "sqrt(2)*atan(pi*x1)",
+                                  "x1**-2/E", "tanh(x2)-cosh(x1)+sinh(x2)"])
 def test_evaluate_agrees_with_sympy(text):
     e, values = parse(text, 2), {v: arb(c) for v, c in zip(variables(2), ("0.3", "0.7"))}
     with precision(200):
@@ -89,9 +89,8 @@ FORMULAS = [("sin(2*pi*x1)*exp(x2)", 2), ("tanh(3*x1-x2)/(1+x2**2)", 2), ("abs(x
 
 
 def _expansions(text, dim, middle, radius, order):
-    e = parse(text, dim)
-    return [expand(e, {v: Taylor.variable(Balls(middle[:, i], rad), radius, i, dim, order) for i, v in enumerate(variables(dim))})
-            for rad in (0.0, radius)]
+    return [expand(parse(text, dim), {v: Taylor.variable(Balls(middle[:, i], rad), radius, i, dim, order)
+                                      for i, v in enumerate(variables(dim))}) for rad in (0.0, radius)]
 
 
 @pytest.mark.parametrize("text, dim", FORMULAS)
@@ -371,7 +370,8 @@ def test_a_shifted_bias_has_a_slope_that_samples_miss():
     sampled, c = b.measure(1 << 13, module_points=1 << 13).gradient, b.certify()
     # beside kinks, never on them: there automatic differentiation returns no one-sided slope
     x = torch.from_numpy((np.arange(1, 256)[:, None] / 256 + np.linspace(-3e-7, 3e-7, 400)).reshape(-1, 1))
-    near = [float((a.target.value_and_gradient(x)[1] - n.value_and_gradient(x)[1]).abs().max()) for n in (a.network, b.network)]
+    slope = a.target.value_and_gradient(x)[1]
+    near = [float((slope - n.value_and_gradient(x)[1]).abs().max()) for n in (a.network, b.network)]
     assert near[0] <= a.certify().gradient.upper < 1.05 * sampled
     assert near[1] > 20 * sampled and near[1] <= c.gradient.upper < 20 * near[1]
 
@@ -408,8 +408,8 @@ def test_interrupted_and_resumed(tmp_path, monkeypatch):
     assert file.exists() and calls == [16] * 5
     c = a.certify(checkpoint=file)
     assert c.value == whole.value and c.gradient == whole.gradient
-    order = [np.lexsort((x.index[:, 0], x.level)) for x in (c, whole)]
-    assert np.array_equal(c.index[order[0]], whole.index[order[1]]) and np.array_equal(c.level[order[0]], whole.level[order[1]])
+    boxes = [set(zip(x.level.tolist(), x.index[:, 0].tolist())) for x in (c, whole)]
+    assert boxes[0] == boxes[1] and len(boxes[0]) == len(whole.level)
     with pytest.raises(lib.InputError, match="checkpoint"):
         _approximation("cos(9*x1)", 1, 4, 64).certify(checkpoint=file)
 
@@ -446,7 +446,8 @@ def test_the_second_proof_rejects(tmp_path):
     less = certify.Enclosure(0.0, 0.9 * c.value.upper), certify.Enclosure(0.0, 0.8 * c.gradient.lower)
     for changes, message in [({"value": less[0]}, "errors below"), ({"gradient": less[1]}, "errors below"),
                              ({"level": c.level[1:], "index": c.index[1:]}, "cover"),
-                             ({"level": np.append(c.level, c.level[0] + 1), "index": np.vstack([c.index, 2 * c.index[:1]])}, "cover"),
+                             ({"level": np.append(c.level, c.level[0] + 1),
+                               "index": np.vstack([c.index, 2 * c.index[:1]])}, "cover"),
                              ({"roots": (3, 3)}, "boxes of 4 cells")]:
         with pytest.raises(lib.InputError, match=message):
             certify.check(_altered(c, **changes), a)
@@ -465,9 +466,9 @@ def test_bounds_to_be_proved():
     assert not a.certify(at_most=(0.5 * many.value.lower, 1.0)).complete
 
 
-@pytest.mark.parametrize("options, message", [({"gap": 0.0}, "gap"), ({"boxes": 0}, "boxes"), ({"at_most": (1.0,)}, "at_most")])
-def test_bad_options(options, message):
-    with pytest.raises(lib.InputError, match=message):
+@pytest.mark.parametrize("options", [{"gap": 0.0}, {"boxes": 0}, {"at_most": (1.0,)}], ids=list)
+def test_bad_options(options):
+    with pytest.raises(lib.InputError, match=next(iter(options))):
         _approximation().certify(**options)
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from lib import InputError
 from lib.claims import REGISTRY, select, verify
+from lib.claims._reasons import REASONS
+from lib.claims._registry import rests_on
 
 CLAIMS = select()
 POINTS = [(c.id, p) for c in CLAIMS for p in c.grid]
@@ -48,6 +50,15 @@ def test_claim_uses_earlier_statements_only(label):
     for used in REGISTRY[label].uses:
         assert used in REGISTRY
         assert order.index(used) < order.index(label) and REGISTRY[used].chapter <= REGISTRY[label].chapter
+
+
+def test_sampled_statements_say_why_and_only_they():
+    assert set(REASONS) == {c.id for c in CLAIMS if c.evidence == "sampled"}
+
+
+def test_evidence_includes_what_a_statement_rests_on():
+    assert rests_on(REGISTRY["lem-bspline"]) == "exact" and rests_on(REGISTRY["lem-marsden"]) == "exact"
+    assert REGISTRY["thm-cube"].evidence == "certified" and rests_on(REGISTRY["thm-cube"]) == "sampled"
 
 
 @pytest.mark.parametrize("label", [c.id for c in CLAIMS])

@@ -3,6 +3,7 @@
 from lib.claims import (  # noqa: F401  (registration)
     _chapter02, _chapter03, _chapter04, _chapter05, _chapter06, _chapter07, _chapter10,
 )
+from lib.claims._mutants import run as mutation_run
 from lib.claims._registry import REGISTRY, Claim, select, verify
 
-__all__ = ["REGISTRY", "Claim", "select", "verify"]
+__all__ = ["REGISTRY", "Claim", "mutation_run", "select", "verify"]

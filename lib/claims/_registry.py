@@ -11,6 +11,7 @@ from multiprocessing import get_context
 import torch
 from threadpoolctl import threadpool_limits
 
+from lib.claims._reasons import REASONS
 from lib.errors import require
 
 EVIDENCE = ("exact", "certified", "sampled")
@@ -144,11 +145,22 @@ def _row(c, full):
     points = [c.point(p) for p in c.grid + (c.full if full else ())]
     ratios = [p["measured"] / p["bound"] for p in points if p["bound"] > 0]
     return {
-        "id": c.id, "chapter": c.chapter, "uses": list(c.uses), "evidence": c.evidence, "points": points,
+        "id": c.id, "chapter": c.chapter, "uses": list(c.uses), "evidence": c.evidence, "reason": REASONS.get(c.id),
+        "rests_on": rests_on(c), "points": points,
         "worst_ratio": max(ratios, default=None), "passed": all(p["passed"] for p in points),
         "seconds": round(time.perf_counter() - start, 3), "source": c.source,
         "line": inspect.getsourcelines(c.check)[1],
     }
+
+
+def rests_on(c):
+    """The weakest evidence among a claim and all that its proof refers to, directly or not."""
+    found, todo = {c.id}, [c.id]
+    while todo:
+        new = set(REGISTRY[todo.pop()].uses) - found
+        found |= new
+        todo += new
+    return max((REGISTRY[label].evidence for label in found), key=EVIDENCE.index)
 
 
 def _versions():
