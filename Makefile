@@ -29,6 +29,7 @@ book: $(READY)   ## install if needed, execute the notebooks, check the claims, 
 site: $(READY)   ## check the claims and build the book from the stored outputs of the notebooks
 	mkdir -p _build
 	$(BIN)/python -m lib verify --json _build/claims.json
+	$(BIN)/python -m lib mutate --json _build/mutants.json
 	$(BIN)/jupyter-book build . -W -n --keep-going --all
 	@echo "Open _build/html/index.html"
 

@@ -6,6 +6,8 @@ Reads ``_build/claims.json``, the report of ``python -m lib verify --json`` (see
 
 import base64
 import json
+import sys
+from collections import Counter
 from pathlib import Path
 
 from docutils import nodes
@@ -14,7 +16,10 @@ from sphinx.errors import ExtensionError
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
-REPORT, RECORD = "_build/claims.json", "book/_data/bench.json"
+sys.path.insert(0, str(Path(__file__).parent))
+import graph  # noqa: E402  (a neighbour of this file)
+
+REPORT, MUTANTS, RECORD = "_build/claims.json", "_build/mutants.json", "book/_data/bench.json"
 PREFIXES = ("lem-", "prop-", "thm-", "cor-", "def-")
 CLAIMS, VERSIONS = {}, {}   # filled by `read_report`
 logger = logging.getLogger(__name__)
@@ -23,8 +28,8 @@ logger = logging.getLogger(__name__)
 def read_report(app):
     """Load the report once, before anything is read."""
     path = Path(app.confdir) / REPORT
-    if not path.is_file():
-        raise ExtensionError(f"{REPORT} is missing: run `make site`, which checks the claims first")
+    if not path.is_file() or not (Path(app.confdir) / MUTANTS).is_file():
+        raise ExtensionError(f"{REPORT} or {MUTANTS} is missing: run `make site`, which checks the claims first")
     report = json.loads(path.read_text())
     CLAIMS.update({row["id"]: row for row in report["claims"]})
     VERSIONS.update(report["versions"])
@@ -56,6 +61,10 @@ def badge(app, docname, row):
 
 
 def add_badges(app, doctree, docname):
+    for node in list(doctree.findall(_Graph)):
+        names = {row["chapter"]: chapter_page(app, row["chapter"])[8:].replace("_", " ") for row in CLAIMS.values()}
+        svg = graph.draw(list(CLAIMS.values()), lambda row: statement(app, docname, row), names)
+        node.replace_self(nodes.raw("", f'<div class="claims-graph">{svg}</div>', format="html"))
     for node in list(doctree.findall(lambda n: isinstance(n, nodes.Element) and n.get("label", "").startswith(PREFIXES))):
         if node["label"] not in CLAIMS:
             logger.warning("no claim for the statement %s", node["label"], location=node)
@@ -82,16 +91,79 @@ class _Table(SphinxDirective):
         return [node]
 
 
+class _Graph(nodes.General, nodes.Element):
+    """Where the graph goes, once the addresses of all pages are known."""
+
+
+class ClaimsGraph(SphinxDirective):
+    """The dependency graph of all statements."""
+
+    has_content = False
+
+    def run(self):
+        return [_Graph()]
+
+
+def statement(app, docname, row):
+    """The address of a statement, from a page."""
+    return f"{app.builder.get_relative_uri(docname, chapter_page(app, row['chapter']))}#{row['id']}"
+
+
+def chapter_page(app, chapter):
+    """The page of a chapter."""
+    return next(d for d in app.env.found_docs if d.startswith(f"book/{chapter:02}_"))
+
+
 class ClaimsTable(_Table):
-    """Every claim: statement, evidence, parameter sets, worst ratio, time."""
+    """Every claim: statement, evidence, parameter sets, bound and measured at the worst of them, time, source."""
 
     def rows(self):
-        yield ["statement", "evidence", "parameter sets", "measured / bound", "seconds", "rests on"]
+        yield ["statement", "evidence", "rests on", "sets", "bound", "measured", "ratio", "seconds", "check"]
         for row in CLAIMS.values():
+            worst = max(row["points"], key=lambda p: p["measured"] / p["bound"] if p["bound"] > 0 else p["measured"])
             ratio = "–" if row["worst_ratio"] is None else f"{row['worst_ratio']:.3f}"
-            uses = ", ".join(f"{{prf:ref}}`{u}`" for u in row["uses"]) or "–"
-            yield [f"{{prf:ref}}`{row['id']}`", row["evidence"], str(len(row["points"])), ratio, f"{row['seconds']:.1f}",
-                   uses]
+            module, function = row["source"].split(".py:")
+            yield [f"{{prf:ref}}`{row['id']}`", row["evidence"], row["rests_on"], str(len(row["points"])),
+                   number(worst["bound"]), number(worst["measured"]), ratio, f"{row['seconds']:.1f}",
+                   f'<a href="../_modules/{module}.html#{function}">{function}</a>']
+
+
+class SampledTable(_Table):
+    """What is only sampled, and why."""
+
+    def rows(self):
+        yield ["statement", "why it is sampled"]
+        for row in CLAIMS.values():
+            if row["evidence"] == "sampled":
+                yield [f"{{prf:ref}}`{row['id']}`", row["reason"]]
+
+
+class MutantsTable(_Table):
+    """The mutation run: kinds and outcomes."""
+
+    def rows(self):
+        found = json.loads((Path(self.env.app.confdir) / MUTANTS).read_text())
+        yield ["change", "mutants", "caught", "harmless, proved", "survived", "caught by"]
+        for kind in dict.fromkeys(m["kind"] for m in found["mutants"]):
+            mine = [m for m in found["mutants"] if m["kind"] == kind]
+            by = Counter(m["by"] for m in mine if m["outcome"] == "caught")
+            outcomes = Counter(m["outcome"] for m in mine)
+            yield [kind, str(len(mine)), *(str(outcomes[o]) for o in ("caught", "harmless", "survived")),
+                   ", ".join(f"{name} ({count})" for name, count in by.most_common())]
+        total = Counter(m["outcome"] for m in found["mutants"])
+        yield [f"**all, seed {found['seed']}**", str(found["count"]),
+               *(str(total[o]) for o in ("caught", "harmless", "survived")), f"**score {100 * found['score']:.1f} %**"]
+
+
+class HarmlessTable(_Table):
+    """The harmless mutants and the proofs."""
+
+    def rows(self):
+        found = json.loads((Path(self.env.app.confdir) / MUTANTS).read_text())
+        yield ["number", "network", "change", "block, layer, row", "proof"]
+        for m in found["mutants"]:
+            if m["outcome"] == "harmless":
+                yield [str(m["number"]), m["network"], m["kind"], f"{m['block']}, {m['layer']}, {m['row']}", m["by"]]
 
 
 class ConstantsTable(_Table):
@@ -204,7 +276,10 @@ class NotebookFigure(SphinxDirective):
 def setup(app):
     app.connect("builder-inited", read_report)
     app.connect("doctree-resolved", add_badges)
-    for name, directive in (("claims-table", ClaimsTable), ("constants-table", ConstantsTable),
+    app.add_node(_Graph)
+    app.add_directive("claims-graph", ClaimsGraph)
+    for name, directive in (("claims-table", ClaimsTable), ("sampled-table", SampledTable), ("mutants-table", MutantsTable),
+                            ("harmless-table", HarmlessTable), ("constants-table", ConstantsTable),
                             ("functionals-table", FunctionalsTable), ("versions-table", VersionsTable),
                             ("bench-table", BenchTable), ("bench-machine", BenchMachine)):
         app.add_directive(name, directive)
