@@ -39,7 +39,9 @@ def draw(rows, link, names):
     """
     where = places(rows)
     widest = max(x for _, x in where.values()) + 1
-    shift = {y: (widest - sum(p[0] == y for p in where.values())) / 2 for y, _ in where.values()}   # rows are centred
+    members = {y: sum(p[0] == y for p in where.values()) for y, _ in where.values()}
+    # rows are centred, single boxes to the left and to the right in turn, so that lines do not hide behind them
+    shift = {y: (widest - n) / 2 + (0.7 if y % 2 else -0.7) * (n == 1) for y, n in members.items()}
 
     def corner(label):
         y, x = where[label]
@@ -51,7 +53,8 @@ def draw(rows, link, names):
              'font-family="sans-serif" font-size="12">']
     for chapter, name in names.items():
         top = 12 + min(where[r["id"]][0] for r in rows if r["chapter"] == chapter) * ROW
-        lines.append(f'<line x1="0" x2="{width}" y1="{top - 16}" y2="{top - 16}" stroke="currentColor" stroke-opacity="0.15"/>'
+        lines.append(f'<line x1="0" x2="{width}" y1="{top - 16}" y2="{top - 16}" stroke="currentColor" '
+                     'stroke-opacity="0.15"/>'
                      f'<text x="2" y="{top + 15}" fill="currentColor" font-weight="bold">{escape(name)}</text>')
     for row in rows:
         x1, y1 = corner(row["id"])
