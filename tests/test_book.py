@@ -2,13 +2,19 @@
 
 import json
 import re
+import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from lib.claims import REGISTRY, select
+from lib.claims._registry import rests_on
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "book" / "_ext"))
+import graph  # noqa: E402  (the extension of the book)
+
 CHAPTERS = sorted((ROOT / "book").glob("[01][0-9]_*.md"))
 STATEMENT = re.compile(r":::\{prf:(\w+)\}[^\n]*\n:label: (\S+)\n(.*?)\n:::\n(?:\n:::\{prf:proof\}\n(.*?)\n:::)?", re.S)
 REFERENCE = re.compile(r"\{prf:ref\}`([^`]+)`")
@@ -59,6 +65,34 @@ def test_statements_of_the_design_are_all_there():
         "lem-partition", "lem-distance-net", "lem-gate", "lem-product-gate", "prop-chart-local", "thm-manifold",
         "cor-ambient", "lem-interval-layer", "lem-rounding", "thm-certificate",
     } <= set(STATEMENTS)
+
+
+def _rows():
+    return [{"id": c.id, "chapter": c.chapter, "uses": list(c.uses), "evidence": c.evidence, "rests_on": rests_on(c)}
+            for c in select()]
+
+
+def test_the_graph_shows_every_statement_and_every_reference():
+    rows = _rows()
+    names = {r["chapter"]: str(r["chapter"]) for r in rows}
+    svg = ElementTree.fromstring(graph.draw(rows, lambda r: f"page#{r['id']}", names))
+    space = "{http://www.w3.org/2000/svg}"
+    links = [a.get("href") for a in svg.iter(f"{space}a")]
+    assert links == [f"page#{r['id']}" for r in rows]
+    assert len(svg.findall(f"{space}path")) == sum(len(r["uses"]) for r in rows)
+    boxes = [[float(b.get(k)) for k in ("x", "y", "width", "height")] for b in svg.iter(f"{space}rect")]
+    view = [float(t) for t in svg.get("viewBox").split()]
+    for i, (x, y, w, h) in enumerate(boxes):
+        assert 0 <= x and x + w <= view[2] and y + h <= view[3]
+        assert all(abs(x - p) >= w or abs(y - q) >= h for p, q, _, _ in boxes[:i])
+    colours = {(b.get("fill"), b.get("stroke")) for b in svg.iter(f"{space}rect")}
+    assert colours == {(graph.FILL[r["evidence"]], graph.FILL[r["rests_on"]]) for r in rows}
+
+
+def test_lines_of_the_graph_lead_down():
+    rows = _rows()
+    where = graph.places(rows)
+    assert all(where[used][0] < where[r["id"]][0] for r in rows for used in r["uses"])
 
 
 def test_every_exercise_has_a_solution():
