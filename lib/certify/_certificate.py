@@ -22,7 +22,7 @@ from lib.errors import InputError, require
 from lib.manifolds import FourierCurve
 
 FORMAT = "convresnet-certificate 1"
-_DEEPEST = 40          # halvings of a root
+_BITS = 50             # of the middle of a box: it must be a float
 _SAVE_EVERY = 20.0     # seconds
 _AT_ONCE = 4096        # boxes between two looks at the clock
 _ARRAYS = ("level", "index", "value", "gradient", "value_seen", "gradient_seen",
@@ -285,7 +285,7 @@ def certify(approximation, domain=None, *, gap=0.02, at_most=None, boxes=200_000
                         saved = time.perf_counter()
                 bar.set_postfix(value=f"{search.value.max():.3g}", slope=f"{search.gradient.max():.3g}")
                 worth = search.worth(gap, at_most)
-                rows = np.flatnonzero((worth > 1) & (search.level < _DEEPEST))
+                rows = np.flatnonzero((worth > 1) & (search.level < _BITS - max(domain.roots).bit_length()))
                 room = (boxes - len(search.level)) // (2 ** domain.dim - 1)
                 if len(rows) > room:
                     rows = rows[np.argsort(-worth[rows], kind="stable")[:max(room, 0)]]

@@ -132,10 +132,10 @@ def spline_knots(order, low, high, size, steep, coefficients):
     low, high : float arrays (P, d)
     size, steep : lists of float arrays (P, m + 2)
         Sup of ``N_m`` and ``|N_m'|`` at the positions -1..m, for each axis.
-    coefficients : float array, shape (P, m + 2, .., m + 2)
+    coefficients : Balls, shape (P, m + 2, .., m + 2)
         At the positions -1..m.
     """
-    points, dim = low.shape
+    (points, dim), coefficients, unsure = low.shape, coefficients.mid, coefficients.rad
     over = [np.maximum(high - 1, 0), np.maximum(-low, 0)]   # beyond the right knot, beyond the left one
     rows = [np.array([(-1.0) ** (i + 1) * comb(order, i + 1) if i < order else 0.0 for i in range(-1, order + 1)]),
             np.array([(-1.0) ** (order - i) * comb(order, i) if i >= 0 else 0.0 for i in range(-1, order + 1)])]
@@ -147,7 +147,7 @@ def spline_knots(order, low, high, size, steep, coefficients):
     if dim == 1:
         value, slope = Balls(np.zeros(points)), Balls(np.zeros(points))
         for side, row in enumerate(rows):
-            jump = Balls(coefficients @ row, 64 * UNIT * (np.abs(coefficients) @ np.abs(row)))
+            jump = Balls(coefficients @ row, up((64 * UNIT * np.abs(coefficients) + unsure) @ np.abs(row), 16))
             towards = 1.0 - 2.0 * side   # the overshoot grows to the right, or to the left
             for k in (0, 1):
                 most = jump * (growth(side, 0, k) * (towards if k else 1.0))
@@ -157,14 +157,14 @@ def spline_knots(order, low, high, size, steep, coefficients):
     value, slopes = np.zeros(points), np.zeros((points, dim))
     for which in np.ndindex(*[2] * dim):   # 1: the axis is beyond a knot
         for sides in np.ndindex(*[2 if w else 1 for w in which]) if any(which) else ():
-            table, slack = coefficients, np.abs(coefficients)
+            table, slack = coefficients, 64 * UNIT * np.abs(coefficients) + unsure
             for axis in range(dim):
                 if which[axis]:   # contract the axis with the difference
                     row = rows[sides[axis]]
                     table, slack = np.tensordot(table, row, (1, 0)), np.tensordot(slack, np.abs(row), (1, 0))
                 else:
                     table, slack = np.moveaxis(table, 1, -1), np.moveaxis(slack, 1, -1)
-            reach = np.abs(table) + 64 * UNIT * slack
+            reach = np.abs(table) + slack
             for k in [None, *range(dim)]:   # the value, then the slope along each axis
                 total = reach
                 for axis in (a for a in range(dim) if not which[a]):

@@ -159,7 +159,7 @@ class ErrorOf:
         if overshoot:
             wide_axes = [factors(m, n, low[:, a], high[:, a], range(-1, m + 1)) for a in range(dim)]
             knots, knot_slopes = spline_knots(m, low, high, [f.size for f in wide_axes], [f.steep for f in wide_axes],
-                                              window.mid)
+                                              window)
         else:
             knots, knot_slopes = Balls(np.zeros(len(part))), Balls(np.zeros((len(part), dim)))
         sums.value[part] += up(value)

@@ -168,6 +168,8 @@ def _read_block(chart, order, refinement, indices, block, original, layers, dept
             unit = np.flatnonzero(rows) // (len(rows) // units)
             broken |= np.isin(places, unit).any(1) if k < select else np.isin(np.arange(len(indices)), unit)
     terms = np.flatnonzero(broken)
+    require(not (len(terms) and any(k < depth for k in layers)), "network",
+            "changed weights in gather layers and behind them", "changed in one or the other in each block")
     damaged = []
     if len(terms):
         chain = _restrict(block, depth, select, places, terms, starts[-1], dim, len(indices))

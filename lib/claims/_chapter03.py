@@ -1,11 +1,17 @@
-"""Claims of chapter 03: the ReLU calculus.  Slopes are measured at random points, where they exist."""
+"""Claims of chapter 03: the ReLU calculus.
 
+Functions of one variable are run in rational numbers; slopes of the others are measured at random points, where they exist.
+"""
+
+import math
 from fractions import Fraction as F
+from math import comb, factorial
 
 import numpy as np
 import torch
 
 from lib import relu, splines
+from lib.certify import _exact as exact
 from lib.claims._registry import claim, grid
 from lib.relu import layers
 
@@ -32,31 +38,43 @@ def _pick(error, norm, value_error, slope_error, operations=100):
     return error.slope + operations * _UNIT, slope_error.abs().max()
 
 
-def _tent(t):
-    return 2 * max(t, 0) - 4 * max(t - F(1, 2), 0)
+def _tent(change=0.0):
+    """The tent as layers."""
+    return [layers.affine([[1.0], [1.0]], [0.0, -0.5]), layers.affine([[2.0, -4.0 - change]])]
 
 
-@claim("lem-sawtooth", uses=(), evidence="exact", grid=grid(k=(1, 2, 3, 6)), honest=_tent,
-       tampered=lambda t: 2 * max(t, 0) - 4 * max(t - F(1, 2), 0) + F(1, 10**9))
+@claim("lem-sawtooth", uses=(), evidence="exact", grid=grid(k=(1, 2, 3, 6, 9)), honest=_tent,
+       tampered=lambda: _tent(2.0**-30))
 def lem_sawtooth(build, k):
-    """Number of multiples of 2^-(k+3) at which the k-fold tent is not the sawtooth of 2^(k-1) teeth."""
-    wrong = 0
-    for j in range(2 ** (k + 3) + 1):
-        t = value = F(j, 2 ** (k + 3))
-        for _ in range(k):
-            value = build(value)
-        phase = t * 2 ** (k - 1) % 1
-        wrong += value != min(2 * phase, 2 - 2 * phase)
-    return 0, wrong
+    """Number of breakpoints on [0, 1] at which the k-fold tent, run in rational numbers, is not the sawtooth of 2^(k-1)
+    teeth, and of multiples of 2^-k that are none."""
+    t, (values,) = exact.run(build() * k, 0, 1)
+    phases = [2 ** (k - 1) * s % 1 for s in t]
+    wrong = sum(v != min(2 * p, 2 - 2 * p) for v, p in zip(values, phases))
+    return 0, wrong + len({F(j, 2**k) for j in range(2**k + 1)} - set(t))
 
 
-@claim("lem-square", uses=("lem-sawtooth",), evidence="sampled", grid=grid(n=(0, 1, 4, 10, 20), norm=("value", "slope")),
-       honest=relu.square, tampered=lambda z, n: relu.square(z, max(n - 1, 0)))
-def lem_square(build, n, norm):
-    """``sq_n`` against the square at 50000 random points."""
-    z = _points(50000, 1)[:, 0]
-    value, slope = _slopes(lambda z: build(z, n), z)
-    return _pick(relu.square_error(n), norm, value - z**2, slope - 2 * z)
+def _square(n):
+    return layers.square(n) if n else []
+
+
+@claim("lem-square", uses=("lem-sawtooth",), evidence="exact", grid=grid(n=(0, 1, 4, 8, 10)), honest=_square,
+       tampered=lambda n: _square(max(n - 1, 0)))
+def lem_square(build, n):
+    """Pieces on which ``sq_n``, run in rational numbers, violates the bounds of value or slope, is above ``z``, has slopes
+    that decrease, leave [0, 2] or lack the symmetry; and 1 if the bounds are not attained."""
+    t, (values,) = exact.run(build(n), 0, 1)
+    if n:   # breakpoints of the layers that are no kinks do not matter
+        kinks = [j for j, s in enumerate(t) if s * 2**n % 1 == 0]
+        wrong = len(kinks) != 2**n + 1
+    else:
+        kinks, wrong = [0, len(t) - 1], 0
+    wrong += sum(exact.violations(t, values, lambda a, b: [0, 0, F(1)], F(1, 4 ** (n + 1)), F(1, 2**n), F(0)))
+    wrong += sum(v > s for v, s in zip(values, t))
+    slopes = [(values[j] - values[i]) / (t[j] - t[i]) for i, j in zip(kinks, kinks[1:])]
+    wrong += sum(p > q for p, q in zip(slopes, slopes[1:])) + (slopes[0] < 0) + (slopes[-1] > 2)
+    wrong += sum(p + q != 2 for p, q in zip(slopes, reversed(slopes)))
+    return 0, wrong + (slopes[0] != F(1, 2**n))
 
 
 def _two_accumulators(n):
@@ -81,33 +99,46 @@ def lem_product(build, n, norm):
     return _pick(relu.product_error(n), norm, value - x.prod(1), slope - x.flip(1))
 
 
-@claim("lem-power", uses=("lem-square", "lem-product"), evidence="sampled",
-       grid=grid(degree=(2, 3, 4, 5, 6), n=(4, 8, 16), norm=("value", "slope")),
-       honest=relu.power, tampered=lambda z, degree, n: relu.power(z, degree, n - _COARSER))
-def lem_power(build, degree, n, norm):
-    """``p_k`` against ``z^k`` at 50000 random points."""
-    z = _points(50000, 1)[:, 0]
-    value, slope = _slopes(lambda z: build(z, degree, n), z)
-    return _pick(relu.power_error(degree, n), norm, value - z**degree, slope - degree * z ** (degree - 1))
+@claim("lem-power", uses=("lem-square", "lem-product"), evidence="exact", grid=grid(degree=(2, 3, 4, 5, 6), n=(4, 8)),
+       honest=layers.power, tampered=lambda degree, n: layers.power(degree, n - _COARSER))
+def lem_power(build, degree, n):
+    """Pieces on which ``p_k``, run in rational numbers, violates the bounds of value or slope or is above ``z``."""
+    t, (values,) = exact.run(build(degree, n), 0, 1)
+    error = relu.power_error(degree, n)
+    wrong = exact.violations(t, values, lambda a, b: [F(0)] * degree + [F(1)], F(error.value), F(error.slope))
+    return 0, sum(wrong) + sum(v > s for v, s in zip(values, t))
 
 
-@claim("prop-bspline-net", uses=("lem-bspline", "lem-power"), evidence="sampled",
-       grid=grid(m=ORDERS, n=(4, 8, 16), norm=("value", "slope", "support", "range")),
+def _piece(order):
+    """The polynomial of ``N_m`` between two knots, in powers of ``x``."""
+    def polynomial(a, b):
+        i = math.floor(a)
+        assert b <= i + 1   # all knots are breakpoints
+        return exact.shifted(splines.pieces(order)[i], F(-i), F(1)) if 0 <= i < order else [F(0)]
+    return polynomial
+
+
+@claim("prop-bspline-net", uses=("lem-bspline", "lem-power"), evidence="exact", grid=grid(m=ORDERS, n=(4, 8)),
        honest=layers.bspline, tampered=lambda m, n: layers.bspline(m, max(n - _COARSER, 1)))
-def prop_bspline_net(build, m, n, norm):
-    """The network against the B-spline at 50000 random points of [-1, m+1]; exactly zero outside (0, m)."""
-    x = _points(50000, 1)[:, 0] * (m + 2) - 1
-    value, slope = _slopes(lambda x: layers.run(build(m, n), x[None])[0], x)
-    if norm == "support":
-        outside = (x <= 0) | (x >= m)
-        knots = torch.tensor([-1.0, 0.0, m, m + 1], dtype=torch.float64)
-        return 0, max(value[outside].abs().max(), layers.run(build(m, n), knots[None])[0].abs().max())
-    if norm == "range":   # the network is at most 1, and the sum in front of the last ReLU is not negative
-        *chain, last = layers.bspline(m, n)
-        before = last.weight[0] @ layers.run(chain, x[None]) + last.bias[0][:, None] if m > 2 else value
-        return 1, max(value.max(), 1 - before.min())
-    exact = [torch.from_numpy(splines.bspline(m, x.numpy(), k)) for k in (0, 1)]
-    return _pick(relu.bspline_error(m, n), norm, value - exact[0], slope - exact[1])
+def prop_bspline_net(build, m, n):
+    """Pieces of [-1, m + 1] on which the network, run in rational numbers, violates the bounds of value or slope, leaves
+    [0, 1] (the sum in front of the last ReLU included), or is not zero outside (0, m).
+
+    Rounded weights ``a_r`` are allowed for, by how much they are off.
+    """
+    *chain, last = build(m, n)
+    t, channels = exact.run(chain, -1, m + 1)
+    if m > 2:
+        values = exact.before_relu(last, channels)[0]
+    else:   # the last layer is the fold itself: its ReLU cuts
+        t, (values,) = exact.run([*chain, last], -1, m + 1)
+    error, rounded, steep = relu.bspline_error(m, n), F(0), F(0)
+    for r, _, a, _, scale in relu.fold_terms(m):
+        off = abs(F(a) - comb(m, r) * F(scale) ** (m - 1) / factorial(m - 1)) + F(a) / 2**52
+        rounded, steep = rounded + off, steep + 4 * off / F(scale)
+    wrong = sum(exact.violations(t, values, _piece(m), F(error.value) + rounded, F(error.slope) + steep))
+    wrong += sum(not 0 <= v <= 1 for v in values)
+    return 0, wrong + sum(v != 0 for s, v in zip(t, values) if s <= 0 or s >= m)
 
 
 @claim("prop-tensor-net", uses=("lem-bspline", "lem-product", "prop-bspline-net"), evidence="sampled",
