@@ -9,7 +9,6 @@ REASONS = {
     "prop-tensor-net": "piecewise linear in D variables",
     "prop-spline-net": "contained, more sharply, in the certificates of thm-cube",
     "def-convresnet": "two programs for the same formula, compared in float64",
-    "lem-gather": "float64 weights of a random matrix: equality up to rounding",
     "lem-skip": "equality of two networks up to rounding",
     "lem-doubling": "about all floats; checked at floats beside knots, where it could fail",
     "lem-grouped": "equality of two networks up to rounding",
