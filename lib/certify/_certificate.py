@@ -27,6 +27,7 @@ _SAVE_EVERY = 20.0     # seconds
 _AT_ONCE = 4096        # boxes between two looks at the clock
 _ARRAYS = ("level", "index", "value", "gradient", "value_seen", "gradient_seen",
            "value_before", "gradient_before", "value_stalls", "gradient_stalls")
+_HOPELESS = 1.05   # times a bound to be proved: when so much is seen, give up
 _STALLS = 3   # halvings without gain before a box is left as it is
 _WORST, _POINTS = 4, 128   # boxes looked at by each criterion, points in each, for lower ends
 
@@ -232,7 +233,8 @@ def certify(approximation, domain=None, *, gap=0.02, at_most=None, boxes=200_000
     gap : float
         Boxes are halved until no bound exceeds what further halving would lead to by more than this fraction.
     at_most : pair of float, optional
-        Bounds of value and slope to be proved: instead of the gap, boxes are halved until none exceeds these.
+        Bounds of value and slope to be proved: instead of the gap, boxes are halved until none exceeds these, or
+        until one is seen to be wrong by five per cent.
     boxes : int
         The halving stops at about so many boxes.
     progress : bool
@@ -285,6 +287,9 @@ def certify(approximation, domain=None, *, gap=0.02, at_most=None, boxes=200_000
                         saved = time.perf_counter()
                 bar.set_postfix(value=f"{search.value.max():.3g}", slope=f"{search.gradient.max():.3g}")
                 worth = search.worth(gap, at_most)
+                if at_most is not None and (search.value_seen.max() > _HOPELESS * at_most[0]
+                                            or search.gradient_seen.max() > _HOPELESS * at_most[1]):
+                    break   # what is to be proved is not true
                 rows = np.flatnonzero((worth > 1) & (search.level < _BITS - max(domain.roots).bit_length()))
                 room = (boxes - len(search.level)) // (2 ** domain.dim - 1)
                 if len(rows) > room:
