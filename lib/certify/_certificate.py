@@ -27,7 +27,7 @@ _SAVE_EVERY = 20.0     # seconds
 _AT_ONCE = 4096        # boxes between two looks at the clock
 _ARRAYS = ("level", "index", "value", "gradient", "value_seen", "gradient_seen",
            "value_before", "gradient_before", "value_stalls", "gradient_stalls")
-_HOPELESS = 1.05   # times a bound to be proved: when so much is seen, give up
+_HOPELESS = 1.05   # times a bound to be proved: where the error is so large at a point, give up
 _STALLS = 3   # halvings without gain before a box is left as it is
 _WORST, _POINTS = 4, 128   # boxes looked at by each criterion, points in each, for lower ends
 
@@ -145,8 +145,8 @@ def digest(approximation, formula, domain):
     return found.hexdigest()
 
 
-def _attained(a, domain, error, search):
-    """Lower ends: both errors in exact arithmetic at the worst of random points of the worst boxes."""
+def _worst(a, domain, error, search):
+    """Errors in float64 at random points of the worst boxes: parameters, points, and both errors (n,)."""
     rows = np.unique([r for name in _ARRAYS[2:6] for r in np.argsort(-getattr(search, name))[:_WORST]])
     boxes = search.boxes(rows)
     s = (boxes.middle[:, None] + boxes.radius[:, None, None]
@@ -154,10 +154,23 @@ def _attained(a, domain, error, search):
     x = torch.from_numpy(np.clip(domain.points(s), 0, 1))
     network = a.network if error.damaged else a.sparse   # the same function, if no weight was changed
     (f, df), (g, dg) = a.target.value_and_gradient(x), network.value_and_gradient(x)
-    found = [int(errors.argmax()) for errors in ((f - g).abs(), a.domain.slope(x, df - dg))]
-    ends = [attained(error.expression, error.symbols, a.network, domain, s[i], (df - dg)[i].numpy()) for i in found]
+    return s, x, df - dg, ((f - g).abs(), a.domain.slope(x, df - dg))
+
+
+def _attained(a, domain, error, search):
+    """Lower ends: both errors in exact arithmetic where they are largest in float64."""
+    s, x, slope, errors = _worst(a, domain, error, search)
+    found = [int(e.argmax()) for e in errors]
+    ends = [attained(error.expression, error.symbols, a.network, domain, s[i], slope[i].numpy()) for i in found]
     best = [max((0, 1), key=lambda i: ends[i][k]) for k in (0, 1)]
     return [ends[i][k] for k, i in enumerate(best)], [tuple(x[found[i]].tolist()) for i in best]
+
+
+def _hopeless(a, domain, error, search, at_most):
+    """Whether a bound that is to be proved is exceeded at a point, in float64, by more than rounding does."""
+    if search.value_seen.max() <= at_most[0] and search.gradient_seen.max() <= at_most[1]:
+        return False
+    return any(float(e.max()) > _HOPELESS * most for e, most in zip(_worst(a, domain, error, search)[-1], at_most))
 
 
 class _Search:
@@ -234,7 +247,7 @@ def certify(approximation, domain=None, *, gap=0.02, at_most=None, boxes=200_000
         Boxes are halved until no bound exceeds what further halving would lead to by more than this fraction.
     at_most : pair of float, optional
         Bounds of value and slope to be proved: instead of the gap, boxes are halved until none exceeds these, or
-        until one is seen to be wrong by five per cent.
+        until one is exceeded by five per cent at a point.
     boxes : int
         The halving stops at about so many boxes.
     progress : bool
@@ -287,9 +300,8 @@ def certify(approximation, domain=None, *, gap=0.02, at_most=None, boxes=200_000
                         saved = time.perf_counter()
                 bar.set_postfix(value=f"{search.value.max():.3g}", slope=f"{search.gradient.max():.3g}")
                 worth = search.worth(gap, at_most)
-                if at_most is not None and (search.value_seen.max() > _HOPELESS * at_most[0]
-                                            or search.gradient_seen.max() > _HOPELESS * at_most[1]):
-                    break   # what is to be proved is not true
+                if at_most is not None and _hopeless(a, domain, error, search, at_most):
+                    break
                 rows = np.flatnonzero((worth > 1) & (search.level < _BITS - max(domain.roots).bit_length()))
                 room = (boxes - len(search.level)) // (2 ** domain.dim - 1)
                 if len(rows) > room:
