@@ -67,3 +67,45 @@ def test_bounds_that_are_attained_hold_and_smaller_ones_do_not():
     assert exact.violations(t, values, square, value * F(999, 1000), slope, F(0)) == (32, 0)
     assert exact.violations(t, values, square, value, slope * F(999, 1000), F(0)) == (0, 32)
     assert exact.violations(t, [v - F(1, 10**9) for v in values], square, value, slope, F(0))[0] == 32
+
+
+@pytest.mark.parametrize("chain, dim, straight_cells", [
+    (layers.product(2), 2, range(1, 64)), (layers.repeat(layers.square(3), 2), 2, [64]), (layers.square(4), 1, [0])])
+def test_values_on_cells_and_which_are_affine(chain, dim, straight_cells):
+    edges = np.arange(8) / 8
+    low = np.stack(np.meshgrid(*[edges] * dim, indexing="ij"), axis=-1).reshape(-1, dim)
+    corners = np.stack(np.meshgrid(*[[0, 1 / 8]] * dim, indexing="ij"), axis=-1).reshape(-1, dim)
+    values, affine = exact.on_cells(chain, np.moveaxis(low[:, None] + corners, -1, 0))
+    rng = np.random.default_rng(0)
+    for i, cell in enumerate(low):   # inside, an affine function is the mean of its corners by multilinear weights
+        s = rng.random((40, dim))
+        share = np.prod(np.where(corners > 0, s[:, None], 1 - s[:, None]), axis=2)
+        found = layers.run(chain, torch.from_numpy((cell + s / 8).T)).numpy()
+        straight = np.abs(found - values[:, i] @ share.T).max() < 1e-12
+        assert straight or not affine[i]
+    assert affine.sum() in straight_cells
+
+
+def test_cells_refuse_numbers_that_would_round():
+    with pytest.raises(ValueError, match="digits"):
+        exact.on_cells(layers.square(4), np.array([[[0.1, 0.2]]]))
+
+
+def test_vanishing_is_known_from_the_structure_only():
+    product = layers.product(6)
+    assert exact.vanishing(product, ["a", None]) == exact.vanishing(product, [None, "b"]) == [True]
+    assert exact.vanishing(product, ["a", "b"]) == exact.vanishing(product, ["a", "a"]) == [False]
+    assert exact.vanishing(layers.bspline_of_distance(3, 5)[1:], [None, None]) == [True]
+    for place, entry in ((2, (0, 2, 2)), (5, (0, 4, 0)), (8, (0, 0, 1))):   # any weight a rounding off
+        weight = product[place].weight.clone()
+        weight[entry] *= 1 + 2.0**-52
+        changed = [*product[:place], layers.Layer(weight, product[place].bias), *product[place + 1:]]
+        assert exact.vanishing(changed, ["a", None]) == [False]
+
+
+@pytest.mark.parametrize("terms, zero", [
+    ([(1.0, "a"), (-1.0, "a")], True), ([(1.0, "a"), (-1.0, "b")], False), ([(0.1, "a"), (-0.1, "a")], True),
+    ([(1.0, "a"), (-1.0, "a"), (1.0, "b"), (-1.0, "b")], False)])   # a + b - a - b rounds
+def test_sums_that_cancel_whatever_the_order(terms, zero):
+    layer = layers.affine([[w for w, _ in terms]])
+    assert exact.vanishing([layer], [z for _, z in terms]) == [zero]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy.interpolate import BSpline, NdBSpline
 
 from lib import splines
+from lib.claims import _kernels as kernels
 
 ORDER_AND_CELLS = [(m, N) for m in ORDERS for N in (m, m + 1, 2 * m + 1)]
 PEANO = [(m, a, s) for m in ORDERS for a in range(1, m + 1) for s in (0, 1) if s < a]
@@ -392,3 +393,21 @@ def test_constants_cover_the_right_half_too(m):
     x = np.linspace(N / 2, N, 4001)[:-1]
     basis = np.stack([BSpline(knots, e, m - 1)(x) for e in np.eye(N + m - 1)], axis=1)
     assert np.abs(basis @ quasi.matrix.toarray()).sum(1).max() <= splines.operator_norm(m, N)
+
+
+@pytest.mark.parametrize("m, alpha, s", [(2, 1, 0), (2, 2, 1), (3, 3, 0), (4, 2, 1), (5, 5, 1)])
+def test_kernel_norms_in_balls_are_just_above_a_quadrature(m, alpha, s):
+    N, rng = 2 * m + 1, np.random.default_rng(m)
+    quasi, knots = splines.QuasiInterpolant(m, N), np.arange(1 - m, N + m, dtype=float)
+    x = rng.uniform(0, N, 3000)
+    t = (np.arange(0, N, 1 / 256)[:, None] + np.array([0.25, 0.75]) / 256).ravel()
+
+    def power(u, p):
+        return np.where(u > 0, np.abs(u) ** p, 0.0) / factorial(p)
+
+    spline = BSpline(knots, quasi.matrix @ power(quasi.nodes[:, None] * N - t, alpha - 1), m - 1)(x, nu=s)
+    lower = np.abs(power(x[:, None] - t, alpha - 1 - s) - spline).sum(1).max() / 512
+    assert 0.995 * lower < kernels.peano(m, N, alpha, s) < 1.02 * lower
+    basis = np.stack([BSpline(knots, e, m - 1)(x) for e in np.eye(N + m - 1)], axis=1)
+    lower = np.abs(basis @ quasi.matrix.toarray()).sum(1).max()
+    assert lower < kernels.lebesgue(m, N) * (1 + 1e-12) < 1.02 * lower

@@ -1,7 +1,9 @@
-"""Exact piecewise linear functions of one variable: what a list of layers computes, in rational numbers."""
+"""What a list of layers computes, exactly: in rational numbers, in floats that do not round, or as symbols."""
 
 from fractions import Fraction as F
-from math import comb
+from math import comb, frexp, log2
+
+import numpy as np
 
 _HALVINGS = 40   # of an interval on which a sign is to be decided
 
@@ -124,3 +126,89 @@ def violations(t, values, polynomial, value, slope, below=None):
         for place, (d, up, down) in enumerate(allowed):
             wrong[place] += not (nonnegative([up - d[0], *(-c for c in d[1:])]) and nonnegative([down + d[0], *d[1:]]))
     return tuple(wrong)
+
+
+def _digits(x):
+    """The least ``d >= 0`` for which all numbers are multiples of ``2^-d``."""
+    mantissa, exponent = np.frexp(np.asarray(x, float)[np.asarray(x) != 0])
+    odd = (mantissa * 2.0**53).astype(np.int64)
+    return int((53 - exponent - np.log2(odd & -odd)).max(initial=0))
+
+
+def on_cells(layers, corners):
+    """A network on convex cells of a space of any dimension, given by their corners.
+
+    It is affine on a cell if no ReLU changes its sign there; of an affine function that is seen at the corners.
+
+    Parameters
+    ----------
+    layers : list of lib.relu.layers.Layer
+    corners : float64 array, shape (in_channels, cells, corners)
+        Dyadic numbers so short that float64 does not round anywhere.
+
+    Returns
+    -------
+    values : float64 array, shape (out_channels, cells, corners)
+        Exact.
+    affine : bool array, shape (cells,)
+
+    Raises
+    ------
+    ValueError
+        If float64 might round.
+    """
+    z, affine = corners, np.ones(corners.shape[1], bool)
+    for layer in layers:
+        weight, bias = layer.weight.numpy(), layer.bias.numpy()
+        flat = z.reshape(len(weight), weight.shape[2], -1)
+        digits = max(_digits(weight) + _digits(z), _digits(bias))
+        size = (np.abs(weight) @ np.abs(flat) + np.abs(bias)[..., None]).max()
+        if digits + log2(max(size, 1)) > 52:
+            raise ValueError(f"numbers of {digits} binary digits: shorter ones are exact")
+        y = (weight @ flat + bias[..., None]).reshape(-1, *z.shape[1:])
+        affine &= ((y >= 0).all(-1) | (y <= 0).all(-1)).all(0)
+        z = np.maximum(y, 0)
+    return z, affine
+
+
+def vanishing(layers, inputs):
+    """Which outputs of a network are zero, bitwise, in float64 arithmetic in any order.
+
+    Channels are followed as symbols: a sum is zero if all its terms are, or if it is the difference of two that are
+    equal, term by term; it is known to equal another if it has at most two terms, the same ones, whose weights are
+    powers of two.  Three terms are known in one case, for ``0 <= A <= 1`` and ``B = sigma(A - 1/2)``: the tent
+    ``2 A - 4 B`` and the tent minus 1/2.  Below 1/2, ``B = 0``; from there on sums of any of the three are exact, being
+    multiples of ``2^-52`` that are at most 2, or of ``2^-51`` that are at most 4.
+
+    Parameters
+    ----------
+    layers : list of lib.relu.layers.Layer
+    inputs : list of str or None
+        A name for each non-negative number that can be anything, None for zero.
+
+    Returns
+    -------
+    list of bool
+    """
+    for layer in layers:
+        groups, out, width = layer.weight.shape
+        weight, bias = layer.weight.tolist(), layer.bias.tolist()
+        inputs = [_symbol([(w, z) for w, z in zip(weight[g][o], inputs[g * width:(g + 1) * width]) if w and z is not None],
+                          bias[g][o]) for g in range(groups) for o in range(out)]
+    return [z is None for z in inputs]
+
+
+def _symbol(terms, bias):
+    """The ReLU of a sum of terms, pairs of weight and symbol, as a symbol; None for zero."""
+    if bias <= 0 and all(w < 0 for w, _ in terms):
+        return None
+    if bias == 0 and len(terms) == 2 and terms[0][1] == terms[1][1] and terms[0][0] == -terms[1][0]:
+        return None
+    if bias == 0 and len(terms) == 1 and terms[0][0] == 1:
+        return terms[0][1]
+    if [w for w, _ in terms] == [2.0, -4.0] and bias in (0, -0.5) and terms[1][1] == (-0.5, (1.0, terms[0][1])):
+        tent = ("tent", terms[0][1])
+        return (-0.5, (1.0, tent)) if bias else tent
+    if len(terms) + (bias != 0) <= 2 and all(frexp(abs(w))[0] == 0.5 for w, _ in terms):
+        return (bias, *sorted(terms, key=repr))
+    return object()   # like no other

@@ -86,17 +86,57 @@ def _two_accumulators(n):
     return [split, halves, first, *rest, scramble]
 
 
-@claim("lem-product", uses=("lem-square",), evidence="sampled",
-       grid=grid(n=(1, 4, 10, 20), norm=("value", "slope", "support")), honest=layers.product,
+def _squares(n):
+    """The cells of side ``2^-n`` of the plane of ``p = (a + b) / 2`` and ``r = (a - b) / 2`` that cover [0, 1]^2.
+
+    Returns corners, shape (2, cells, 4): at the edge triangles, with a corner twice.  And the lower corners, (2, cells).
+    """
+    i, j = (g.ravel() for g in np.meshgrid(np.arange(2**n), np.arange(2 ** (n - 1)), indexing="ij"))
+    i, j = np.stack([i, j])[:, (j <= i) & (j <= 2**n - 1 - i)]
+    p, r = i[:, None] + np.array([0, 1, 1, 0]), j[:, None] + np.array([0, 0, 1, 1])
+    p[i == j, 3] = i[i == j]                          # below r = p
+    r[i == j, 3] = j[i == j]
+    p[i + j == 2**n - 1, 2] = i[i + j == 2**n - 1]    # below r = 1 - p
+    r[i + j == 2**n - 1, 2] = j[i + j == 2**n - 1] + 1
+    return np.stack([p, r]) / 2.0**n, np.stack([i, j]) / 2.0**n
+
+
+@claim("lem-product", uses=("lem-square",), evidence="exact", grid=grid(n=(1, 2, 4, 7)), honest=layers.product,
        tampered=_two_accumulators)
-def lem_product(build, n, norm):
-    """The product network against the product at 20000 random points; exactly zero on the axes."""
-    x = _points(20000, 2)
-    if norm == "support":
-        x[:, 1] = 0
-        return 0, max(layers.run(build(n), y)[0].abs().max() for y in (x.T, x.flip(1).T))
-    value, slope = _slopes(lambda x: layers.run(build(n), x.T)[0], x)
-    return _pick(relu.product_error(n), norm, value - x.prod(1), slope - x.flip(1))
+def lem_product(build, n):
+    """Number of cells on which ``mu_n`` is not affine or violates the bounds of value or slopes, leaves ``[0, min(a, b)]`` or
+    has slopes outside [0, 1]; and of edges on which it is not exact.
+
+    All numbers are short dyadic ones, on which float64 does not round.  One half of the square and, mirrored, the other.
+    Bitwise zero on the axes is decided on symbols, for all floats.
+    """
+    network = build(n)
+    wrong = sum(exact.vanishing(network, side) != [True] for side in (["a", None], [None, "b"]))
+    if not wrong:   # else the numbers are no short ones
+        (p, r), (p0, r0) = _squares(n)
+        for a, b in ((p + r, p - r), (p - r, p + r)):
+            (v,), affine = exact.on_cells(network, np.stack([a, b]))
+            wrong += int((~affine).sum()) + int((v[a == 1] != b[a == 1]).sum() + (v[b == 1] != a[b == 1]).sum())
+            wrong += int(((v < 0) | (v > np.minimum(a, b))).any(1).sum()) + _product_errors(n, p, r, p0, r0, v)
+    return 0, wrong
+
+
+def _product_errors(n, p, r, p0, r0, v):
+    """On how many cells the slopes or the bounds are wrong, for ``v`` affine with these values at the corners."""
+    h, error = 2.0**-n, relu.product_error(n)
+    edge = p0 + r0 == 1 - h                       # there the corner on the right above is missing
+    beta = (v[:, 1] - v[:, 0]) / h                # corners 0 and 1 differ in p only
+    gamma = np.where(edge, v[:, 3] - v[:, 0], v[:, 2] - v[:, 1]) / h
+    constant = v[:, 0] - beta * p0 - gamma * r0
+    fits = (constant[:, None] + beta[:, None] * p + gamma[:, None] * r == v).all(1)
+    # v - p^2 + r^2 over a square around the cell: concave in p, convex in r
+    top, low = np.clip(beta / 2, p0, p0 + h), np.clip(-gamma / 2, r0, r0 + h)
+    most = beta * top - top**2 + np.maximum(gamma * r0 + r0**2, gamma * (r0 + h) + (r0 + h) ** 2) + constant
+    least = np.minimum(beta * p0 - p0**2, beta * (p0 + h) - (p0 + h) ** 2) + gamma * low + low**2 + constant
+    steep = np.abs(np.stack([beta[:, None] - 2 * p + sign * (gamma[:, None] + 2 * r) for sign in (1, -1)])).max((0, 2)) / 2
+    slopes = np.stack([beta + gamma, beta - gamma]) / 2
+    bad = ~fits | (most > error.value) | (least < -error.value) | (steep > error.slope)
+    return int((bad | (slopes < 0).any(0) | (slopes > 1).any(0)).sum())
 
 
 @claim("lem-power", uses=("lem-square", "lem-product"), evidence="exact", grid=grid(degree=(2, 3, 4, 5, 6), n=(4, 8)),

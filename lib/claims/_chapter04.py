@@ -1,15 +1,15 @@
 """Claims of chapter 04: the class of networks and what is realised in it."""
 
-import math
 from dataclasses import replace
-from fractions import Fraction as F
 
 import numpy as np
 import torch
 
 from lib import convresnet, relu
+from lib.certify import _exact as exact
 from lib.claims._registry import claim, grid
 from lib.convresnet import Convolution, ConvResNet
+from lib.relu.layers import Layer
 
 _UNIT = 2.0**-53
 
@@ -122,40 +122,35 @@ def lem_skip(build, D, m):
     return _rounding(whole), max((together - parts).detach().abs().max() for together in both)
 
 
-def _in_one_layer(network):
-    numbers = network.numbers()
-    c = numbers[0][1]
-    numbers[0][1] = Convolution(c.weight * 1024, c.bias * 1024, c.groups)
-    return ConvResNet(numbers, network.head.detach(), network.dim)
+def _in_one_layer(chain):
+    doubling = chain[1]
+    return [chain[0], Layer(doubling.weight * 1024, doubling.bias), *chain[2:]]
 
 
-@claim("lem-doubling", uses=("lem-gather",), evidence="sampled", grid=grid(m=(2, 3, 4, 5), N=(5, 8, 128, 1000)),
-       honest=lambda network: network, tampered=_in_one_layer)
+@claim("lem-doubling", uses=("lem-gather",), evidence="exact", grid=grid(m=(2, 3, 4, 5), N=(5, 8, 128, 500)),
+       honest=lambda chain: chain, tampered=_in_one_layer)
 def lem_doubling(build, m, N):
-    """Violations in the layers that form ``|N x - c|``, at points within some roundings of knots and at random ones.
+    """Number of violations in the layers that form ``|N x - c|``: dyadic numbers on which float64 does not round.
 
-    Counted: weights above 2 or biases above 3/2, whatever N; distances below m/2 outside a support; distances off by
-    more than the rounding of ``x`` and of its scaling.
+    Counted: a gather weight that is not ``N / 2^k``; weights above 2 or biases above 3/2; cells between multiples of
+    ``2^-(k+1)`` on which a channel is not affine, and ends at which it is not ``|2^k u - c|``.  For what float64 makes of
+    other points: channels that depend on more than ``+-(u - c 2^-k)``, where rounding is monotone, and doublings, which
+    are exact.
     """
-    network = build(_spline(D=1, m=m, N=N, blocks=1))
-    chain = network.numbers()[0][:convresnet.doublings(N) + 2]   # one gather layer in dimension 1
-    sizes = sum(float(c.weight.abs().max()) > 2 or float(c.bias.abs().max()) > 1.5 for c in chain)
-    rng = np.random.default_rng(N)
-    knots = rng.permutation(N + 1)[:200] / N
-    x = np.concatenate([knots, np.nextafter(knots, 0), np.nextafter(knots, 2), rng.random(300)])
-    x = torch.from_numpy(x[(x >= 0) & (x <= 1)])[:, None]
-    z = torch.cat([x[:, None], torch.zeros(len(x), network.channels - 1, 1)], dim=1).to(torch.float64)
-    for c in chain:
-        z = torch.relu(convresnet.OneSidedConv1d.from_numbers(c)(z)).detach()
-    j = torch.arange(1 - m, N)
-    distance, exact = z[:, :, 0], (N * x - (j + m / 2)).abs()
-    scaled = x * N   # rounded once; decided exactly below: x is a float, N x >= k is a statement about rationals
-    exact_scaled = [F(t) * N for t in x[:60, 0].tolist()]
-    floor, ceiling = (torch.tensor([f(t) for t in exact_scaled])[:, None] for f in (math.floor, math.ceil))
-    outside = (j >= ceiling) | (j + m <= floor)
-    inside_out = (distance[:60][outside] < m / 2).sum()
-    off = ((distance - exact).abs() > 4 * _UNIT * (scaled + N + m)).sum()
-    return 0, sizes + int(inside_out) + int(off)
+    chain, k = _spline(D=1, m=m, N=N, blocks=1).numbers()[0], convresnet.doublings(N)
+    wrong = int(float(chain[0].weight[0, 0, 0]) != N / 2**k) + len(chain[0].bias) - 1   # one gather layer in dimension 1
+    layers = build([c.to_layer() for c in chain[1:k + 2]])
+    wrong += sum(float(c.weight.abs().max()) > 2 or float(c.bias.abs().max()) > 1.5 for c in layers)
+    centres = np.arange(1 - m, N) + m / 2
+    pair = torch.from_numpy(np.outer(centres / 2**k, [-1, 1]).ravel())
+    wrong += int((layers[0].weight.ravel() != torch.tensor([1.0, -1.0]).repeat(len(centres))).sum())
+    wrong += int((layers[0].bias.ravel() != pair).sum()) + sum(int((c.weight != 2).sum()) for c in layers[1:])
+    u = np.arange(2 * N + 1) / 2.0 ** (k + 1)
+    values, affine = exact.on_cells(layers, np.stack([u[:-1], u[1:]], axis=-1)[None])
+    wrong += int((~affine).sum())
+    for end, at in enumerate((u[:-1], u[1:])):
+        wrong += int((values[..., end] != np.abs(2**k * at - centres[:, None])).sum())
+    return 0, wrong
 
 
 def _rolled(network):
@@ -166,12 +161,17 @@ def _rolled(network):
     return ConvResNet(numbers, network.head.detach(), network.dim)
 
 
-@claim("lem-grouped", uses=("def-convresnet",), evidence="sampled", grid=grid(D=(1, 2, 3), m=(2, 3, 4, 5)),
+@claim("lem-grouped", uses=("def-convresnet",), evidence="exact", grid=grid(D=(1, 2, 3), m=(2, 3, 4, 5)),
        honest=lambda network: network.dense(), tampered=_rolled)
 def lem_grouped(build, D, m):
-    """The network with grouped convolutions against its dense form at 100 points."""
-    network, x = _spline(D=D, m=m, N=m, n=4), _points(100, D)
-    return _rounding(network), (network(x) - build(network)(x)).detach().abs().max()
+    """Number of wrong numbers in the dense form: those of the groups on the block diagonal, zero elsewhere, equal biases."""
+    network, wrong = _spline(D=D, m=m, N=m, n=4), 0
+    for grouped, dense in zip(network.numbers(), build(network).numbers()):
+        for c, whole in zip(grouped, dense):
+            blocks = c.weight.reshape(c.groups, -1, *c.weight.shape[1:])
+            expected = torch.stack([torch.block_diag(*blocks[..., k]) for k in range(c.weight.shape[2])], dim=-1)
+            wrong += int((whole.weight != expected).sum() + (whole.bias != c.bias).sum()) + (whole.groups != 1)
+    return 0, wrong
 
 
 @claim("lem-rows", uses=("def-convresnet",), evidence="sampled", grid=grid(D=(2, 3, 5), K=(2, 3, 9)),

@@ -7,9 +7,11 @@ import numpy as np
 import torch
 
 from lib import manifolds, relu
+from lib.certify import _exact as exact
 from lib.claims._manifolds import ALL, SMALL, atlas, manifold, pairs
 from lib.claims._registry import claim, grid
-from lib.convresnet import Chart, Gate, gather_charts, term_block
+from lib.convresnet import Chart, Gate, doublings, gather_charts, term_block
+from lib.relu.layers import Layer
 
 _UNIT = 2.0**-53
 _CHARTED = ("circle", "sphere", "torus")
@@ -164,44 +166,43 @@ def _one_chart(name, gated=True):
     return Chart(matrix, offset, edge, indices, coefficients, a.gate(0) if gated else None)
 
 
-def _after_gather(chart, u, omega, m=3, n=6):
-    """The block behind its gather layers, fed with mesh coordinates and omega by hand."""
-    skip = len(gather_charts([chart], 2))
-    layers = term_block([chart], [slice(None)], m, n, 2)[skip:]
-    z = torch.cat([torch.relu(u), omega[:, None]], dim=1) if chart.gate is not None else torch.relu(u)
-    z = z.T[:, :, None].transpose(1, 2)
-    for c in layers:
-        dense = c.dense()
-        z = torch.relu(torch.einsum("ok,krp->orp", dense.weight[..., 0], z) + dense.bias[:, None, None])
-    return (z[1] - z[2])[0]
+def _behind_gather(chart, m=3, n=6):
+    """The layers of a block with all terms of a chart behind its gather layers, as a layer list."""
+    return [c.to_layer() for c in term_block([chart], [slice(None)], m, n, 2)[len(gather_charts([chart], 2)):]]
 
 
-def _ramp(gate, x):
-    return torch.relu((gate.squared_distance(x) - gate.inner) * gate.slope)
+def _halved(layers):
+    """The block whose gate counts a little less than it has to."""
+    first = layers[0].weight.clone()
+    first[:, :, -1] *= 1 - 2.0**-40
+    return [Layer(first, layers[0].bias), *layers[1:]]
 
 
-@claim("lem-gate", uses=("lem-doubling", "prop-bspline-net", "prop-tensor-net", "lem-distance-net"), evidence="sampled",
-       grid=grid(name=_CHARTED), honest=_ramp, tampered=lambda gate, x: 0.4 * _ramp(gate, x) + 1e-9)
+@claim("lem-gate", uses=("lem-doubling", "prop-bspline-net", "prop-tensor-net", "lem-distance-net"), evidence="exact",
+       grid=grid(name=_CHARTED), honest=lambda layers: layers, tampered=_halved)
 def lem_gate(build, name):
-    """Bitwise violations at 4000 points of the cube.
+    """Number of wrong weights, and of factors whose zeros do not make the block zero, bitwise.
 
-    A block that differs from the one without gate where that is open (``d~^2 <= R_1^2``), is not zero where it is closed
-    (``d~^2 >= R_2^2``), or is not zero where a coordinate lies outside all supports.
+    Weights: without the column of omega they must be those of the block without gate; omega must count ``m 2^-k`` in both
+    rows of each first factor and nowhere else; up to the folds nothing may decrease a distance; folds must end at m/2.
+    Zeros are followed as symbols, for all floats.
     """
-    gated, plain = _one_chart(name), _one_chart(name, gated=False)
-    rng = np.random.default_rng(3)
-    around = rng.normal(size=(4000, gated.ambient_dim)) * gated.gate.outer**0.5
-    x = torch.from_numpy(np.clip(gated.gate.centre + around, 0, 1))
-    square, omega = gated.gate.squared_distance(x), build(gated.gate, x)
-    # the coordinates do not matter: take those that lie where the terms are alive
-    u = torch.from_numpy(rng.uniform(3, 11, (4000, gated.dim))) / 2 ** (gated.cells - 1).bit_length()
-    with_gate, without = _after_gather(gated, u, omega), _after_gather(plain, u, omega)
-    opened, closed = square <= gated.gate.inner, square >= gated.gate.outer
-    assert opened.any() and closed.any() and (without != 0).any()
-    outside = u.clone()
-    outside[:, -1] *= 3 / 11   # below the supports, which begin at 3
-    wrong = (with_gate != without)[opened].sum() + (with_gate[closed] != 0).sum()
-    return 0, int(wrong + (_after_gather(gated, outside, omega) != 0).sum())
+    m, chart = 3, _one_chart(name)
+    gated, plain = build(_behind_gather(chart)), _behind_gather(_one_chart(name, gated=False))
+    k = doublings(chart.cells)
+    omega, pairs = gated[0].weight[0, :, -1], gated[0].weight[0, :, :-1]
+    starts = pairs[:, 0] != 0   # reads the first coordinate
+    wrong = int((omega != torch.where(starts, m / 2**k, 0.0)).sum() + (pairs != plain[0].weight[0]).sum())
+    wrong += int((gated[0].bias != plain[0].bias).sum())
+    wrong += sum(int((a.weight != b.weight).sum() + (a.bias != b.bias).sum()) for a, b in zip(gated[1:], plain[1:]))
+    wrong += sum(int((layer.weight < 0).sum() + (layer.bias != 0).sum()) for layer in gated[1:k + 1])
+    folds, *rest = gated[k + 1:]
+    wrong += int((folds.weight[..., 0] >= 0).sum() + (folds.bias > -m / 2 * folds.weight[..., 0]).sum())
+    axes = pairs[::2].abs().argmax(1).repeat_interleave(folds.weight.shape[1]).tolist()   # of each fold
+    for axis in range(chart.dim):
+        inputs = [None if own == axis else f"fold {i}" for i, own in enumerate(axes)]
+        wrong += sum(not zero for zero in exact.vanishing(rest, inputs))
+    return 0, wrong
 
 
 def _level(n):

@@ -1,17 +1,12 @@
 """Why a statement is only sampled: what stands in the way of deciding it."""
 
 REASONS = {
-    "lem-stability": "norms are attained; the check confirms from below, the constant itself is enclosed in float64",
-    "lem-peano": "as for the norms: the kernel is integrated piece by piece in float64 with an allowance of 1e-3",
     "thm-jackson": "about every f; checked for one family, whose splines are also inside the certificates of thm-cube",
     "lem-interpolation": "about every pair of points; attained for a linear function",
-    "lem-product": "piecewise linear in two variables: exact pieces were not enumerated",
     "prop-tensor-net": "piecewise linear in D variables",
     "prop-spline-net": "contained, more sharply, in the certificates of thm-cube",
     "def-convresnet": "two programs for the same formula, compared in float64",
     "lem-skip": "equality of two networks up to rounding",
-    "lem-doubling": "about all floats; checked at floats beside knots, where it could fail",
-    "lem-grouped": "equality of two networks up to rounding",
     "lem-rows": "equality of two evaluations up to rounding",
     "prop-realisation": "sizes are exact; the function is compared in float64",
     "cor-budget": "equality of two networks up to rounding",
@@ -25,7 +20,6 @@ REASONS = {
     "lem-atlas": "the cover is certified by a net when the atlas is built; the check samples",
     "lem-partition": "identity of sums in float64",
     "lem-distance-net": "equality with a bound in many variables, tried where it is attained",
-    "lem-gate": "bitwise statements about floats",
     "lem-product-gate": "piecewise linear in the product of two networks",
     "prop-chart-local": "about all points of a manifold; on curves and spheres certificates decide it box by box",
     "thm-manifold": "norms in charts are sampled, so the bound is not an enclosure; on closed curves see cor-certified-curve",

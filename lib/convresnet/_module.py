@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from lib.errors import require
+from lib.relu.layers import Layer
 
 _CACHE_BYTES = 1 << 23   # activations of two layers for one chunk of points: beyond the caches it runs at half the speed
 _GRAPH_BYTES = 1 << 28   # activations of all layers for one chunk, kept for a gradient
@@ -32,6 +33,10 @@ class Convolution:
         """A `lib.relu.layers.Layer` as a grouped convolution with filters of size one."""
         groups, out, width = layer.weight.shape
         return cls(layer.weight.reshape(groups * out, width, 1), layer.bias.reshape(-1), groups)
+
+    def to_layer(self):
+        """What it does to a single row: the `Layer` of its first filter entries."""
+        return Layer(self.weight[..., 0].reshape(self.groups, -1, self.weight.shape[1]), self.bias.reshape(self.groups, -1))
 
     def dense(self):
         """The same map with one group: the block diagonal written out (book: ``lem-grouped``)."""
