@@ -71,6 +71,14 @@ def _binomial(n, k):
     return factorial(n) // factorial(k) // factorial(n - k)
 
 
+def _power(u, k):
+    """``u^k / k!`` by products, several times faster than a power."""
+    result = np.full_like(u, 1 / factorial(k))
+    for _ in range(k):
+        result *= u
+    return result
+
+
 def _kernel_norm(nodes, weights, degree, x=None, power=None):
     """Upper bounds of ``int |(x-t)_+^power / power! - sum_k weights_k (node_k - t)_+^degree / degree!| dt``.
 
@@ -88,9 +96,9 @@ def _kernel_norm(nodes, weights, degree, x=None, power=None):
     t = start[..., None] + length[..., None] * np.linspace(0, 1, degree + 1)
     values = np.zeros(t.shape)
     for k, node in enumerate(nodes):
-        values -= np.where(middle < node, weights[:, k, None], 0.0)[..., None] * (node - t) ** degree / factorial(degree)
+        values -= np.where(middle < node, weights[:, k, None], 0.0)[..., None] * _power(node - t, degree)
     if x is not None:
-        values += np.where(middle < x[:, None], 1.0, 0.0)[..., None] * (x[:, None, None] - t) ** power / factorial(power)
+        values += np.where(middle < x[:, None], 1.0, 0.0)[..., None] * _power(x[:, None, None] - t, power)
     return _bernstein(values, length).sum(-1)
 
 
