@@ -9,6 +9,7 @@ from lib.errors import require
 from lib.manifolds._base import Manifold, check_cube, positive
 
 _NEWTON = 12
+_SMALL = 1e-10   # a step after which Newton's method has arrived: the next would be about its square
 _PAIRS = 3000      # parameters between which pairs are compared for the reach
 _FINE = 1 << 14    # parameters at which the curvature is bounded
 
@@ -97,6 +98,8 @@ class FourierCurve(Manifold):
             second = (slope * slope).sum(1) + (gap * bend).sum(1)
             step = (gap * slope).sum(1) / np.where(second > 0, second, (slope * slope).sum(1))
             t = t - np.clip(step, -self._step, self._step)
+            if np.abs(step).max(initial=0) <= _SMALL:
+                break
         return np.mod(t, 2 * np.pi)
 
     def project(self, x):
@@ -118,7 +121,10 @@ class FourierCurve(Manifold):
         for _ in range(_NEWTON):
             gap = (self.local(s) - origin) @ direction - t[:, 0]
             slope = self.local(s, 1) @ direction * forward
-            s = s - forward * gap / np.where(slope > 0, slope, np.inf)
+            step = forward * gap / np.where(slope > 0, slope, np.inf)
+            s = s - step
+            if np.abs(step).max(initial=0) <= _SMALL:
+                break
         residual = np.abs((self.local(s) - origin) @ direction - t[:, 0]).max(initial=0)
         require(residual <= 1e-12, "t", float(np.abs(t).max(initial=0)), "inside the chart; Newton's method did not converge")
         return self.points(s)

@@ -13,6 +13,7 @@ from lib.manifolds._base import Manifold, check_cube, positive
 from lib.manifolds._reach import estimate_reach
 
 _NEWTON = 10
+_SMALL = 1e-10   # a step after which Newton's method has arrived: the next would be about its square over the reach
 _STEPS = 2              # of the continuation along which a chart is inverted
 _MAXIMUM_BOXES = 2_000_000
 _MARGIN = 0.9           # an estimated reach is multiplied by this
@@ -117,7 +118,7 @@ class LevelSet(Manifold):
                 raise InputError(f"formulas = {self.name}: must have linearly independent gradients near the zeros")
             step = (np.swapaxes(jacobian, 1, 2) @ np.linalg.solve(gram, self.values(x)[..., None]))[..., 0]
             x = x - step
-            if np.abs(step).max(initial=0) <= 1e-15:
+            if np.abs(step).max(initial=0) <= _SMALL:
                 break
         return x
 
@@ -142,7 +143,7 @@ class LevelSet(Manifold):
                 step = self.values(x) / slope[:, 0] if normal.shape[1] == 1 \
                     else np.linalg.solve(slope, self.values(x)[..., None])[..., 0]
                 height = height - step
-                if np.abs(step).max(initial=0) <= (1e-15 if k == _STEPS else 1e-3 * self.reach):
+                if np.abs(step).max(initial=0) <= (_SMALL if k == _STEPS else 1e-3 * self.reach):
                     break
         x = centre + flat + height @ normal.T
         good = np.isfinite(x).all() and np.abs(self.values(x)).max(initial=0) <= 1e-11 * self._scale
