@@ -15,7 +15,7 @@ from scipy.special import ellipe
 from sklearn.datasets import load_digits
 
 from lib import InputError, manifolds
-from lib.manifolds import Atlas, FourierCurve, LevelSet
+from lib.manifolds import Atlas, FourierCurve, LevelSet, farthest_points
 
 PICTURE = np.outer([0, 1, 2, 3, 1, 0], [0, 3, 1, 2, 0, 0]) / 9 + np.eye(6)
 MAKERS = {
@@ -730,3 +730,11 @@ def test_refused(what):
 def test_level_sets_close_to_the_boundary_are_in_the_cube(make):
     x = make().sample(1000)
     assert 0 <= x.min() < 0.02 and x.max() <= 1
+
+
+@pytest.mark.parametrize("name", ["sphere", "torus", "circle"])
+def test_rounding_does_not_choose_other_centres(name):
+    m = {"sphere": manifolds.Sphere, "torus": manifolds.torus, "circle": manifolds.circle}[name]()
+    points = m.net(m.reach / 8)[0]
+    moved = points + np.random.default_rng(0).uniform(-4e-16, 4e-16, points.shape)
+    assert (farthest_points(points, 0.3 * m.reach)[0] == farthest_points(moved, 0.3 * m.reach)[0]).all()

@@ -15,7 +15,7 @@ MESHES = {"circle": 16, "ellipse": 16, "trefoil": 16, "trefoil in 20 dimensions"
 EASY = ("circle", "ellipse", "trefoil", "curve of two equations", "image", "sphere")
 HARD = ("ellipsoid", "torus", "peanut", "trefoil in 20 dimensions")
 NORMS = ("value", "slope")
-SIZES = {"circle": (32, 128, 512), "sphere": (24, 48, 96), "SO(3)": (9, 14, 20)}
+SIZES = {"circle": (32, 128, 512), "sphere": (32, 64, 128), "SO(3)": (9, 14, 20)}
 
 
 def wave(x):

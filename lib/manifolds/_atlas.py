@@ -61,6 +61,11 @@ def room(reach):
     return reach * (1 - _RAMP**2) ** 0.5
 
 
+def _first_largest(values):
+    """The first index of the largest value, or of one that is as large up to rounding: the same on every machine."""
+    return int((values >= values.max() * (1 - 1e-9)).argmax())
+
+
 def farthest_points(points, radius, limit=MAXIMUM_CHARTS):
     """Greedy centres among ``points`` (P, D) until all are within ``radius`` of one, or there are ``limit``.
 
@@ -71,12 +76,12 @@ def farthest_points(points, radius, limit=MAXIMUM_CHARTS):
         ``radii[k]``: the largest distance of a point from the first ``k + 1`` centres.
     """
     norms = (points**2).sum(1)
-    chosen, radii = [int(((points - points.mean(0)) ** 2).sum(1).argmax())], []
+    chosen, radii = [_first_largest(((points - points.mean(0)) ** 2).sum(1))], []
     distance = np.full(len(points), np.inf)
     while True:
         c = points[chosen[-1]]
         np.minimum(distance, norms - 2 * points @ c + c @ c, out=distance)
-        farthest = int(distance.argmax())
+        farthest = _first_largest(distance)
         radii.append(float(np.linalg.norm(points[farthest] - points[chosen], axis=1).min()))
         if radii[-1] <= radius or len(chosen) == limit:
             return np.array(chosen), np.array(radii)
