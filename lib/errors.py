@@ -1,5 +1,7 @@
 """One way to refuse bad input: name the argument, its value and what is allowed."""
 
+import numpy as np
+
 
 class InputError(ValueError):
     """An argument outside what the theory or the code allows.
@@ -27,3 +29,10 @@ def require(condition, argument, value, allowed):
         if len(shown) > 80:
             shown = shown[:60] + "..." + shown[-15:]
         raise InputError(f"{argument} = {shown}: must be {allowed}")
+
+
+def positive(name, value):
+    """The value as a float; raises `InputError` unless it is a positive number."""
+    ok = isinstance(value, (int, float, np.floating, np.integer)) and not isinstance(value, bool) and 0 < value < np.inf
+    require(ok, name, value, "a positive number")
+    return float(value)

@@ -13,6 +13,7 @@ from lib.claims._registry import rests_on
 CLAIMS = select()
 POINTS = [(c.id, p) for c in CLAIMS for p in c.grid]
 STATEMENTS = {
+    1: {"prop-steep", "lem-ladder", "prop-steps", "prop-frozen", "cor-contrast", "prop-flip"},
     2: {"lem-bspline", "lem-marsden", "lem-functionals", "lem-stability", "lem-peano", "thm-jackson", "lem-interpolation"},
     3: {"lem-sawtooth", "lem-square", "lem-product", "lem-power", "prop-bspline-net", "prop-tensor-net", "prop-spline-net"},
     4: {"def-convresnet", "lem-gather", "lem-skip", "lem-doubling", "lem-grouped", "lem-rows", "prop-realisation",

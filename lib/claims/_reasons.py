@@ -1,6 +1,9 @@
 """Why a statement is only sampled: what stands in the way of deciding it."""
 
 REASONS = {
+    "prop-steps": "about every Lipschitz function and point; at the ends of cells there are up to 2^M pieces",
+    "cor-contrast": "asymptotic: orders are fitted",
+    "prop-flip": "about every point of a band; random ones",
     "thm-jackson": "about every f; checked for one family, whose splines are also inside the certificates of thm-cube",
     "lem-interpolation": "about every pair of points; attained for a linear function",
     "prop-tensor-net": "piecewise linear in D variables",

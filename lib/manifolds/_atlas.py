@@ -7,8 +7,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from lib.convresnet import Gate
-from lib.errors import require
-from lib.manifolds._base import OFF, Manifold, positive
+from lib.errors import positive, require
+from lib.manifolds._base import OFF, Manifold
 from lib.splines import check_order, functional
 
 MAXIMUM_CHARTS = 5000

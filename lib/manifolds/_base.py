@@ -132,10 +132,3 @@ def check_cube(name, low, high):
     inside = low.min() >= -1e-12 and high.max() <= 1 + 1e-12
     require(inside, "manifold", f"{name}, coordinates from {low.min():.6g} to {high.max():.6g}",
             "inside the unit cube [0,1]^D; scale or move it")
-
-
-def positive(name, value):
-    """The value as a float; raises `InputError` unless it is a positive number."""
-    ok = isinstance(value, (int, float, np.floating, np.integer)) and not isinstance(value, bool) and 0 < value < np.inf
-    require(ok, name, value, "a positive number")
-    return float(value)

@@ -4,8 +4,8 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 from scipy.stats import uniform_direction
 
-from lib.errors import require
-from lib.manifolds._base import Manifold, check_cube, positive
+from lib.errors import positive, require
+from lib.manifolds._base import Manifold, check_cube
 
 
 def _within(t, reach):

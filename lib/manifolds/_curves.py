@@ -5,8 +5,8 @@ from functools import cached_property
 import numpy as np
 from scipy.spatial import cKDTree
 
-from lib.errors import require
-from lib.manifolds._base import Manifold, check_cube, positive
+from lib.errors import positive, require
+from lib.manifolds._base import Manifold, check_cube
 
 _NEWTON = 12
 _SMALL = 1e-10   # a step after which Newton's method has arrived: the next would be about its square

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from lib.errors import InputError, require
-from lib.manifolds._base import positive
+from lib.errors import InputError, positive, require
 from lib.manifolds._curves import FourierCurve
 
 _ANGLES = 512

@@ -7,9 +7,9 @@ import numpy as np
 import sympy
 import torch
 
-from lib.errors import InputError, require
+from lib.errors import InputError, positive, require
 from lib.formulas import bound_on_cube, parse, torch_function, variables
-from lib.manifolds._base import Manifold, check_cube, positive
+from lib.manifolds._base import Manifold, check_cube
 from lib.manifolds._reach import estimate_reach
 
 _NEWTON = 10
