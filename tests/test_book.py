@@ -124,6 +124,12 @@ def test_figures_shown_in_chapters_exist_in_the_notebooks():
             assert name in names, (path.name, name)
 
 
+def test_figures_of_all_notebooks_have_different_names():
+    cells = [c for p in (ROOT / "notebooks").glob("*.ipynb") for c in json.loads(p.read_text())["cells"]]
+    names = [c["metadata"]["mystnb"]["figure"]["name"] for c in cells if "figure" in c["metadata"].get("mystnb", {})]
+    assert len(names) == len(set(names))
+
+
 def test_numbers_quoted_in_chapter_three_are_the_codes():
     from lib import relu, splines
     text = (ROOT / "book/03_relu.md").read_text()
