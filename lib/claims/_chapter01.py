@@ -156,15 +156,17 @@ def prop_frozen(build, name, cells, steps):
 
 
 def splines_of(name, order=2):
-    """For each of `CELLS` the number of nonzero parameters of our network and its errors in value and slope."""
+    """For each of `CELLS` the number of nonzero parameters of our network and its errors in value and slope; with
+    ``m log2 N + 4`` levels, so that the spline's error dominates."""
     found, x = [], _points(2, 2)
     y = x.clone().requires_grad_(True)
     (slope,) = torch.autograd.grad(TARGETS[name](y).sum(), y)
     for N in CELLS:
         c = splines.QuasiInterpolant(order, N).coefficients(lambda p: TARGETS[name](torch.from_numpy(p)).numpy(), 1)
         chart = convresnet.cube_chart(c, order)
-        network = convresnet.spline_network([chart], order, 16, 2, 1)
-        value, gradient = convresnet.SparseEvaluator([chart], order, 16, 2).value_and_gradient(x)
+        n = order * int(np.log2(N)) + 4
+        network = convresnet.spline_network([chart], order, n, 2, 1)
+        value, gradient = convresnet.SparseEvaluator([chart], order, n, 2).value_and_gradient(x)
         found.append((convresnet.count_parameters(network)[1], float((value - TARGETS[name](x)).abs().max()),
                       float((gradient - slope).abs().max())))
     return np.array(found)
