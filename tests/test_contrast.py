@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lib import InputError, contrast, convresnet
-from lib.claims._chapter01 import TARGETS, pitches, wave
+from lib.claims._chapter01 import TARGETS, _one_copy, pitches, wave
 from lib.convresnet import ConvResNet
 
 SIZES = [(2, 2), (4, 8), (16, 4), (32, 16)]
@@ -67,6 +67,13 @@ def test_steps_are_steep_and_steeper_with_more_digits():
         low = (torch.arange(1, 16, dtype=torch.float64)[:, None] / 16 - torch.arange(1, 33) * part).ravel()
         found.append(float(contrast.steepest(network, low, low + part).max()))
     assert found[0] > 64 and found[1] > 2**4 * found[0] and found[2] > 2**8 * found[1]
+
+
+@pytest.mark.parametrize("M, steps", [(4, 2.4375), (8, 5.4375), (16, 13.4375), (32, 29.4375)])
+def test_without_the_median_errors_grow_with_the_steps(M, steps):
+    x = torch.from_numpy(np.arange(1, 16) / 16 - 1 / (16 * 16 * M))[:, None]   # middles of the ramps, as in ex-no-median
+    error = (_one_copy(pitches, 16, M)(x) - pitches(x)).abs().max()
+    assert float(error.detach()) * 16 * M == pytest.approx(steps)
 
 
 @pytest.mark.parametrize("slope", [0.0, 3.0, 1e6, 1e12])
