@@ -1,0 +1,121 @@
+"""Euler splines and Favard constants: the extremal functions of periodic spline spaces (book: ``lem-euler``).
+
+The Euler spline ``eps_a`` is the function with period 2 whose derivative of order ``a`` is 1 on ``[0, 1)`` and -1 on
+``[1, 2)``, and which changes its sign under ``x -> x + 1``.  On a circle of length 1 with ``n`` cells, ``n`` even, it is
+``n^-a eps_a(n x)``.
+"""
+
+from fractions import Fraction
+from functools import cache
+
+import numpy as np
+
+from lib.errors import require
+from lib.splines import local_values
+
+DEGREES = range(0, 6)
+
+
+def check_degree(degree, least=0):
+    """Raise `InputError` unless ``degree`` is an integer from ``least`` to 5."""
+    ok = isinstance(degree, (int, np.integer)) and not isinstance(degree, bool)
+    require(ok and least <= degree <= DEGREES[-1], "degree", degree, f"an integer from {least} to {DEGREES[-1]}")
+
+
+def check_knots(knots):
+    """Raise `InputError` unless ``knots`` is an even positive integer."""
+    ok = isinstance(knots, (int, np.integer)) and not isinstance(knots, bool) and knots > 0 and knots % 2 == 0
+    require(ok, "knots", knots, "an even positive integer")
+
+
+@cache
+def euler_piece(degree):
+    """The polynomial of ``eps_a`` on ``[0, 1]``, the Euler polynomial over ``a!``.
+
+    Parameters
+    ----------
+    degree : int
+        ``a`` in 0..5.
+
+    Returns
+    -------
+    tuple of Fraction
+        Coefficients of ``1, x, .., x^a``: antiderivatives of 1 with ``eps(0) + eps(1) = 0`` (``lem-euler``).
+    """
+    check_degree(degree)
+    if degree == 0:
+        return (Fraction(1),)
+    rest = [c / (k + 1) for k, c in enumerate(euler_piece(degree - 1))]
+    return (-sum(rest) / 2, *rest)
+
+
+@cache
+def favard(degree):
+    """``phi_a = K_a / pi^a``, the maximum of ``|eps_a|``: 1, 1/2, 1/8, 1/24, 5/384, 1/240.
+
+    Parameters
+    ----------
+    degree : int
+        ``a`` in 0..5.
+
+    Returns
+    -------
+    Fraction
+        ``|eps_a(0)|`` for odd ``a``, ``|eps_a(1/2)|`` for even ``a``; ``K_a`` is the Favard constant (``lem-euler``).
+    """
+    place = Fraction(1, 2) if degree % 2 == 0 else Fraction(0)
+    return abs(sum(c * place**k for k, c in enumerate(euler_piece(degree))))
+
+
+def euler_spline(degree, knots, x, derivative=0):
+    """The Euler spline on the circle, ``n^-a eps_a(n x)``, or a derivative of it.
+
+    Parameters
+    ----------
+    degree : int
+        ``a`` in 0..5.
+    knots : int
+        ``n``, even.
+    x : array_like of float
+    derivative : int
+        From 0 to ``a``; the last one is taken from the right at knots.
+
+    Returns
+    -------
+    float64 array of the shape of ``x``; its maximum is ``favard(a - derivative) / n^(a - derivative)``.
+    """
+    check_degree(degree)
+    check_knots(knots)
+    require(0 <= derivative <= degree, "derivative", derivative, f"from 0 to the degree, {degree}")
+    left = degree - derivative
+    t = np.asarray(x, dtype=float) * knots
+    cell = np.floor(t)
+    piece = np.polynomial.polynomial.polyval(t - cell, [float(c) for c in euler_piece(left)])
+    return np.where(cell % 2 == 0, 1.0, -1.0) * piece / float(knots) ** left
+
+
+def periodic_matrix(degree, knots, x, derivative=0):
+    """The periodic B-splines of the circle, or their derivatives, at points.
+
+    Parameters
+    ----------
+    degree : int
+        ``a`` in 1..5.
+    knots : int
+        ``n`` equidistant knots ``i / n``; as many B-splines.
+    x : float64 array, shape (P,)
+    derivative : int
+
+    Returns
+    -------
+    float64 array, shape (P, n)
+        Column ``j`` belongs to ``sum_l N_{a+1}(n x - j - l n)``.
+    """
+    check_degree(degree, 1)
+    t = np.asarray(x, dtype=float) * knots
+    cell = np.floor(t).astype(int)
+    values = local_values(degree + 1, t - cell, derivative) * float(knots) ** derivative
+    matrix, rows = np.zeros((len(t), knots)), np.arange(len(t))
+    for k in range(degree + 1):
+        np.add.at(matrix, (rows, (cell - degree + k) % knots), values[:, k])
+    return matrix
