@@ -1,4 +1,4 @@
-"""How far our networks are from the best possible: upper over lower bound at equal numbers of parameters (``cor-optimality``)."""
+"""Upper over lower bound at equal numbers of parameters: how far our networks are from the best (``cor-optimality``)."""
 
 from dataclasses import dataclass
 from math import factorial

@@ -1,6 +1,7 @@
 """Lower bounds for every method that chooses ``p`` numbers continuously (book: ``thm-bernstein``, ``thm-favard``).
 
-The class is the unit ball of ``W^{a,inf}([0,1]^D)``; errors are ``max |g|`` for ``s = 0``, ``max_k max |d_k g|`` for ``s = 1``.
+The class is the unit ball of ``W^{a,inf}([0,1]^D)``; errors are ``max |g|`` for ``s = 0``,
+ ``max_k max |d_k g|`` for ``s = 1``.
 """
 
 from fractions import Fraction
