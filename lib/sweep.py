@@ -1,0 +1,101 @@
+"""Many runs of one function, each kept in a file of its own: can be interrupted and resumed."""
+
+import hashlib
+import json
+import os
+import platform
+import tempfile
+import time
+from pathlib import Path
+
+from joblib import Parallel, delayed
+
+from lib.errors import require
+
+
+def write_json(path, data, name="path"):
+    """Write beside the file and rename: never half a file.
+
+    Raises
+    ------
+    InputError
+        If the folder does not exist; ``name`` is what the caller calls the path.
+    """
+    path = Path(path)
+    require(path.parent.is_dir(), name, str(path), "in a folder that exists")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".json-")
+    with os.fdopen(handle, "w") as file:
+        json.dump(data, file, indent=1)
+    os.chmod(temporary, 0o644)   # mkstemp makes private files
+    os.replace(temporary, path)
+
+
+def versions():
+    """Versions of Python and of the packages that numbers depend on, dict of str."""
+    import numpy
+    import scipy
+    import sympy
+    import torch
+
+    modules = {"numpy": numpy, "scipy": scipy, "sympy": sympy, "torch": torch}
+    return {"python": platform.python_version(), **{k: str(m.__version__) for k, m in modules.items()}}
+
+
+def file_name(cell):
+    """The name of a cell's record: readable, and different for different cells."""
+    text = json.dumps(cell, sort_keys=True)
+    words = "-".join(str(v) for v in cell.values() if isinstance(v, (str, int)))
+    return f"{words[:60]}-{hashlib.sha256(text.encode()).hexdigest()[:10]}.json"
+
+
+def record(function, cell, folder):
+    """Run one cell in one thread and write its record; returns the record."""
+    import torch
+
+    torch.set_num_threads(1)
+    start = time.perf_counter()
+    found = {"cell": cell, "result": function(**cell)}
+    found |= {"seconds": round(time.perf_counter() - start, 1), "versions": versions()}
+    write_json(Path(folder) / file_name(cell), found)
+    return found
+
+
+def run(function, cells, folder, jobs=1, progress=lambda items, total: items):
+    """Run the cells that have no record yet, and return the records of all.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(**cell) -> dict`` ready for JSON; importable, as it may run in another process.
+    cells : list of dict
+        Keyword arguments, ready for JSON.
+    folder : path
+        Where records are, one file each; made if its parent exists.
+    jobs : int
+        Number of processes.
+    progress : callable
+        Wraps an iterator and its length, for a progress bar.
+
+    Returns
+    -------
+    list of dict
+        In the order of the cells: ``cell``, ``result``, ``seconds``, ``versions``.
+    """
+    folder = Path(folder)
+    require(folder.parent.is_dir(), "folder", str(folder), "a folder, or a new one in a folder that exists")
+    folder.mkdir(exist_ok=True)
+    missing = [cell for cell in cells if not (folder / file_name(cell)).exists()]
+    parallel = Parallel(n_jobs=jobs, return_as="generator_unordered")
+    for _ in progress(parallel(delayed(record)(function, cell, folder) for cell in missing), len(missing)):
+        pass
+    return read(folder, cells)
+
+
+def read(folder, cells):
+    """The records of these cells, which must be there."""
+    found = []
+    for cell in cells:
+        path = Path(folder) / file_name(cell)
+        require(path.exists(), "cell", cell, f"one with a record in {folder}")
+        found.append(json.loads(path.read_text()))
+    return found
