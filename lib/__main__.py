@@ -1,31 +1,18 @@
-"""The command line: ``python -m lib list | verify | mutate | approximate | bench``."""
+"""The command line: ``python -m lib list | verify | mutate | approximate | train | bench``."""
 
 import argparse
-import json
-import os
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 from lib.errors import InputError, require
-
-
-def _write_json(path, data):
-    """Write beside the file and rename: never half a file."""
-    path = Path(path)
-    require(path.parent.is_dir(), "--json", str(path), "in a folder that exists")
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".json-")
-    with os.fdopen(handle, "w") as file:
-        json.dump(data, file, indent=1)
-    os.chmod(name, 0o644)   # mkstemp makes private files
-    os.replace(name, path)
+from lib.sweep import write_json
 
 
 def _bar(quiet):
     from tqdm import tqdm
 
-    return lambda items: tqdm(items, file=sys.stderr, disable=quiet or None)
+    return lambda items, total=None: tqdm(items, total=total, file=sys.stderr, disable=quiet or None)
 
 
 def _list(arguments):
@@ -51,7 +38,7 @@ def _verify(arguments):
               f"{'passed' if row['passed'] else 'FAILED'} ({len(row['points'])} points, {row['seconds']:.1f} s)")
     print(f"{len(claims)} claims in {time.perf_counter() - start:.0f} s, processes: {jobs}")
     if arguments.json:
-        _write_json(arguments.json, report)
+        write_json(arguments.json, report)
     return 0 if all(row["passed"] for row in report["claims"]) else 1
 
 
@@ -68,7 +55,7 @@ def _mutate(arguments):
     print(f"seed {arguments.seed}: {len(outcomes)} mutants, " + ", ".join(f"{outcomes.count(o)} {o}" for o in
           ("caught", "harmless", "survived")) + f"; score {100 * found['score']:.1f} %")
     if arguments.json:
-        _write_json(arguments.json, found)
+        write_json(arguments.json, found)
     return 0 if found["score"] == 1 else 1
 
 
@@ -116,12 +103,25 @@ def _approximate(arguments):
         passed = passed and measured.value <= certificate.value.upper <= a.bound.value
         passed = passed and measured.gradient <= certificate.gradient.upper <= a.bound.gradient
     if arguments.json:
-        _write_json(arguments.json, {"formula": arguments.formula, "dim": a.dim, "order": a.order, "cells": a.cells,
+        write_json(arguments.json, {"formula": arguments.formula, "dim": a.dim, "order": a.order, "cells": a.cells,
                                      "refinement": a.refinement, "alpha": a.alpha, "passed": passed,
                                      "bound": {"value": a.bound.value, "gradient": a.bound.gradient},
                                      "certified": certificate and {k: getattr(certificate, k) for k in ("value", "gradient")},
                                      "measured": vars(measured), "module_built": built, "architecture": vars(sizes)})
     return 0 if passed else 1
+
+
+def _train(arguments):
+    from lib.convresnet import threads
+    from lib.limits import study
+
+    rows = study(arguments.folder, threads(), _bar(arguments.quiet), arguments.steps)
+    names = ("value", "slope", "mean_value", "mean_slope")
+    print(f"{'start':12} {'trained on':17} " + " ".join(f"{name:>18}" for name in names))
+    for (kind, slopes), row in rows.items():
+        numbers = " ".join(f"{row[name][0]:9.3g} +- {row[name][1]:5.2g}" for name in names)
+        print(f"{kind:12} {'value and slope' if slopes else 'value':17} {numbers}")
+    return 0
 
 
 def _bench(arguments):
@@ -142,7 +142,7 @@ def _bench(arguments):
     for label, meaning in found["meaning"].items():
         print(f"{label:12} {meaning}")
     if arguments.json:
-        _write_json(arguments.json, found)
+        write_json(arguments.json, found)
     return 0
 
 
@@ -186,6 +186,11 @@ def _parser():
     build.add_argument("--certify", action="store_true", help="enclose both errors over the whole cube")
     build.add_argument("--quiet", action="store_true", help="no progress bar")
     build.set_defaults(run=_approximate)
+    train = commands.add_parser("train", help="the built network against the same architecture trained, a record a run")
+    train.add_argument("folder", help="where records are; runs that have one are not repeated")
+    train.add_argument("--steps", type=int, help="fewer steps than the book takes, for a trial")
+    train.add_argument("--quiet", action="store_true", help="no progress bar")
+    train.set_defaults(run=_train)
     bench = commands.add_parser("bench", help="what it costs: ratios, each measured in this run")
     bench.add_argument("ids", nargs="*", metavar="ROW", help="rows to measure (all by default)")
     bench.add_argument("--training", type=float, default=60.0, metavar="SECONDS", help="for each trained network")

@@ -8,18 +8,16 @@ import tempfile
 import time
 from pathlib import Path
 
-from joblib import Parallel, delayed
-
 from lib.errors import require
 
 
-def write_json(path, data, name="path"):
+def write_json(path, data, name="--json"):
     """Write beside the file and rename: never half a file.
 
     Raises
     ------
     InputError
-        If the folder does not exist; ``name`` is what the caller calls the path.
+        If the folder does not exist; ``name`` is what the user calls the path.
     """
     path = Path(path)
     require(path.parent.is_dir(), name, str(path), "in a folder that exists")
@@ -44,7 +42,7 @@ def versions():
 def file_name(cell):
     """The name of a cell's record: readable, and different for different cells."""
     text = json.dumps(cell, sort_keys=True)
-    words = "-".join(str(v) for v in cell.values() if isinstance(v, (str, int)))
+    words = "-".join(str(v) for _, v in sorted(cell.items()) if isinstance(v, (str, int)))
     return f"{words[:60]}-{hashlib.sha256(text.encode()).hexdigest()[:10]}.json"
 
 
@@ -81,8 +79,11 @@ def run(function, cells, folder, jobs=1, progress=lambda items, total: items):
     list of dict
         In the order of the cells: ``cell``, ``result``, ``seconds``, ``versions``.
     """
+    from joblib import Parallel, delayed
+
     folder = Path(folder)
-    require(folder.parent.is_dir(), "folder", str(folder), "a folder, or a new one in a folder that exists")
+    require(folder.is_dir() or folder.parent.is_dir() and not folder.exists(), "folder", str(folder),
+            "a folder, or a new one in a folder that exists")
     folder.mkdir(exist_ok=True)
     missing = [cell for cell in cells if not (folder / file_name(cell)).exists()]
     parallel = Parallel(n_jobs=jobs, return_as="generator_unordered")

@@ -22,6 +22,7 @@ STATEMENTS = {
     6: {"lem-federer", "lem-angle", "lem-chart", "lem-atlas", "lem-partition", "lem-distance-net", "lem-gate",
         "lem-product-gate", "prop-chart-local"},
     7: {"thm-manifold", "cor-ambient"},
+    8: {"lem-bump", "thm-bernstein", "thm-favard", "cor-optimality", "prop-jump", "prop-bits"},
     10: {"lem-interval-layer", "lem-taylor", "lem-deviation", "lem-rounding", "thm-certificate", "cor-certified-curve"},
 }
 

@@ -7,15 +7,13 @@ import torch
 from torch import nn
 
 from lib.approximation import Cube, approximate
+from lib.limits import fit
 
 WIDTH, DEPTH, BATCH = 124, 3, 1024   # 31 497 parameters in dimension 2
 
 
 def train(target, activation, seconds, seed=0):
-    """Fit value and gradient of a target by Adam with a cosine schedule, for a given time.
-
-    The loss is the mean squared error of the value plus that of the gradient, each over the mean square of
-    what is fitted; new random points in every step, float32.
+    """Fit value and gradient of a target for a given time by `lib.limits.fit`, in float32.
 
     Parameters
     ----------
@@ -30,26 +28,14 @@ def train(target, activation, seconds, seed=0):
     nn.Module
         In float64, (P, D) -> (P,).
     """
-    generator, dim = torch.Generator().manual_seed(seed), target.dim
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        widths = [dim] + [WIDTH] * DEPTH
+        widths = [target.dim] + [WIDTH] * DEPTH
         layers = [part for a, b in zip(widths, widths[1:]) for part in (nn.Linear(a, b), activation())]
         network = nn.Sequential(*layers, nn.Linear(WIDTH, 1), nn.Flatten(0))
-    size = [float((g**2).mean()) for g in target.value_and_gradient(torch.rand(4096, dim, generator=generator).double())]
-    optimizer, start, rate = torch.optim.Adam(network.parameters()), time.perf_counter(), 2e-3
-    while (spent := (time.perf_counter() - start) / seconds) < 1:
-        for group in optimizer.param_groups:
-            group["lr"] = rate * (1 + np.cos(np.pi * spent)) / 2
-        x = torch.rand(BATCH, dim, generator=generator)
-        f, df = (g.float() for g in target.value_and_gradient(x.double()))
-        x.requires_grad_(True)
-        value = network(x)
-        (gradient,) = torch.autograd.grad(value.sum(), x, create_graph=True)
-        loss = ((value - f) ** 2).mean() / size[0] + ((gradient - df) ** 2).mean() / size[1]
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+    start = time.perf_counter()
+    spent = iter(lambda: min(1.0, (time.perf_counter() - start) / seconds), 1.0)
+    fit(network, target, spent, rate=2e-3, slopes=True, batch=BATCH, seed=seed)
     return network.double()
 
 

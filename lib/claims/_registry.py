@@ -1,7 +1,6 @@
 """The registry of claims: one entry per checkable statement of the book, under the statement's label."""
 
 import inspect
-import platform
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -13,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from lib.claims._reasons import REASONS
 from lib.errors import require
+from lib.sweep import versions
 
 EVIDENCE = ("exact", "certified", "sampled")
 REGISTRY = {}
@@ -116,7 +116,7 @@ def verify(claims, progress=lambda items: items, full=False, jobs=1):
         ``{"versions": .., "claims": [..]}``, ready for JSON.
     """
     if min(jobs, len(claims)) <= 1:
-        return {"versions": _versions(), "claims": [_row(c, full) for c in progress(claims)]}
+        return {"versions": versions(), "claims": [_row(c, full) for c in progress(claims)]}
     with ProcessPoolExecutor(jobs, get_context("spawn"), _one_thread) as pool:
         # the last chapters first: their claims take longest
         tasks = {c.id: pool.submit(_row_of, c.id, full) for c in reversed(claims)}
@@ -126,7 +126,7 @@ def verify(claims, progress=lambda items: items, full=False, jobs=1):
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return {"versions": _versions(), "claims": [tasks[c.id].result() for c in claims]}
+    return {"versions": versions(), "claims": [tasks[c.id].result() for c in claims]}
 
 
 def _one_thread():
@@ -161,12 +161,3 @@ def rests_on(c):
         found |= new
         todo += new
     return max((REGISTRY[label].evidence for label in found), key=EVIDENCE.index)
-
-
-def _versions():
-    import numpy
-    import scipy
-    import sympy
-
-    modules = {"numpy": numpy, "scipy": scipy, "sympy": sympy, "torch": torch}
-    return {"python": platform.python_version(), **{k: str(m.__version__) for k, m in modules.items()}}

@@ -8,13 +8,15 @@ import numpy as np
 import torch
 from torch import nn
 
+from lib import sweep
 from lib.approximation import Cube, Target, approximate
 from lib.errors import require
 from lib.limits._training import fit
 
 FORMULA, ORDER, CELLS, BLOCKS = "sin(2*pi*x1)*exp(x2)", 3, 6, 2
 STEPS = {"built": 2000, "passing": 2000, "he": 2000, "perceptron": 10_000}
-RATES = {"built": (1e-6, 1e-5, 1e-4), "passing": (1e-3, 3e-3, 1e-2), "he": (1e-3, 3e-3, 1e-2), "perceptron": (1e-3, 3e-3, 1e-2)}
+LOSSES = {"built": (False, True), "passing": (False, True), "he": (False,), "perceptron": (False, True)}   # with slopes?
+RATES = {"built": (1e-6, 1e-5, 1e-4), **dict.fromkeys(("passing", "he", "perceptron"), (1e-3, 3e-3, 1e-2))}
 SEEDS, TUNING_SEED, POINTS = (0, 1, 2, 3, 4), 100, 1 << 17
 
 
@@ -32,8 +34,9 @@ def start(kind, seed):
     ----------
     kind : str
         ``built``: ours.  ``he``: the same modules with normal weights of variance 2 over the number of inputs, biases zero.
-        ``passing``: the same modules, each channel passing on one channel of its group, with a tenth of such
-        noise.  ``perceptron``: a fully connected network of about as many parameters, four hidden layers of 101.
+        ``passing``: the same modules; in the first and the last layer of each block the moduli of such numbers, in between
+        each channel passes on one channel of its group, with a tenth of such noise; biases zero, ``FC`` as built.
+        ``perceptron``: a fully connected network of about as many parameters, four hidden layers of 101.
     seed : int
 
     Returns
@@ -50,7 +53,8 @@ def start(kind, seed):
         widths = [2, 101, 101, 101, 101, 1]
         layers = [nn.Linear(a, b, dtype=torch.float64) for a, b in zip(widths, widths[1:])]
         for layer in layers:
-            layer.weight.data, layer.bias.data = noise(layer.weight.shape, layer.weight.shape[1]), torch.zeros_like(layer.bias)
+            layer.weight.data = noise(layer.weight.shape, layer.weight.shape[1])
+            layer.bias.data.zero_()
         return nn.Sequential(*(part for layer in layers[:-1] for part in (layer, nn.ReLU())), layers[-1], nn.Flatten(0))
     network = copy.deepcopy(built()[1].network)
     if kind == "built":
@@ -59,13 +63,16 @@ def start(kind, seed):
         for layer in block:
             out, width, kernel = layer.weight.shape
             weight = noise(layer.weight.shape, width * kernel)
-            if kind == "passing" and layer is not block[-1]:
-                weight *= 0.1
+            if kind == "passing" and layer in (block[0], block[-1]):
+                weight = weight.abs()   # both coordinates are seen, and no channel is dead
+            elif kind == "passing":
                 rows = torch.arange(out)
-                taken = rows % (out // layer.groups) % width
-                weight[rows, taken, torch.randint(0, kernel, (out,), generator=generator)] += 1
-            layer.weight.data, layer.bias.data = weight, torch.zeros_like(layer.bias)
-    network.head.data = noise(network.head.shape, 2 * len(network.head))
+                weight *= 0.1
+                weight[rows, rows % (out // layer.groups) % width] += 1
+            layer.weight.data = weight
+            layer.bias.data.zero_()
+    if kind == "he":
+        network.head.data = noise(network.head.shape, len(network.head))
     return network
 
 
@@ -79,7 +86,7 @@ def errors(network):
         ``mean_value``, ``mean_slope`` (root mean squares, of the length of the gradient).
     """
     target, worst, inner, squares, count = built()[0], np.zeros(2), 0.0, np.zeros(2), 0
-    for x in map(torch.from_numpy, Cube(2).batches(POINTS, 1)):
+    for x in torch.from_numpy(Cube(2).sample(POINTS, 1)).split(1 << 12):
         f, df = target.value_and_gradient(x)
         x.requires_grad_(True)
         value = network(x)
@@ -94,7 +101,7 @@ def errors(network):
     return {"value": worst[0], "slope": worst[1], "inner_slope": inner, "mean_value": mean[0], "mean_slope": mean[1]}
 
 
-def train(kind, slopes, rate, seed, steps=None):
+def train(kind, slopes, rate, seed, steps):
     """One run: `start`, `lib.limits.fit` at the points of a seed, `errors`.
 
     Returns
@@ -102,7 +109,7 @@ def train(kind, slopes, rate, seed, steps=None):
     dict
         The errors, ``first`` and ``last`` loss (mean of the last 50 steps), ``parameters``, ``seconds``.
     """
-    network, steps = start(kind, seed), steps or STEPS[kind]
+    network = start(kind, seed)
     begin = time.perf_counter()
     losses = fit(network, built()[0], np.arange(steps) / steps, rate=rate, slopes=slopes, seed=seed)
     seconds = time.perf_counter() - begin
@@ -110,28 +117,23 @@ def train(kind, slopes, rate, seed, steps=None):
             "parameters": sum(p.numel() for p in network.parameters())}
 
 
-def tuning():
+def tuning(steps=None):
     """The cells that choose the step sizes: every start, loss and rate, with a seed of their own."""
-    return [{"kind": kind, "slopes": slopes, "rate": rate, "seed": TUNING_SEED}
-            for kind in STEPS for slopes in (False, True) for rate in RATES[kind]]
+    return [{"kind": kind, "slopes": slopes, "rate": rate, "seed": TUNING_SEED, "steps": steps or STEPS[kind]}
+            for kind in STEPS for slopes in LOSSES[kind] for rate in RATES[kind]]
 
 
-def chosen(records):
-    """For each start and loss the rate whose largest error is smallest: in value, or in slope if slopes were trained."""
+def comparison(tuned):
+    """The cells of the comparison: every start and loss, five seeds, at the rate whose largest error was smallest: in value,
+    or in slope where slopes were trained."""
     best = {}
-    for row in records:
-        cell, result = row["cell"], row["result"]
-        error = result["slope" if cell["slopes"] else "value"]
+    for row in tuned:
+        cell = row["cell"]
+        error = row["result"]["slope" if cell["slopes"] else "value"]
         key = cell["kind"], cell["slopes"]
         if key not in best or error < best[key][0]:
-            best[key] = error, cell["rate"]
-    return {key: rate for key, (_, rate) in best.items()}
-
-
-def comparison(rates):
-    """The cells of the comparison: every start and loss at its rate, five seeds."""
-    return [{"kind": kind, "slopes": slopes, "rate": rate, "seed": seed} for (kind, slopes), rate in rates.items()
-            for seed in SEEDS]
+            best[key] = error, cell
+    return [{**cell, "seed": seed} for _, cell in best.values() for seed in SEEDS]
 
 
 def summary(records):
@@ -142,3 +144,24 @@ def summary(records):
     return {key: {name: (float(np.mean([r[name] for r in rows])), float(np.std([r[name] for r in rows], ddof=1)))
                   for name in ("value", "slope", "inner_slope", "mean_value", "mean_slope", "seconds")}
             for key, rows in groups.items()}
+
+
+def study(folder, jobs=1, progress=lambda items, total: items, steps=None):
+    """Tune, compare, and summarise; runs that have a record are not repeated (`lib.sweep.run`).
+
+    Parameters
+    ----------
+    folder : path
+        Where the records are.
+    jobs, progress
+        As for `lib.sweep.run`.
+    steps : int, optional
+        Steps of each run instead of those of the book.
+
+    Returns
+    -------
+    dict
+        See `summary`.
+    """
+    tuned = sweep.run(train, tuning(steps), folder, jobs, progress)
+    return summary(sweep.run(train, comparison(tuned), folder, jobs, progress))

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from lib.errors import positive, require
+from lib.errors import positive
 
 WARM_UP = 0.05   # part of the training in which the step size grows
 
@@ -38,7 +38,8 @@ def fit(network, target, spent, *, rate, slopes, batch=256, seed=0):
     positive("rate", rate)
     generator = torch.Generator().manual_seed(seed)
     dtype = next(network.parameters()).dtype
-    size = [float((g**2).mean()) for g in target.value_and_gradient(torch.rand(4096, target.dim, generator=generator).double())]
+    x = torch.rand(4096, target.dim, generator=generator, dtype=torch.float64)
+    size = [float((g**2).mean()) for g in target.value_and_gradient(x)]
     optimizer, losses = torch.optim.Adam(network.parameters(), lr=rate), []
     for part in spent:
         for group in optimizer.param_groups:

@@ -1,0 +1,346 @@
+"""Chapter 08: bumps, Euler splines, lower bounds, ratios; training of the built network."""
+
+import itertools
+import re
+from fractions import Fraction
+from math import factorial, pi, prod
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sympy as sp
+import torch
+from scipy.interpolate import BSpline, make_interp_spline
+from scipy.optimize import linprog
+
+import lib
+from lib import InputError, limits, splines
+from lib.__main__ import main
+from lib.claims._chapter08 import TABLE, _unseen, largest_jump, path
+from lib.contrast import frozen_network
+from lib.limits import _study
+from lib.limits._ratio import largest_coefficient
+
+PAGE = (Path(__file__).parent.parent / "book/08_limits.md").read_text()
+
+
+@pytest.mark.parametrize("alpha", (1, 2, 3, 4))
+def test_bump_is_the_perfect_spline_of_scipy(alpha):
+    """The B-spline with these knots is a multiple of it."""
+    knots = np.array([float(t) for t in limits.bump_knots(alpha)])
+    x = np.linspace(0.01, 0.99, 97)
+    b = BSpline.basis_element(knots, extrapolate=False)
+    ratio = limits.bump(alpha, x) / b(x)
+    assert np.ptp(ratio) < 1e-12 * abs(ratio).max()
+    for k in range(1, alpha):
+        assert limits.bump(alpha, x, k) == pytest.approx(ratio[0] * b.derivative(k)(x), abs=1e-12)
+    top = limits.bump(alpha, x, alpha)
+    assert set(top) == {1.0, -1.0} and np.sum(np.diff(top) != 0) == alpha
+
+
+@pytest.mark.parametrize("alpha", (1, 2, 3, 4))
+def test_bump_norms_are_maxima(alpha):
+    x = np.sort(np.append(np.linspace(0, 1, 100_001), [float(t) for t in limits.bump_knots(alpha)]))
+    for k, norm in enumerate(limits.bump_norms(alpha)):
+        assert abs(limits.bump(alpha, x[:-1], k)).max() == pytest.approx(float(norm), rel=1e-8)
+    assert limits.bump(alpha, [-0.1, 1.0, 1.1]).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("alpha", (2, 3, 4))
+def test_no_bump_is_larger_anywhere(alpha):
+    """Best functions with a derivative constant on 300 cells, by linear programming, at ten points."""
+    cells = 300
+    edges = np.arange(cells + 1) / cells
+    moments = np.stack([np.diff(edges ** (k + 1)) for k in range(alpha)])
+    for x in np.arange(1, 10) / 10:
+        row = -np.diff(np.maximum(x - edges, 0) ** alpha) / factorial(alpha)
+        best = -linprog(-row, A_eq=moments, b_eq=np.zeros(alpha), bounds=(-1, 1)).fun
+        assert 0.98 < best / limits.bump(alpha, [x])[0] <= 1 + 1e-7
+
+
+def test_norms_in_the_chapter_are_the_codes():
+    text = PAGE.split("| $\\alpha$ | $\\norm{\\psi_\\alpha}$")[1].split(":::")[0]
+    for line in text.splitlines()[2:6]:
+        alpha, *cells = [c.strip() for c in line.strip().strip("|").split("|")]
+        for k, cell in enumerate(cells):
+            if cell and not cell.isspace():
+                formula = re.sub(r"\\frac(\d|\{[^}]*(?:\{\d+\}[^}]*)*\})(\d|\{\d+\})", r"((\1)/(\2))", cell.strip("$"))
+                formula = re.sub(r"(\d)?\\sqrt(\d|\{\d+\})", lambda m: f"{m.group(1) or 1}*sqrt({m.group(2)})", formula)
+                value = float(sp.sympify(formula.replace("{", "").replace("}", "")))
+                assert value == pytest.approx(float(limits.bump_norms(int(alpha))[k]), rel=1e-12), cell
+
+
+def test_favard_constants():
+    assert [limits.favard(a) for a in range(6)] == [Fraction(t) for t in ("1", "1/2", "1/8", "1/24", "5/384", "1/240")]
+    for a in range(1, 6):
+        series = 4 / pi ** (a + 1) * sum(((-1) ** k / (2 * k + 1)) ** (a + 1) for k in range(100_000))
+        assert float(limits.favard(a)) == pytest.approx(series, rel=1e-4)
+
+
+@pytest.mark.parametrize("degree", (1, 2, 3, 4, 5))
+def test_euler_splines(degree):
+    x = np.linspace(0, 1, 20_001)[:-1]
+    for k in range(degree + 1):
+        g = limits.euler_spline(degree, 6, x, k)
+        assert abs(g).max() == pytest.approx(float(limits.favard(degree - k)) / 6.0 ** (degree - k), rel=1e-6)
+        assert limits.euler_spline(degree, 6, x + 1 / 6, k)[10:] == pytest.approx(-g[10:], abs=1e-12) or k == degree
+        if k:
+            slope = np.diff(limits.euler_spline(degree, 6, x, k - 1)) / np.diff(x)
+            middle = limits.euler_spline(degree, 6, x[:-1] + 1 / 40_000, k)
+            assert np.median(abs(slope - middle)) < 1e-3 * abs(g).max()
+
+
+@pytest.mark.parametrize("degree, knots", list(itertools.product((1, 2, 3, 4), (2, 4, 7))))
+def test_periodic_basis_agrees_with_scipy(degree, knots):
+    x = np.random.default_rng(knots).random(200)
+    for k in range(degree + 1):
+        ours = limits.periodic_matrix(degree, knots, x, k)
+        theirs = np.zeros_like(ours)
+        for j in range(-degree, knots):   # every translate, folded back
+            b = BSpline.basis_element(np.arange(j, j + degree + 2) / knots, extrapolate=False)
+            theirs[:, j % knots] += np.nan_to_num((b.derivative(k) if k else b)(x))
+        assert ours == pytest.approx(theirs, abs=1e-10 * knots**k)
+
+
+def test_euler_splines_are_periodic_splines():
+    x = np.linspace(0, 1, 301)[:-1]
+    for degree in (1, 2, 3, 4):
+        matrix, g = limits.periodic_matrix(degree, 8, x), limits.euler_spline(degree, 8, x)
+        c = np.linalg.lstsq(matrix, g, rcond=None)[0]
+        assert abs(matrix @ c - g).max() < 1e-13
+
+
+@pytest.mark.parametrize("alpha, D, s", [(a, D, s) for a in (1, 2, 3, 4, 5) for D in (1, 2, 3, 4) for s in (0, 1) if s < a])
+def test_spline_constants_are_those_of_the_theorem(alpha, D, s):
+    phi = limits.favard
+    if D == 1 or alpha == 1:
+        assert limits.spline_constant(alpha, D, s) == phi(alpha - s)
+    else:
+        expected = phi(alpha) ** 2 / (phi(1) * phi(alpha - 1)) if s == 0 else phi(alpha) / phi(1)
+        assert limits.spline_constant(alpha, D, s) == expected
+
+
+@pytest.mark.parametrize("alpha, s", [(a, s) for a in (2, 3, 4) for s in (0, 1)])
+def test_norms_of_tensor_splines_grow_no_faster_than_said(alpha, s):
+    """Coefficients at random and by ascent, in two variables: ``|g|_alpha <= P^(alpha-s) |g|_s / c``."""
+    P, per = 4, 10
+    x = np.arange(P * per) / (P * per) + 1e-9
+    matrices = [torch.from_numpy(limits.periodic_matrix(alpha, P, x, k)) for k in range(alpha + 1)]
+
+    def size(c, order):
+        return max((matrices[i] @ c @ matrices[order - i].T).abs().max() for i in range(order + 1))
+
+    best = 0.0
+    for seed in range(10):
+        c = torch.from_numpy(np.random.default_rng(seed).standard_normal((P, P))).requires_grad_(True)
+        optimizer = torch.optim.Adam([c], lr=0.05)
+        for _ in range(150):
+            ratio = size(c, alpha) / size(c, s)
+            optimizer.zero_grad()
+            (-torch.log(ratio)).backward()
+            optimizer.step()
+            best = max(best, float(ratio.detach()))
+    most = P ** (alpha - s) / float(limits.spline_constant(alpha, 2, s))
+    assert 0.2 * most < best <= most * 1.01   # sizes are from 10 points a cell
+
+
+def test_partitions():
+    assert [limits.partitions(p, 1) for p in (1, 2, 3, 4)] == [2, 4, 4, 6]
+    assert limits.partitions(1088, 2) == 34 and limits.partitions(1155, 2) == 34 and limits.partitions(1156, 2) == 36
+    assert limits.partitions(3, 2) == 2 and limits.partitions(3, 2, 1) == 4
+    for p in range(1, 400):
+        for D in (1, 2, 3):
+            P = limits.partitions(p, D)
+            assert P % 2 == 0 and P**D >= p + 1 and (P == 2 or (P - 2) ** D < p + 1)
+
+
+def test_width_is_the_favard_number():
+    for p in (1, 3, 9):
+        for alpha in (1, 2, 3, 4):
+            assert limits.width(p, alpha, 1) == pytest.approx(float(limits.favard(alpha)) / (p + 1) ** alpha, rel=1e-14)
+
+
+@pytest.mark.parametrize("alpha", (2, 4))
+def test_spline_interpolation_attains_the_width(alpha):
+    """With ``P`` numbers, on Euler splines with half the frequencies: never above the width, and equal to it for one."""
+    P, x = 8, np.linspace(0, 1, 4001)
+    knots = np.arange(P + 1) / P
+    width, worst = limits.width(P - 1, alpha, 1), 0.0
+    for cells in (2, 4, 6, 8, 10, 16):
+        for shift in np.linspace(0, 1, 41):
+            f = limits.euler_spline(alpha, cells, knots + shift / cells)
+            f[-1] = f[0]
+            spline = make_interp_spline(knots, f, k=alpha - 1, bc_type="periodic")
+            worst = max(worst, abs(spline(x) - limits.euler_spline(alpha, cells, x + shift / cells)).max())
+    assert 0.999 * width < worst <= width * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("alpha, D, s", [(a, D, s) for a in (1, 2, 3, 4) for D in (1, 2, 3) for s in (0, 1) if s < a])
+def test_bump_width(alpha, D, s):
+    norms = [float(v) for v in limits.bump_norms(alpha)]
+    largest = max(prod(norms[k] for k in o) for o in itertools.product(range(alpha + 1), repeat=D) if sum(o) == alpha)
+    for p in (1, 7, 26, 27):
+        side = next(n for n in range(1, 100) if n**D >= p + 1)
+        expected = norms[s] * norms[0] ** (D - 1) / largest / side ** (alpha - s)
+        assert limits.bump_width(p, alpha, D, s) == pytest.approx(expected, rel=1e-14)
+        if D == 1 and p % 2:   # one dimension: waves are never worse
+            assert s == 1 or limits.bump_width(p, alpha, D, s) <= limits.width(p, alpha, D, s) * (1 + 1e-14)
+
+
+def test_numbers_of_the_exercises():
+    assert limits.width(3, 2, 1) == 1 / 128
+    assert limits.bump_width(48, 2, 2) > 1e-3 >= limits.bump_width(49, 2, 2)
+    assert limits.bump_width(3, 2, 2, 1) > 0.1 >= limits.bump_width(4, 2, 2, 1)
+    bound = {N: splines.jackson_bound(2, N, 2, dict.fromkeys(splines.needed_derivatives(2, 2), 1.0)).value for N in (22, 23)}
+    assert bound[23] <= 0.5e-3 < bound[22] and 1 / 23**2 < 2e-3
+    assert splines.interior_peano_constant(4, 4, 0) / float(limits.favard(4)) == pytest.approx(2.05, abs=5e-3)
+
+
+@pytest.mark.parametrize("m, N, D", [(2, 8, 1), (3, 16, 1), (4, 16, 1), (4, 64, 1), (3, 8, 2), (4, 16, 2)])
+def test_coefficients_on_the_class_are_bounded(m, N, D):
+    """Products and sums of waves, sharp where all derivatives are as large as allowed."""
+    bound = largest_coefficient(m, N, D)
+    quasi = splines.QuasiInterpolant(m, N)
+    for frequency in (0.1, 0.5, 1.0):
+        for phase in np.linspace(0, 3, 13):
+            def wave(x, frequency=frequency, phase=phase):   # every derivative is at most 1
+                return np.sin(frequency * x.sum(1) + phase)
+
+            c = quasi.coefficients(wave, D)
+            assert abs(c).max() <= bound
+    assert bound <= float(splines.weight_sum(m)) ** D
+
+
+def _table_of_the_chapter():
+    rows, D, N = [], None, None
+    for line in PAGE.splitlines():
+        cells = [c.strip().strip("$") for c in line.strip("|").split("|")]
+        if len(cells) == 7 and cells[2].isdigit():
+            D, N = (int(cells[0].removeprefix("D=")), int(cells[1])) if cells[0] else (D, N)
+            rows.append((D, N, int(cells[2]), *map(float, cells[3:])))
+    return rows
+
+
+def test_the_table_of_the_chapter_is_that_of_the_claim():
+    rows = _table_of_the_chapter()
+    assert tuple(row[:5] for row in rows) == TABLE
+    for D, N, m, _, _, value, slope in rows:
+        bound = splines.jackson_bound(m, N, m, dict.fromkeys(splines.needed_derivatives(D, m), 1.0))
+        assert bound.value * N**m / float(limits.spline_constant(m, D)) == pytest.approx(value, rel=5e-3)
+        assert bound.gradient * N ** (m - 1) / float(limits.spline_constant(m, D, 1)) == pytest.approx(slope, rel=5e-3)
+
+
+def test_ratio_is_of_the_network_that_is_built():
+    """A target of the class: bound of `approximate` below ``upper``, refinement and number of coefficients the same."""
+    for m in (2, 3, 4):
+        r = limits.ratio(m, 16, 1)
+        target = lib.Target.from_sympy("cos(x1+1/3)")
+        a = lib.approximate(target, lib.Cube(1), order=m, cells=16, refinement=r.refinement)
+        assert a.coefficients.size == r.parameters and a.bound.value <= r.upper * (1 + 1e-9)
+        assert r.ratio == r.upper / r.lower >= 1
+
+
+def test_a_function_that_is_not_seen():
+    m, N, P = 3, 12, 16
+    for c in _unseen(m, N, 1, P):
+        f = lambda x, c=c: limits.periodic_matrix(m, P, x[:, 0]) @ c   # noqa: E731
+        assert abs(splines.QuasiInterpolant(m, N).coefficients(f, 1)).max() < 1e-12 < 0.1 < abs(c).max()
+
+
+def test_jumps_do_not_shrink_with_the_path():
+    for width in (1e-3, 1e-6, 1e-9):
+        assert largest_jump(frozen_network, 8, 16, width)[0] >= 1
+    f, g = path(0.0), path(1.0)
+    x = torch.linspace(0, 1, 10_001, dtype=torch.float64)[:, None]
+    for h in (f, g, path(0.3)):
+        assert (h(x)[1:] - h(x)[:-1]).abs().max() <= 1e-4 * (1 + 1e-9) and h(x).abs().max() <= 1
+
+
+@pytest.mark.parametrize("call, argument", [
+    (lambda: limits.bump_knots(5), "alpha"), (lambda: limits.bump(2, 0.5, 3), "derivative"),
+    (lambda: limits.favard(6), "degree"), (lambda: limits.euler_spline(3, 5, 0.1), "knots"),
+    (lambda: limits.euler_spline(3, 4, 0.1, 4), "derivative"), (lambda: limits.width(0, 2, 1), "parameters"),
+    (lambda: limits.width(3, 1, 1, 1), "s"), (lambda: limits.width(3, 2, 0), "dim"),
+    (lambda: limits.bump_width(-1, 2, 1), "parameters"),
+    (lambda: limits.ratio(4, 3, 1), "cells"), (lambda: limits.ratio(4, 4096, 1), "refinement"),
+    (lambda: limits.periodic_matrix(0, 4, np.zeros(1)), "degree"),
+])
+def test_bad_input(call, argument):
+    with pytest.raises(InputError, match=argument):
+        call()
+
+
+# ---- from proof to training
+
+
+def test_starts_are_what_they_say():
+    target, a = limits.built()
+    x = torch.from_numpy(np.random.default_rng(0).random((200, 2)))
+    ours = limits.start("built", 0)
+    assert torch.equal(ours(x), a.network(x)) and ours is not a.network
+    shapes = [p.shape for p in a.network.parameters()]
+    for kind in ("passing", "he"):
+        one, same, other = (limits.start(kind, seed) for seed in (1, 1, 2))
+        assert [p.shape for p in one.parameters()] == shapes
+        assert torch.equal(one(x), same(x)) and not torch.equal(one(x), other(x))
+    for seed in range(10):   # a signal reaches the end, from both coordinates
+        _, gradient = limits.start("passing", seed).value_and_gradient(x)
+        assert (gradient.abs().amax(0) > 1e-3).all()
+    count = sum(p.numel() for p in a.network.parameters())
+    assert abs(sum(p.numel() for p in limits.start("perceptron", 0).parameters()) / count - 1) < 0.02
+    with pytest.raises(InputError, match="kind"):
+        limits.start("glorot", 0)
+
+
+def test_fit_fits():
+    """A linear map with and without slopes; the same seed gives the same numbers."""
+    target = lib.Target.from_sympy("2*x1-x2+1/2")
+    spent = np.arange(400) / 400
+    for slopes in (False, True):
+        found = []
+        for _ in range(2):
+            network = torch.nn.Sequential(torch.nn.Linear(2, 1, dtype=torch.float64), torch.nn.Flatten(0))
+            torch.nn.init.zeros_(network[0].weight), torch.nn.init.zeros_(network[0].bias)
+            losses = limits.fit(network, target, spent, rate=0.05, slopes=slopes, seed=3)
+            found.append(network[0].weight.detach().ravel())
+        assert losses.shape == (400,) and losses[0] > 0.5 and losses[-1] < 1e-3 * losses[0]
+        assert torch.equal(*found) and found[0].tolist() == pytest.approx([2, -1], abs=0.05)
+    with pytest.raises(InputError, match="rate"):
+        limits.fit(network, target, spent, rate=-1.0, slopes=True)
+
+
+def test_slopes_are_fitted_only_if_asked():
+    """A network that cannot know values: the loss of slopes does not see a constant."""
+    target = lib.Target.from_sympy("x1")
+    network = torch.nn.Sequential(torch.nn.Linear(1, 1, dtype=torch.float64), torch.nn.Flatten(0))
+    torch.nn.init.constant_(network[0].weight, 1.0), torch.nn.init.constant_(network[0].bias, 1.0)
+    value, both = (limits.fit(network, target, [0.0], rate=1e-12, slopes=slopes)[0] for slopes in (False, True))
+    assert value == pytest.approx(both) and value == pytest.approx(3, rel=0.1)   # 1 over the mean of x^2
+    torch.nn.init.constant_(network[0].weight, 0.0)
+    value, both = (limits.fit(network, target, [0.0], rate=1e-12, slopes=slopes)[0] for slopes in (False, True))
+    assert both == pytest.approx(value + 1)
+
+
+def test_training_changes_the_built_network_and_not_the_original(monkeypatch):
+    monkeypatch.setattr(_study, "POINTS", 4096)
+    target, a = limits.built()
+    before = [p.detach().clone() for p in a.network.parameters()]
+    row = limits.train("built", False, 1e-4, 0, 5)
+    assert all(torch.equal(p, q) for p, q in zip(before, a.network.parameters()))
+    unchanged, measured = _study.errors(a.network), a.measure(4096, seed=1)
+    assert unchanged["value"] == pytest.approx(measured.value) and unchanged["slope"] == pytest.approx(measured.gradient)
+    assert unchanged["inner_slope"] <= unchanged["slope"] and unchanged["mean_value"] < unchanged["value"]
+    assert row["value"] != unchanged["value"] and row["parameters"] == sum(p.numel() for p in before)
+
+
+def test_train_from_the_command_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(_study, "POINTS", 64)
+    monkeypatch.setattr(_study, "SEEDS", (0, 1))
+    folder = tmp_path / "records"
+    assert main(["train", str(folder), "--steps", "1", "--quiet"]) == 0
+    first = capsys.readouterr().out
+    assert len(first.splitlines()) == 8 and len(list(folder.iterdir())) == 21 + 14
+    monkeypatch.setattr(_study, "fit", None)   # nothing is trained again
+    assert main(["train", str(folder), "--steps", "1", "--quiet"]) == 0
+    assert capsys.readouterr().out == first
+    assert main(["train", str(tmp_path / "no" / "folder")]) == 2
