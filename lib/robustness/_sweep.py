@@ -1,0 +1,77 @@
+"""Width times depth times training: the cells of the experiment, and what is made of their records (book: chapter 09)."""
+
+import time
+
+import numpy as np
+
+from lib.errors import require
+from lib.robustness import _data
+from lib.robustness._measures import measures
+from lib.robustness._model import ImageClassifier
+from lib.robustness._training import train
+
+RADIUS = 0.15
+SEEDS = (0, 1, 2)
+EPOCHS = (10, 40)
+SIZES = ((4, 2), (8, 2), (16, 2), (32, 2), (8, 1), (8, 4), (8, 8))   # J, M
+SETS = {"digits": _data.digits, "mnist5k": _data.mnist5k}
+
+
+def trained(data, width, blocks, method, epochs, seed):
+    """A classifier trained on a set, and the set.
+
+    Parameters
+    ----------
+    data : str
+        ``digits`` or ``mnist5k``.
+    width, blocks : int
+        ``J`` and ``M``.
+    method : str
+        See `train`.
+    epochs, seed : int
+        The seed of weights, order and attacks; the order of the set is that of seed 0.
+
+    Returns
+    -------
+    ImageClassifier, Pictures
+    """
+    require(data in SETS, "data", data, f"one of {', '.join(SETS)}")
+    pictures = SETS[data]()
+    model = ImageClassifier(pictures.shape, width, blocks, seed=seed)
+    train(model, pictures.train_x, pictures.train_y, method, radius=RADIUS, epochs=epochs, seed=seed)
+    return model, pictures
+
+
+def cell(data, width, blocks, method, epochs, seed):
+    """Train and measure: one record of the sweep, a dict of numbers (`measures`), with the seconds of training."""
+    begin = time.perf_counter()
+    model, pictures = trained(data, width, blocks, method, epochs, seed)
+    seconds = time.perf_counter() - begin
+    return {**measures(model, pictures.test_x, pictures.test_y, RADIUS), "training_seconds": round(seconds, 1),
+            "parameters": sum(p.numel() for p in model.parameters())}
+
+
+def cells(data="mnist5k", sizes=SIZES, methods=("pgd", "natural"), epochs=EPOCHS, seeds=SEEDS):
+    """The cells of the full sweep; TRADES for two widths, at the smaller number of epochs."""
+    found = [{"data": data, "width": J, "blocks": M, "method": method, "epochs": E, "seed": seed}
+             for E in epochs for method in methods for J, M in sizes for seed in seeds]
+    found += [{"data": data, "width": J, "blocks": 2, "method": "trades", "epochs": epochs[0], "seed": seed}
+              for J in (4, 16) for seed in seeds]
+    return found
+
+
+def table(records):
+    """Means and standard errors over the seeds.
+
+    Returns
+    -------
+    dict
+        ``{(method, epochs, width, blocks): {measure: (mean, standard error)}}``.
+    """
+    groups = {}
+    for row in records:
+        c = row["cell"]
+        groups.setdefault((c["method"], c["epochs"], c["width"], c["blocks"]), []).append(row["result"])
+    return {key: {name: (float(np.mean([r[name] for r in rows])),
+                         float(np.std([r[name] for r in rows], ddof=1) / len(rows) ** 0.5) if len(rows) > 1 else float("nan"))
+                  for name in rows[0]} for key, rows in groups.items()}

@@ -1,0 +1,103 @@
+"""Certified margins of image classifiers by zonotopes (Singh et al. 2018; book: chapter 09).
+
+A zonotope is the set of all ``c + sum_k e_k g_k`` with ``|e_k| <= 1``.  Linear layers map it exactly; over a ReLU that may have
+both signs it becomes a slightly larger one with a generator more, the least one with the same slope in all old
+generators.  In float64, without outward rounding.
+"""
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+from lib.errors import positive
+from lib.robustness._model import margins
+
+
+@dataclass(frozen=True)
+class Zonotope:
+    """Centre (C, H, W) or (n,) and generators, one more dimension in front."""
+
+    centre: torch.Tensor
+    generators: torch.Tensor
+
+    def linear(self, layer, bias):
+        """The image under a map ``layer`` of batches, without its bias, which is added to the centre."""
+        return Zonotope(layer(self.centre[None])[0] + bias, layer(self.generators))
+
+    def bounds(self):
+        """Lower and upper ends in each coordinate."""
+        radius = self.generators.abs().sum(0)
+        return self.centre - radius, self.centre + radius
+
+    def relu(self):
+        """A zonotope that holds the positive parts; new generators stand behind the old ones."""
+        low, high = self.bounds()
+        crossing = (low < 0) & (high > 0)
+        slope = torch.where(crossing, high / (high - low).clamp_min(1e-300), (low >= 0).to(low))
+        lift = torch.where(crossing, -slope * low / 2, torch.zeros_like(low))
+        place = torch.nonzero(crossing.flatten())[:, 0]
+        new = torch.zeros(len(place), crossing.numel(), dtype=low.dtype)
+        new[torch.arange(len(place)), place] = lift.flatten()[place]
+        return Zonotope(slope * self.centre + lift, torch.cat([slope * self.generators, new.view(-1, *low.shape)]))
+
+    def plus(self, later):
+        """The sum with a zonotope that was made from this one: its first generators mean the same."""
+        missing = len(later.generators) - len(self.generators)
+        padded = torch.cat([self.generators, self.generators.new_zeros(missing, *self.centre.shape)])
+        return Zonotope(self.centre + later.centre, padded + later.generators)
+
+
+def _convolved(zonotope, conv):
+    return zonotope.linear(lambda z: functional.conv2d(z, conv.weight, padding=1), conv.bias[:, None, None])
+
+
+def scores(model, x, radius):
+    """A zonotope that holds the scores of all pictures of [0,1] at most ``radius`` away from ``x`` (C, H, W), maximum norm.
+
+    Parameters
+    ----------
+    model : ImageClassifier
+        In float64.
+    x : float64 tensor
+    radius : float
+
+    Returns
+    -------
+    Zonotope
+    """
+    low, high = (x - radius).clamp(0, 1), (x + radius).clamp(0, 1)
+    spread = ((high - low) / 2).flatten()
+    z = _convolved(Zonotope((low + high) / 2, torch.diag(spread).view(-1, *x.shape)), model.first)
+    for one, two in model.blocks:
+        z = z.plus(_convolved(_convolved(z.relu(), one).relu(), two))
+    z = z.relu().linear(lambda t: functional.avg_pool2d(t, 2).flatten(1), 0.0)
+    return z.linear(lambda t: functional.linear(t, model.last.weight), model.last.bias)
+
+
+@torch.no_grad()
+def certified(model, x, y, radius):
+    """For which pictures no picture in the ball has another label.
+
+    Parameters
+    ----------
+    model : ImageClassifier
+    x, y : tensors (P, C, H, W) and (P,)
+    radius : float
+        Maximum norm.
+
+    Returns
+    -------
+    bool tensor, shape (P,)
+        True is a proof, up to rounding in float64; False says nothing.
+    """
+    radius, model = positive("radius", radius), copy.deepcopy(model).double()
+    found = margins(model(x.double()), y) > 0
+    for i in torch.nonzero(found)[:, 0].tolist():
+        z = scores(model, x[i].double(), radius)
+        ahead = Zonotope(z.centre[y[i]] - z.centre, z.generators[:, y[i], None] - z.generators)
+        low = ahead.bounds()[0]
+        low[y[i]] = torch.inf
+        found[i] = bool(low.min() > 0)
+    return found
