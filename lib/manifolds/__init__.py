@@ -11,9 +11,10 @@ from lib.manifolds._norms import (
     GRID, ball_grid, derivative_norms, differences, largest_nearby, lines, samples, smooth_along_lines,
 )
 from lib.manifolds._reach import estimate_reach, federer_quotients
+from lib.manifolds._union import Union
 
 __all__ = [
-    "GRID", "Atlas", "FourierCurve", "LevelSet", "Manifold", "RotationGroup", "Sphere", "ball_grid", "choose_atlas",
+    "GRID", "Atlas", "FourierCurve", "LevelSet", "Manifold", "RotationGroup", "Sphere", "Union", "ball_grid", "choose_atlas",
     "circle", "derivative_norms", "differences", "ellipse", "ellipsoid", "estimate_reach", "farthest_points",
     "federer_quotients", "image_rotations", "inset", "isometry", "largest_nearby", "lines", "living_terms", "peanut",
     "projected_radius", "reach_enclosure", "room", "rotated", "samples", "score", "smallest_mesh", "smooth_along_lines",

@@ -18,13 +18,16 @@ def _ascent(gradient, norm):
 
 
 def project(x, centre, radius, norm):
-    """The point of the ball of this radius (and of [0,1]) next to ``x``; in ``l2`` first into the ball, then into the cube."""
+    """The point of the ball of this radius (and of [0,1]) next to ``x``; in ``l2`` first into the ball, then into the cube.
+
+    ``radius`` is a number, or a tensor of the dimension of ``x`` with one for each row.
+    """
     if norm == "linf":
         x = torch.maximum(torch.minimum(x, centre + radius), centre - radius)
     else:
         step = x - centre
         length = step.flatten(1).norm(dim=1).clamp_min(1e-30)
-        x = centre + step * (radius / length).clamp_max(1).view(-1, *[1] * (x.ndim - 1))
+        x = centre + step * (radius / length.view(-1, *[1] * (x.ndim - 1))).clamp_max(1)
     return x.clamp(0, 1)
 
 
@@ -36,7 +39,7 @@ def start(x, radius, norm, generator):
     return project(x + radius * noise, x, radius, norm)
 
 
-def pgd(loss, x, radius, *, norm="linf", steps=20, step=None, generator=None, keep_best=True):
+def pgd(loss, x, radius, *, norm="linf", steps=20, generator=None, keep_best=True):
     """Maximise a loss for each picture within a ball around it and within [0,1].
 
     Parameters
@@ -44,12 +47,10 @@ def pgd(loss, x, radius, *, norm="linf", steps=20, step=None, generator=None, ke
     loss : callable
         Pictures (P, ..) to losses (P,), differentiable.
     x : float tensor, shape (P, ..)
-    radius : float
+    radius : float, or tensor (P,) with one for each row
     norm : str
         ``linf`` or ``l2``.
     steps : int
-    step : float, optional
-        Length of a step; by default ``2.5 radius / steps``.
     generator : torch.Generator, optional
         Start at a random point; without it at ``x``.
     keep_best : bool
@@ -61,8 +62,12 @@ def pgd(loss, x, radius, *, norm="linf", steps=20, step=None, generator=None, ke
     """
     require(norm in NORMS, "norm", norm, f"one of {NORMS}")
     require(isinstance(steps, int) and steps >= 1, "steps", steps, "a positive integer")
-    radius = positive("radius", radius)
-    step = 2.5 * radius / steps if step is None else positive("step", step)
+    if torch.is_tensor(radius):
+        require(radius.shape == x.shape[:1] and bool((radius > 0).all()), "radius", radius.shape, "a positive number a row")
+        radius = radius.view(-1, *[1] * (x.ndim - 1))
+    else:
+        radius = positive("radius", radius)
+    step = 2.5 * radius / steps
     point = x.clone() if generator is None else start(x, radius, norm, generator)
     best, found = point.clone(), torch.full((len(x),), -torch.inf, dtype=x.dtype)
     for k in range(steps + keep_best):

@@ -59,9 +59,9 @@ def measures(model, x, y, radius, *, restarts=2, steps=20, seed=0):
     Returns
     -------
     dict of float
-        ``clean`` and ``robust`` accuracy (`attack`); ``slope``: the mean of ``|grad margin|_1``; ``relative_slope``: the median
-        of ``|grad margin|_1 / margin`` over the pictures that are classified correctly, so one over the radius to first
-        order; ``lipschitz``: mean of `local_lipschitz`.
+        ``clean`` and ``robust`` accuracy (`attack`); ``slope``: the mean of ``|grad margin|_1``; ``relative_slope``: the
+        median of ``|grad margin|_1 / margin`` over the pictures that are classified correctly, so one over the radius to
+        first order; ``lipschitz``: mean of `local_lipschitz`.
     """
     margin, gradient = margin_and_gradient(model, x, y)
     length = gradient.abs().flatten(1).sum(1)

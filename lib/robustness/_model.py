@@ -8,7 +8,7 @@ from lib.errors import require
 
 
 class ImageClassifier(nn.Module):
-    """``FC o pool o (id + B_M) o .. o (id + B_1) o P`` with ``B(z) = W_2 * relu(W_1 * relu(z))``, 3 x 3 filters in two dimensions.
+    """``FC o pool o (id + B_M) o .. o (id + B_1) o P`` with ``B(z) = W_2 * relu(W_1 * relu(z))``, 3 x 3 filters.
 
     ``P`` is a convolution from the channels of the picture to ``J`` channels, ``FC`` a linear map of means over squares of
     2 x 2 pixels to ten scores.  No normalisation.  The second convolution of a block starts at zero, so that a network

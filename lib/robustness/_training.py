@@ -1,4 +1,4 @@
-"""Natural training, PGD training (Madry et al. 2018) and TRADES (Zhang et al. 2019) of image classifiers (book: chapter 09)."""
+"""Natural training, PGD training (Madry et al. 2018) and TRADES (Zhang et al. 2019) of classifiers (book: chapter 09)."""
 
 import torch
 from torch.nn import functional

@@ -1,7 +1,7 @@
 """Certified margins of image classifiers by zonotopes (Singh et al. 2018; book: chapter 09).
 
-A zonotope is the set of all ``c + sum_k e_k g_k`` with ``|e_k| <= 1``.  Linear layers map it exactly; over a ReLU that may have
-both signs it becomes a slightly larger one with a generator more, the least one with the same slope in all old
+A zonotope is the set of all ``c + sum_k e_k g_k`` with ``|e_k| <= 1``.  Linear layers map it exactly; over a ReLU that may
+have both signs it becomes a slightly larger one with a generator more, the least one with the same slope in all old
 generators.  In float64, without outward rounding.
 """
 

@@ -1,0 +1,89 @@
+"""Several manifolds of one dimension that do not meet, as one (book: chapter 06)."""
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from lib.errors import require
+from lib.manifolds._base import Manifold
+
+
+class Union(Manifold):
+    """The union of manifolds of the same dimension in the same cube.
+
+    Its reach is the smallest of theirs and of half the distances between two of them.
+
+    Parameters
+    ----------
+    parts : list of Manifold
+        Two at least.
+
+    Attributes
+    ----------
+    parts : tuple of Manifold
+    gap : float
+        A lower bound of the distance between two parts, from nets.
+
+    Raises
+    ------
+    InputError
+        For parts of different dimensions, or so close that no positive lower bound of a distance is found.
+    """
+
+    def __init__(self, parts):
+        self.parts = tuple(parts)
+        require(len(self.parts) >= 2 and all(isinstance(p, Manifold) for p in self.parts), "parts", parts,
+                "two manifolds at least")
+        dims = {(p.dim, p.ambient_dim) for p in self.parts}
+        require(len(dims) == 1, "parts", sorted(dims), "of one dimension, in one cube")
+        (self.dim, self.ambient_dim), self.name = dims.pop(), " and ".join(p.name for p in self.parts)
+        nets = [p.net(p.reach / 50) for p in self.parts]
+        self.gap = min(float(cKDTree(x).query(y)[0].min()) - r - s
+                       for i, (x, r) in enumerate(nets) for y, s in nets[:i])
+        least = min(p.reach for p in self.parts)
+        require(self.gap > least / 50, "parts", f"distance at least {self.gap:.3g} only", "farther apart: they nearly meet")
+        self.reach = min(least, self.gap / 2)
+        self.reach_source = "the smallest of the parts" if self.reach == least else "half the distance of two parts"
+        volumes = [p.volume for p in self.parts]
+        self.volume = None if None in volumes else sum(volumes)
+
+    def part(self, x):
+        """The index of the part that is nearest: (P, D) to (P,)."""
+        return np.argmin([p.distance(x) for p in self.parts], axis=0)
+
+    def _each(self, x, function, shape):
+        result, which = np.empty((len(x), *shape)), self.part(x)
+        for i, p in enumerate(self.parts):
+            if (which == i).any():
+                result[which == i] = function(p, x[which == i])
+        return result
+
+    def project(self, x):
+        return self._each(x, lambda p, y: p.project(y), (self.ambient_dim,))
+
+    def tangent_basis(self, x):
+        return self._each(x, lambda p, y: p.tangent_basis(y), (self.ambient_dim, self.dim))
+
+    def inverse_chart(self, centre, frame, t):
+        return self.parts[int(self.part(centre[None])[0])].inverse_chart(centre, frame, t)
+
+    def sample(self, points, seed=0):
+        """As many points on each part, up to one, in random order."""
+        share = -(-points // len(self.parts))
+        seeds = [(*np.atleast_1d(seed).tolist(), i) for i in range(len(self.parts))]
+        found = np.concatenate([p.sample(share, s) for p, s in zip(self.parts, seeds)])
+        return np.random.default_rng(seed).permutation(found)[:points]
+
+    def net(self, radius):
+        nets = [p.net(radius) for p in self.parts]
+        return np.concatenate([x for x, _ in nets]), max(r for _, r in nets)
+
+    def geodesic(self, x, y):
+        """Infinite between different parts; None if a part has no closed form."""
+        here, there, result = self.part(x), self.part(y), np.full(len(x), np.inf)
+        for i, p in enumerate(self.parts):
+            both = (here == i) & (there == i)
+            lengths = p.geodesic(x[both], y[both])
+            if lengths is None:
+                return None
+            result[both] = lengths
+        return result

@@ -1,0 +1,207 @@
+"""Certified radii of the networks of Theorems A and B, and attacks on them (book: ``thm-radius``).
+
+A network ``f~`` classifies by its sign.  Points are float64 tensors (P, D).
+"""
+
+from math import pi
+
+import numpy as np
+import sympy
+import torch
+
+from lib.approximation import Cube
+from lib.errors import require
+from lib.formulas import bound_on_cube, variables
+from lib.manifolds import Manifold
+from lib.robustness._attacks import NORMS, pgd
+
+
+def target_slope(target, norm):
+    """An upper bound of ``sup |grad f|`` over the cube, in the norm dual to ``norm``.
+
+    Parameters
+    ----------
+    target : Target
+        Made from a formula.
+    norm : str
+        ``l2``: Euclidean length of the gradient; ``linf``: sum of the moduli of its entries.
+
+    Returns
+    -------
+    float
+        Rigorous, by interval arithmetic with subdivision.
+    """
+    require(norm in NORMS, "norm", norm, f"one of {NORMS}")
+    require(target.expression is not None, "target", target.formula, "one that was made from a formula")
+    slopes = [sympy.diff(target.expression, x) for x in variables(target.dim)]
+    if norm == "l2":
+        return float(np.nextafter(bound_on_cube(sum(s**2 for s in slopes), target.dim) ** 0.5, np.inf))
+    return max(bound_on_cube(sum(e * s for e, s in zip(signs, slopes)), target.dim)
+               for signs in np.array(np.meshgrid(*[[1], *[[-1, 1]] * (target.dim - 1)])).reshape(target.dim, -1).T.tolist())
+
+
+def lipschitz(a, norm):
+    """A Lipschitz constant of the network of Theorem A on the cube, with respect to a norm of perturbations (``thm-radius``).
+
+    Parameters
+    ----------
+    a : Approximation
+        On a cube, of a target with a formula.
+    norm : str
+        ``l2`` or ``linf``.
+
+    Returns
+    -------
+    float
+        `target_slope` plus ``sqrt(D) eps`` or ``D eps``, ``eps`` the bound of every partial derivative of the error.
+    """
+    require(isinstance(a.domain, Cube), "a", a.domain, "an approximation on a cube")
+    return target_slope(a.target, norm) + {"l2": a.dim**0.5, "linf": a.dim}[norm] * a.bound.gradient
+
+
+def lipschitz_along(a, points=1 << 14):
+    """The largest tangential slope of the network of Theorem B: of the target at sample points, plus the bound of the error.
+
+    The first part is sampled, so this is no proof; on circles and spheres slopes of targets can be had exactly.
+    """
+    require(isinstance(a.domain, Manifold), "a", a.domain, "an approximation on a manifold")
+    largest = 0.0
+    for x in map(torch.from_numpy, a.domain.batches(points)):
+        largest = max(largest, float(a.domain.slope(x, a.target.value_and_gradient(x)[1]).max()))
+    return largest + a.bound.gradient
+
+
+def radii(a, x, norm="l2"):
+    """How far each point can be moved without a change of the sign of the network: certified radii (``thm-radius``).
+
+    Parameters
+    ----------
+    a : Approximation
+        On a cube or on a manifold.
+    x : float64 tensor (P, D)
+        Points of the domain.
+    norm : str
+        On a cube ``l2`` or ``linf``, and moves within the cube; on a manifold ``l2``, and moves to points of it.
+
+    Returns
+    -------
+    float64 tensor, shape (P,)
+    """
+    values = a.sparse.value_and_gradient(x)[0].abs()
+    if isinstance(a.domain, Cube):
+        return values / lipschitz(a, norm)
+    require(norm == "l2", "norm", norm, "l2 on a manifold")
+    length, tau = values / lipschitz_along(a), a.domain.reach
+    return 2 * tau * torch.sin((length / (2 * tau)).clamp_max(pi / 2))
+
+
+class _Sparse(torch.autograd.Function):
+    """The sparse evaluation as a differentiable function, for attacks of first order."""
+
+    @staticmethod
+    def forward(ctx, x, sparse):
+        value, gradient = sparse.value_and_gradient(x.detach())
+        ctx.save_for_backward(gradient)
+        return value
+
+    @staticmethod
+    def backward(ctx, upstream):
+        return upstream[:, None] * ctx.saved_tensors[0], None
+
+
+def evaluate(a, x):
+    """The network at points (P, D), with first derivatives for torch."""
+    return _Sparse.apply(x, a.sparse)
+
+
+def attack_in_space(function, x, radius, norm="l2", steps=20, seed=0):
+    """Look for a change of sign within a ball around each point and within the cube, by projected gradient ascent.
+
+    Parameters
+    ----------
+    function : callable
+        Points (P, D) to values (P,), differentiable; for `evaluate` with an approximation `functools.partial` will do.
+    x : float64 tensor (P, D)
+    radius : float64 tensor (P,)
+    norm : str
+    steps : int
+        From ``x`` and from a random point of the ball.
+    seed : int
+
+    Returns
+    -------
+    bool tensor, shape (P,)
+        Where the sign changes.
+    """
+    sign = torch.sign(function(x).detach())
+    found = torch.zeros(len(x), dtype=torch.bool)
+    for generator in (None, torch.Generator().manual_seed(seed)):
+        point = pgd(lambda p: -sign * function(p), x, radius, norm=norm, steps=steps, generator=generator)
+        found |= torch.sign(function(point).detach()) != sign
+    return found
+
+
+def attack_along(a, x, radius, steps=20, seed=0):
+    """Look for a change of sign at points of the manifold within a Euclidean distance of each point.
+
+    Gradient ascent along the manifold: a step in the tangent space, back to the manifold, and towards ``x`` where it has
+    gone too far; points farther away than the radius do not count.
+
+    Parameters
+    ----------
+    a : Approximation
+        On a manifold.
+    x : float64 tensor (P, D)
+    radius : float64 tensor (P,)
+    steps, seed : int
+
+    Returns
+    -------
+    bool tensor, shape (P,)
+    """
+    manifold, rng = a.domain, np.random.default_rng(seed)
+    centre, far = x.numpy(), radius.numpy()
+    sign = np.sign(a.sparse.value_and_gradient(x)[0].numpy())
+    found = np.zeros(len(x), bool)
+
+    def moved(point, direction, length):
+        basis = manifold.tangent_basis(point)
+        along = (basis @ (np.swapaxes(basis, 1, 2) @ direction[..., None]))[..., 0]
+        size = np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-300)
+        point = manifold.project(point + length[:, None] * along / size)
+        for _ in range(2):   # back into the ball
+            away = np.linalg.norm(point - centre, axis=1, keepdims=True)
+            shrink = np.minimum(1, far[:, None] * (1 - 1e-9) / np.maximum(away, 1e-300))
+            point = np.where(shrink < 1, manifold.project(centre + shrink * (point - centre)), point)
+        return point
+
+    for start in (False, True):
+        point = moved(centre, rng.normal(size=centre.shape), far * rng.random(len(x))) if start else centre
+        for _ in range(steps + 1):
+            value, gradient = a.sparse.value_and_gradient(torch.from_numpy(point))
+            near = np.linalg.norm(point - centre, axis=1) <= far
+            found |= near & (np.sign(value.numpy()) != sign)
+            point = moved(point, -sign[:, None] * gradient.numpy(), 2.5 * far / steps)
+    return torch.from_numpy(found)
+
+
+def first_success(attack, radius, factors):
+    """For each point the smallest factor of the radius at which an attack succeeds.
+
+    Parameters
+    ----------
+    attack : callable
+        Radii (P,) to a bool tensor (P,).
+    radius : float64 tensor (P,)
+    factors : sequence of float
+        Increasing.
+
+    Returns
+    -------
+    float64 tensor, shape (P,)
+        Infinite where none of them suffices.
+    """
+    first = torch.full_like(radius, torch.inf)
+    for factor in factors:
+        first = torch.where(attack(radius * factor) & torch.isinf(first), torch.full_like(first, float(factor)), first)
+    return first
