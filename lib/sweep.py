@@ -46,19 +46,17 @@ def file_name(cell):
     return f"{words[:60]}-{hashlib.sha256(text.encode()).hexdigest()[:10]}.json"
 
 
-def record(function, cell, folder):
-    """Run one cell in one thread and write its record; returns the record."""
+def measured(function, cell):
+    """Run one cell in one thread: its record, a dict ready for JSON."""
     import torch
 
     torch.set_num_threads(1)
     start = time.perf_counter()
-    found = {"cell": cell, "result": function(**cell)}
-    found |= {"seconds": round(time.perf_counter() - start, 1), "versions": versions()}
-    write_json(Path(folder) / file_name(cell), found)
-    return found
+    result = function(**cell)
+    return {"cell": cell, "result": result, "seconds": round(time.perf_counter() - start, 1), "versions": versions()}
 
 
-def run(function, cells, folder, jobs=1, progress=lambda items, total: items):
+def run(function, cells, folder, jobs=1, progress=lambda items, total: items, scheduler=None):
     """Run the cells that have no record yet, and return the records of all.
 
     Parameters
@@ -68,28 +66,50 @@ def run(function, cells, folder, jobs=1, progress=lambda items, total: items):
     cells : list of dict
         Keyword arguments, ready for JSON.
     folder : path
-        Where records are, one file each; made if its parent exists.
+        Where records are, one file each, written here as they arrive; made if its parent exists.
     jobs : int
-        Number of processes.
+        Number of processes on this machine.
     progress : callable
         Wraps an iterator and its length, for a progress bar.
+    scheduler : str, optional
+        Address of a Dask scheduler, ``tcp://host:port``: its workers run the cells.  They need this package; a cell
+        whose worker is lost is given to another one.
 
     Returns
     -------
     list of dict
         In the order of the cells: ``cell``, ``result``, ``seconds``, ``versions``.
     """
-    from joblib import Parallel, delayed
-
     folder = Path(folder)
     require(folder.is_dir() or folder.parent.is_dir() and not folder.exists(), "folder", str(folder),
             "a folder, or a new one in a folder that exists")
     folder.mkdir(exist_ok=True)
     missing = [cell for cell in cells if not (folder / file_name(cell)).exists()]
-    parallel = Parallel(n_jobs=jobs, return_as="generator_unordered")
-    for _ in progress(parallel(delayed(record)(function, cell, folder) for cell in missing), len(missing)):
-        pass
+    arriving = _local(function, missing, jobs) if scheduler is None else _cluster(function, missing, scheduler)
+    for found in progress(arriving, len(missing)):
+        write_json(folder / file_name(found["cell"]), found)
     return read(folder, cells)
+
+
+def _local(function, cells, jobs):
+    from joblib import Parallel, delayed
+
+    return Parallel(n_jobs=jobs, return_as="generator_unordered")(delayed(measured)(function, cell) for cell in cells)
+
+
+def _cluster(function, cells, scheduler):
+    try:
+        from distributed import Client, as_completed
+    except ImportError:
+        require(False, "scheduler", scheduler, "left out, or `distributed` installed, as by the extra `cluster`")
+    try:
+        client = Client(scheduler, timeout=10)
+    except (OSError, ValueError) as error:
+        require(False, "scheduler", scheduler, f"the address of a Dask scheduler that answers ({type(error).__name__})")
+    with client:
+        futures = [client.submit(measured, function, cell, pure=False) for cell in cells]
+        for future in as_completed(futures):
+            yield future.result()
 
 
 def read(folder, cells):

@@ -14,7 +14,7 @@ from scipy.interpolate import BSpline, make_interp_spline
 from scipy.optimize import linprog
 
 import lib
-from lib import InputError, limits, splines
+from lib import InputError, limits, splines, sweep
 from lib.__main__ import main
 from lib.claims._chapter08 import TABLE, _unseen, largest_jump, path
 from lib.contrast import frozen_network
@@ -344,3 +344,42 @@ def test_train_from_the_command_line(tmp_path, monkeypatch, capsys):
     assert main(["train", str(folder), "--steps", "1", "--quiet"]) == 0
     assert capsys.readouterr().out == first
     assert main(["train", str(tmp_path / "no" / "folder")]) == 2
+
+
+def _records():
+    folder = Path(__file__).parent.parent / "book/_data/training"
+    tuned = sweep.read(folder, _study.tuning())
+    return tuned, sweep.read(folder, _study.comparison(tuned))
+
+
+def test_the_training_table_of_the_chapter_is_that_of_the_records():
+    rows, checked = _study.summary(_records()[1]), 0
+    for line in PAGE.splitlines():
+        cells = [c.strip() for c in line.strip("|").split("|")]
+        if len(cells) == 6 and cells[0] in _study.STEPS and "±" in cells[2]:
+            found = rows.pop((cells[0], cells[1] == "value, slope"))
+            for cell, name in zip(cells[2:], ("value", "slope", "mean_value", "mean_slope")):
+                for text, number in zip(cell.split(" ± "), found[name]):
+                    places = len(text.partition(".")[2])
+                    assert abs(float(text) - number) <= 0.51 * 10.0**-places, (line, name)
+                    checked += 1
+    assert not rows and checked == 7 * 8
+
+
+def test_what_the_chapter_says_of_the_training():
+    tuned, runs = _records()
+    rows = _study.summary(runs)
+    plain = _study.errors(limits.built()[1].network)
+    assert len(runs) == 35 and min(r["result"]["slope"] for r in runs) > plain["slope"] == pytest.approx(2.00, abs=5e-3)
+    assert plain["value"] / rows["built", False]["value"][0] == pytest.approx(12, abs=0.5)
+    assert rows["built", False]["slope"][0] > 17.1
+    for slopes in (False, True):
+        assert rows["passing", slopes]["value"][0] / plain["value"] == pytest.approx(3, abs=0.6)
+        assert rows["passing", slopes]["slope"][0] / plain["slope"] == pytest.approx(6, abs=0.7)
+    (both,) = (r["result"] for r in tuned
+               if (r["cell"]["kind"], r["cell"]["slopes"], r["cell"]["rate"]) == ("built", True, 1e-6))
+    assert both["first"] == pytest.approx(0.0033, abs=5e-5) and both["last"] == pytest.approx(0.0026, abs=5e-5)
+    assert both["slope"] == pytest.approx(17, abs=0.5)
+    perceptron = rows["perceptron", True]
+    assert perceptron["mean_slope"][0] < plain["mean_slope"] and perceptron["slope"][0] > plain["slope"]
+    assert rows["perceptron", False]["value"][0] < plain["value"]

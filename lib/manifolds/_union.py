@@ -37,6 +37,8 @@ class Union(Manifold):
         require(len(dims) == 1, "parts", sorted(dims), "of one dimension, in one cube")
         (self.dim, self.ambient_dim), self.name = dims.pop(), " and ".join(p.name for p in self.parts)
         nets = [p.net(p.reach / 50) for p in self.parts]
+        self._tree = cKDTree(np.concatenate([x for x, _ in nets]))
+        self._owner = np.repeat(np.arange(len(nets)), [len(x) for x, _ in nets])
         self.gap = min(float(cKDTree(x).query(y)[0].min()) - r - s
                        for i, (x, r) in enumerate(nets) for y, s in nets[:i])
         least = min(p.reach for p in self.parts)
@@ -47,8 +49,8 @@ class Union(Manifold):
         self.volume = None if None in volumes else sum(volumes)
 
     def part(self, x):
-        """The index of the part that is nearest: (P, D) to (P,)."""
-        return np.argmin([p.distance(x) for p in self.parts], axis=0)
+        """The index of the part with the nearest point of a fine net: the nearest part, near the union; (P, D) to (P,)."""
+        return self._owner[self._tree.query(x)[1]]
 
     def _each(self, x, function, shape):
         result, which = np.empty((len(x), *shape)), self.part(x)

@@ -169,10 +169,10 @@ def attack_along(a, x, radius, steps=20, seed=0):
         along = (basis @ (np.swapaxes(basis, 1, 2) @ direction[..., None]))[..., 0]
         size = np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-300)
         point = manifold.project(point + length[:, None] * along / size)
-        for _ in range(2):   # back into the ball
-            away = np.linalg.norm(point - centre, axis=1, keepdims=True)
-            shrink = np.minimum(1, far[:, None] * (1 - 1e-9) / np.maximum(away, 1e-300))
-            point = np.where(shrink < 1, manifold.project(centre + shrink * (point - centre)), point)
+        away = np.linalg.norm(point - centre, axis=1)
+        out = away > far
+        shrink = (far[out] * (1 - 1e-9) / away[out])[:, None]
+        point[out] = manifold.project(centre[out] + shrink * (point[out] - centre[out]))   # back into the ball, nearly
         return point
 
     for start in (False, True):

@@ -1,0 +1,119 @@
+"""Claims of chapter 09: certified radii."""
+
+from functools import cache, partial
+
+import numpy as np
+import torch
+
+from lib import contrast, manifolds
+from lib.approximation import Cube, Target, approximate
+from lib.claims._registry import claim, grid
+from lib.robustness import _built as built
+
+SPACE = {   # two classes in the plane and in space; a ring against what is inside and outside of it
+    "waves": "sin(5*x1)*cos(4*x2)-x1/4",
+    "ring": "exp(-40*((x1-1/2)**2+(x2-1/2)**2-1/16)**2)-3/5",
+    "ball": "sin(4*x1)*cos(3*x2)-x3/2",
+}
+ALONG = ("sphere", "curves", "pictures")
+_DIGITS = (2, 7)
+
+
+@cache
+def in_space(name):
+    """Our network for a formula on the cube."""
+    target = Target.from_sympy(SPACE[name])
+    return approximate(target, Cube(target.dim), order=4, cells={2: 12, 3: 8}[target.dim])
+
+
+@cache
+def pictures():
+    """All rotations of a 2 and of a 7 of scikit-learn's digits, as one manifold; and the label as a function of pixels.
+
+    Two linear functions of the pixels are the cosine and the sine of the angle on both curves, a third one is 1 on one and
+    -1 on the other; the label is the sign of ``sin 3 t`` on the first and of ``-sin 3 t`` on the second.
+    """
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    curves = [manifolds.image_rotations(found.images[np.flatnonzero(found.target == k)[0]] / 16, name=f"rotations of a {k}")
+              for k in _DIGITS]
+    t = np.arange(256) / 256 * 2 * np.pi
+    points = np.concatenate([c.points(t) for c in curves])
+    wanted = np.concatenate([np.stack([np.cos(t), np.sin(t), np.full_like(t, s)], axis=1) for s in (1.0, -1.0)])
+    middle = points.mean(0)
+    weights = torch.from_numpy(np.linalg.lstsq(np.c_[points - middle, np.ones(len(points))], wanted, rcond=1e-9)[0])
+
+    def label(x):
+        c, s, which = (torch.cat([x - torch.from_numpy(middle), torch.ones_like(x[:, :1])], 1) @ weights).T
+        return which * s * (4 * c**2 - 1)   # sin 3 t = sin t (4 cos^2 t - 1)
+
+    return manifolds.Union(curves), label
+
+
+@cache
+def along(name):
+    """Our network for a function on a manifold."""
+    if name == "sphere":
+        return approximate(lambda x: torch.sin(6 * x[:, 0]) * x[:, 1] - x[:, 2] / 3, manifolds.Sphere(), order=4, cells=32)
+    if name == "curves":   # a circle inside an ellipse, with labels that turn
+        curves = manifolds.Union([manifolds.circle(0.15), manifolds.ellipse(0.45, 0.35)])
+        return approximate(lambda x: torch.sin(9 * x[:, 0]) * torch.cos(7 * x[:, 1]) - 0.1, curves, order=4, cells=64)
+    manifold, label = pictures()
+    return approximate(label, manifold, order=4, cells=32)
+
+
+def attacked(name, norm, factor, points, seed=0):
+    """Number of points, of so many, at which an attack within ``factor`` times the certified radius changes the sign."""
+    if name in SPACE:
+        a = in_space(name)
+        x = torch.from_numpy(np.random.default_rng(seed).random((points, a.dim)))
+        radius = factor * built.radii(a, x, norm)
+        return int(built.attack_in_space(partial(built.evaluate, a), x, radius, norm, seed=seed).sum())
+    a = along(name)
+    x = torch.from_numpy(a.domain.sample(points, seed))
+    return int(built.attack_along(a, x, factor * built.radii(a, x), seed=seed).sum())
+
+
+@claim("thm-radius", uses=("thm-cube", "thm-manifold", "lem-geodesic"), evidence="sampled",
+       grid=[*grid(name=ALONG, norm=("l2",)), *grid(name=tuple(SPACE), norm=("l2", "linf"))],
+       honest=1 - 1e-9, tampered=3.0)
+def thm_radius(build, name, norm):
+    """Number of successes of gradient attacks within the certified radius around 1000 points."""
+    return 0, attacked(name, norm, build, 1000)
+
+
+def rough(name, amplitude, levels):
+    """Our network for a formula, as a module, and with a sawtooth on top: as close to it as half the amplitude."""
+    a = in_space(name)
+    return a.network, contrast.steepened(a.network, amplitude, levels)
+
+
+@claim("prop-sup-certificate", uses=("prop-steep",), evidence="sampled",
+       grid=grid(levels=(12, 16, 24), amplitude=(0.02, 0.1)), honest=2.0, tampered=0.0)
+def prop_sup_certificate(build, levels, amplitude):
+    """Number of points, of 300, at which the rough network has another sign at one of twelve places of the segment of half
+    length ``(|u~| - 2 eps) / Lip`` along the first axis; plus 1 if not all of the points at tops of teeth with ``|u~|``
+    between ``eps`` and ``2 eps``, by ``2^-k Lip``, have another sign within ``2^-k`` (20 of them at least)."""
+    eps, step = amplitude / 2, 2.0**-levels
+    plain, network = (n.requires_grad_(False) for n in rough("waves", amplitude, levels))
+    slope = built.target_slope(in_space("waves").target, "l2") + 2 * in_space("waves").bound.gradient
+    x = torch.from_numpy(np.random.default_rng(levels).random((6000, 2)))
+    x[:, 0] = torch.clamp(torch.floor(x[:, 0] / step) * step, step, 1 - step)   # where teeth turn
+    value = network(x)
+    sign = torch.sign(value)
+    kept = torch.nonzero(value.abs() > build * eps)[:300, 0]
+    radius = (value[kept].abs() - build * eps) / slope
+    changed = torch.zeros(len(kept), dtype=torch.bool)
+    for part in np.linspace(-0.999, 0.999, 6):
+        y = x[kept].clone()
+        y[:, 0] += part * radius
+        for turn in (False, True):   # there, and where the next tooth turns
+            if turn:
+                y[:, 0] = torch.round(y[:, 0] / step) * step
+            inside = (y[:, 0] >= 0) & (y[:, 0] <= 1) & ((y[:, 0] - x[kept, 0]).abs() <= radius)
+            changed |= inside & (torch.sign(network(y)) != sign[kept])
+    top = (value.abs() > eps + step * slope) & (value.abs() < 2 * eps - step * slope) & (plain(x).abs() < value.abs())
+    beside = torch.stack([torch.sign(network(x[top] + torch.tensor([s * step, 0.0], dtype=x.dtype))) for s in (-1, 1)])
+    missed = (beside == sign[top]).all(0)
+    return 0, int(changed.sum()) + (len(missed) < 20 or bool(missed.any()))
