@@ -1,4 +1,4 @@
-"""The command line: ``python -m lib list | verify | mutate | approximate | train | bench``."""
+"""The command line: ``python -m lib list | verify | mutate | approximate | train | robustness | bench``."""
 
 import argparse
 import sys
@@ -124,6 +124,21 @@ def _train(arguments):
     return 0
 
 
+def _robustness(arguments):
+    from lib.convresnet import threads
+    from lib.robustness import sweep_table
+
+    require(all(e >= 1 for e in arguments.epochs), "--epochs", arguments.epochs, "positive")
+    rows = sweep_table(arguments.folder, threads(), _bar(arguments.quiet), arguments.scheduler, arguments.data,
+                       tuple(arguments.epochs))
+    names = ("clean", "robust", "relative_slope", "slope", "lipschitz")
+    print(f"{'training':9} {'epochs':>6} {'J':>3} {'M':>3} " + " ".join(f"{name:>16}" for name in names))
+    for (method, epochs, width, blocks), row in rows.items():
+        numbers = " ".join(f"{row[name][0]:8.3g} +- {row[name][1]:4.1g}" for name in names)
+        print(f"{method:9} {epochs:6} {width:3} {blocks:3} {numbers}")
+    return 0
+
+
 def _bench(arguments):
     from lib.bench import ROWS, machine, run
 
@@ -191,6 +206,13 @@ def _parser():
     train.add_argument("--steps", type=int, help="fewer steps than the book takes, for a trial")
     train.add_argument("--quiet", action="store_true", help="no progress bar")
     train.set_defaults(run=_train)
+    robustness = commands.add_parser("robustness", help="width x depth x training of image classifiers, a record a run")
+    robustness.add_argument("folder", help="where records are; runs that have one are not repeated")
+    robustness.add_argument("--data", default="mnist5k", help="mnist5k (extra `images`) or digits")
+    robustness.add_argument("--epochs", type=int, nargs="+", default=[10, 40], help="training budgets")
+    robustness.add_argument("--scheduler", metavar="tcp://HOST:PORT", help="run on a Dask cluster (extra `cluster`)")
+    robustness.add_argument("--quiet", action="store_true", help="no progress bar")
+    robustness.set_defaults(run=_robustness)
     bench = commands.add_parser("bench", help="what it costs: ratios, each measured in this run")
     bench.add_argument("ids", nargs="*", metavar="ROW", help="rows to measure (all by default)")
     bench.add_argument("--training", type=float, default=60.0, metavar="SECONDS", help="for each trained network")

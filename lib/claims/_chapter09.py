@@ -9,6 +9,8 @@ from lib import contrast, manifolds
 from lib.approximation import Cube, Target, approximate
 from lib.claims._registry import claim, grid
 from lib.robustness import _built as built
+from lib.robustness._sweep import trained
+from lib.robustness._zonotope import Zonotope, scores
 
 SPACE = {   # two classes in the plane and in space; a ring against what is inside and outside of it
     "waves": "sin(5*x1)*cos(4*x2)-x1/4",
@@ -75,12 +77,16 @@ def attacked(name, norm, factor, points, seed=0):
     return int(built.attack_along(a, x, factor * built.radii(a, x), seed=seed).sum())
 
 
+def _cases(points):
+    return grid(name=ALONG, norm=("l2",), points=(points,)) + grid(name=tuple(SPACE), norm=("l2", "linf"), points=(points,))
+
+
 @claim("thm-radius", uses=("thm-cube", "thm-manifold", "lem-geodesic"), evidence="sampled",
-       grid=[*grid(name=ALONG, norm=("l2",)), *grid(name=tuple(SPACE), norm=("l2", "linf"))],
+       grid=_cases(1000), full=_cases(10_000),
        honest=1 - 1e-9, tampered=3.0)
-def thm_radius(build, name, norm):
-    """Number of successes of gradient attacks within the certified radius around 1000 points."""
-    return 0, attacked(name, norm, build, 1000)
+def thm_radius(build, name, norm, points):
+    """Number of successes of gradient attacks within the certified radius around so many points."""
+    return 0, attacked(name, norm, build, points)
 
 
 def rough(name, amplitude, levels):
@@ -117,3 +123,34 @@ def prop_sup_certificate(build, levels, amplitude):
     beside = torch.stack([torch.sign(network(x[top] + torch.tensor([s * step, 0.0], dtype=x.dtype))) for s in (-1, 1)])
     missed = (beside == sign[top]).all(0)
     return 0, int(changed.sum()) + (len(missed) < 20 or bool(missed.any()))
+
+
+@cache
+def _classifier(width, blocks):
+    """Trained a little, so that kinks are where pictures are; in float64."""
+    model, pictures = trained("digits", width, blocks, "natural", 2, 0)
+    return model.double(), pictures.test_x.double()
+
+
+def _flat(z):
+    """The line through the origin alone, where it should be a strip: neither lifted nor thickened."""
+    low, high = z.bounds()
+    slope = (high.clamp_min(0) / (high - low.clamp_max(0)).clamp_min(1e-300)).to(low)
+    return Zonotope(slope * z.centre, slope * z.generators)
+
+
+@claim("lem-zonotope", uses=(), evidence="sampled", grid=grid(width=(2, 6), blocks=(1, 2), radius=(0.02, 0.1, 0.3)),
+       honest=Zonotope.relu, tampered=_flat)
+def lem_zonotope(build, width, blocks, radius):
+    """By how much scores at 300 pictures of a ball, half of them corners, leave the bounds, for ten balls; against 1e-12
+    times their size."""
+    model, x = _classifier(width, blocks)
+    generator, worst = torch.Generator().manual_seed(width), 0.0
+    with torch.no_grad():
+        for centre in x[:10]:
+            low, high = scores(model, centre, radius, build).bounds()
+            y = centre + radius * (2 * torch.rand(300, *centre.shape, generator=generator, dtype=x.dtype) - 1)
+            y[150:] = centre + radius * torch.sign(y[150:] - centre)
+            s = model(y.clamp(0, 1))
+            worst = max(worst, float(((low - s).clamp_min(0) + (s - high).clamp_min(0)).max() / s.abs().max()))
+    return 1e-12, worst

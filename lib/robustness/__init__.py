@@ -5,13 +5,15 @@ from lib.robustness._built import (
     attack_along, attack_in_space, evaluate, first_success, lipschitz, lipschitz_along, radii, target_slope,
 )
 from lib.robustness._data import Pictures, cifar10, digits, mnist, mnist5k, pooled, split
+from lib.robustness._ensemble import ensemble
 from lib.robustness._measures import local_lipschitz, margin_and_gradient, measures
 from lib.robustness._model import ImageClassifier, margins
+from lib.robustness._sweep import sweep_table
 from lib.robustness._training import train
 from lib.robustness._zonotope import Zonotope, certified
 
 __all__ = [
     "ImageClassifier", "Pictures", "Zonotope", "attack", "attack_along", "attack_in_space", "certified", "cifar10", "digits",
-    "evaluate", "first_success", "lipschitz", "lipschitz_along", "local_lipschitz", "margin_and_gradient", "margins",
-    "measures", "mnist", "mnist5k", "pgd", "pooled", "radii", "split", "target_slope", "train",
+    "ensemble", "evaluate", "first_success", "lipschitz", "lipschitz_along", "local_lipschitz", "margin_and_gradient",
+    "margins", "measures", "mnist", "mnist5k", "pgd", "pooled", "radii", "split", "sweep_table", "target_slope", "train",
 ]

@@ -3,6 +3,8 @@
 A network ``f~`` classifies by its sign.  Points are float64 tensors (P, D).
 """
 
+from functools import lru_cache
+from itertools import product
 from math import pi
 
 import numpy as np
@@ -33,11 +35,17 @@ def target_slope(target, norm):
     """
     require(norm in NORMS, "norm", norm, f"one of {NORMS}")
     require(target.expression is not None, "target", target.formula, "one that was made from a formula")
-    slopes = [sympy.diff(target.expression, x) for x in variables(target.dim)]
+    return _slope(target.expression, target.dim, norm)
+
+
+@lru_cache
+def _slope(expression, dim, norm):
+    slopes = [sympy.diff(expression, x) for x in variables(dim)]
     if norm == "l2":
-        return float(np.nextafter(bound_on_cube(sum(s**2 for s in slopes), target.dim) ** 0.5, np.inf))
-    return max(bound_on_cube(sum(e * s for e, s in zip(signs, slopes)), target.dim)
-               for signs in np.array(np.meshgrid(*[[1], *[[-1, 1]] * (target.dim - 1)])).reshape(target.dim, -1).T.tolist())
+        return float(np.nextafter(bound_on_cube(sum(s**2 for s in slopes), dim) ** 0.5, np.inf))
+    # the sum of moduli is the largest of the sums with signs, and those come in pairs
+    return max(bound_on_cube(sum(e * s for e, s in zip((1, *signs), slopes)), dim)
+               for signs in product((-1, 1), repeat=dim - 1))
 
 
 def lipschitz(a, norm):
@@ -169,10 +177,11 @@ def attack_along(a, x, radius, steps=20, seed=0):
         along = (basis @ (np.swapaxes(basis, 1, 2) @ direction[..., None]))[..., 0]
         size = np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-300)
         point = manifold.project(point + length[:, None] * along / size)
-        away = np.linalg.norm(point - centre, axis=1)
-        out = away > far
-        shrink = (far[out] * (1 - 1e-9) / away[out])[:, None]
-        point[out] = manifold.project(centre[out] + shrink * (point[out] - centre[out]))   # back into the ball, nearly
+        for _ in range(3):   # back to just inside the ball: returning to the manifold leads outwards again
+            away = np.linalg.norm(point - centre, axis=1)
+            out = away > far
+            shrink = (0.998 * far[out] / away[out])[:, None]
+            point[out] = manifold.project(centre[out] + shrink * (point[out] - centre[out]))
         return point
 
     for start in (False, True):

@@ -4,8 +4,11 @@ import time
 
 import numpy as np
 
+from lib import sweep
 from lib.errors import require
 from lib.robustness import _data
+from lib.robustness._attacks import attack
+from lib.robustness._ensemble import ensemble
 from lib.robustness._measures import measures
 from lib.robustness._model import ImageClassifier
 from lib.robustness._training import train
@@ -75,3 +78,27 @@ def table(records):
     return {key: {name: (float(np.mean([r[name] for r in rows])),
                          float(np.std([r[name] for r in rows], ddof=1) / len(rows) ** 0.5) if len(rows) > 1 else float("nan"))
                   for name in rows[0]} for key, rows in groups.items()}
+
+
+HEADLINES = (("pgd", 4, 2, 40), ("pgd", 32, 2, 40), ("pgd", 8, 8, 40), ("trades", 16, 2, 10))   # method, J, M, epochs
+
+
+def headline(data, width, blocks, method, epochs, seed, points):
+    """A model trained again, attacked by ours and by the kept ensemble at the same pictures, the first ones of the test."""
+    model, pictures = trained(data, width, blocks, method, epochs, seed)
+    x, y = pictures.test_x[:points], pictures.test_y[:points]
+    kept = ensemble(model, x, y, RADIUS, seed=seed)
+    _, ours = attack(model, x, y, RADIUS, restarts=2, seed=seed)
+    return {"ours": float(ours.float().mean()), "ensemble": float(kept.float().mean()),
+            "either": float((ours & kept).float().mean())}
+
+
+def headline_cells(data="mnist5k", points=500):
+    """The reported models, of the first seed."""
+    return [{"data": data, "width": J, "blocks": M, "method": method, "epochs": epochs, "seed": SEEDS[0], "points": points}
+            for method, J, M, epochs in HEADLINES]
+
+
+def sweep_table(folder, jobs=1, progress=lambda items, total: items, scheduler=None, data="mnist5k", epochs=EPOCHS):
+    """Run the sweep, as far as there are no records (`lib.sweep.run`), and return its `table`."""
+    return table(sweep.run(cell, cells(data, epochs=epochs), folder, jobs, progress, scheduler))

@@ -53,7 +53,7 @@ def _convolved(zonotope, conv):
     return zonotope.linear(lambda z: functional.conv2d(z, conv.weight, padding=1), conv.bias[:, None, None])
 
 
-def scores(model, x, radius):
+def scores(model, x, radius, relu=Zonotope.relu):
     """A zonotope that holds the scores of all pictures of [0,1] at most ``radius`` away from ``x`` (C, H, W), maximum norm.
 
     Parameters
@@ -62,6 +62,8 @@ def scores(model, x, radius):
         In float64.
     x : float64 tensor
     radius : float
+    relu : callable
+        What is done at a ReLU, from zonotope to zonotope.
 
     Returns
     -------
@@ -71,8 +73,8 @@ def scores(model, x, radius):
     spread = ((high - low) / 2).flatten()
     z = _convolved(Zonotope((low + high) / 2, torch.diag(spread).view(-1, *x.shape)), model.first)
     for one, two in model.blocks:
-        z = z.plus(_convolved(_convolved(z.relu(), one).relu(), two))
-    z = z.relu().linear(lambda t: functional.avg_pool2d(t, 2).flatten(1), 0.0)
+        z = z.plus(_convolved(relu(_convolved(relu(z), one)), two))
+    z = relu(z).linear(lambda t: functional.avg_pool2d(t, 2).flatten(1), 0.0)
     return z.linear(lambda t: functional.linear(t, model.last.weight), model.last.bias)
 
 
