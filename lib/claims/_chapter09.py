@@ -9,6 +9,7 @@ from lib import contrast, manifolds
 from lib.approximation import Cube, Target, approximate
 from lib.claims._registry import claim, grid
 from lib.robustness import _built as built
+from lib.robustness._side import rotated_digits
 from lib.robustness._sweep import trained
 from lib.robustness._zonotope import Zonotope, scores
 
@@ -18,7 +19,6 @@ SPACE = {   # two classes in the plane and in space; a ring against what is insi
     "ball": "sin(4*x1)*cos(3*x2)-x3/2",
 }
 ALONG = ("sphere", "curves", "pictures")
-_DIGITS = (2, 7)
 
 
 @cache
@@ -29,31 +29,6 @@ def in_space(name):
 
 
 @cache
-def pictures():
-    """All rotations of a 2 and of a 7 of scikit-learn's digits, as one manifold; and the label as a function of pixels.
-
-    Two linear functions of the pixels are the cosine and the sine of the angle on both curves, a third one is 1 on one and
-    -1 on the other; the label is the sign of ``sin 3 t`` on the first and of ``-sin 3 t`` on the second.
-    """
-    from sklearn.datasets import load_digits
-
-    found = load_digits()
-    curves = [manifolds.image_rotations(found.images[np.flatnonzero(found.target == k)[0]] / 16, name=f"rotations of a {k}")
-              for k in _DIGITS]
-    t = np.arange(256) / 256 * 2 * np.pi
-    points = np.concatenate([c.points(t) for c in curves])
-    wanted = np.concatenate([np.stack([np.cos(t), np.sin(t), np.full_like(t, s)], axis=1) for s in (1.0, -1.0)])
-    middle = points.mean(0)
-    weights = torch.from_numpy(np.linalg.lstsq(np.c_[points - middle, np.ones(len(points))], wanted, rcond=1e-9)[0])
-
-    def label(x):
-        c, s, which = (torch.cat([x - torch.from_numpy(middle), torch.ones_like(x[:, :1])], 1) @ weights).T
-        return which * s * (4 * c**2 - 1)   # sin 3 t = sin t (4 cos^2 t - 1)
-
-    return manifolds.Union(curves), label
-
-
-@cache
 def along(name):
     """Our network for a function on a manifold."""
     if name == "sphere":
@@ -61,8 +36,7 @@ def along(name):
     if name == "curves":   # a circle inside an ellipse, with labels that turn
         curves = manifolds.Union([manifolds.circle(0.15), manifolds.ellipse(0.45, 0.35)])
         return approximate(lambda x: torch.sin(9 * x[:, 0]) * torch.cos(7 * x[:, 1]) - 0.1, curves, order=4, cells=64)
-    manifold, label = pictures()
-    return approximate(label, manifold, order=4, cells=32)
+    return rotated_digits()
 
 
 def attacked(name, norm, factor, points, seed=0):
