@@ -64,7 +64,7 @@ def test_statements_of_the_design_are_all_there():
         "prop-sparse", "cor-budget", "thm-cube", "cor-cube-rate", "cor-selection", "lem-federer", "lem-angle", "lem-chart",
         "lem-atlas",
         "lem-partition", "lem-distance-net", "lem-gate", "lem-product-gate", "prop-chart-local", "thm-manifold",
-        "cor-ambient", "lem-bump", "thm-bernstein", "thm-favard", "cor-optimality",
+        "cor-ambient", "lem-bump", "thm-bernstein", "thm-favard", "cor-optimality", "thm-radius", "prop-sup-certificate",
         "lem-interval-layer", "lem-rounding", "thm-certificate",
     } <= set(STATEMENTS)
 

@@ -23,6 +23,7 @@ STATEMENTS = {
         "lem-product-gate", "prop-chart-local"},
     7: {"thm-manifold", "cor-ambient"},
     8: {"lem-bump", "thm-bernstein", "thm-favard", "cor-optimality", "prop-jump", "prop-bits"},
+    9: {"thm-radius", "prop-sup-certificate", "lem-zonotope"},
     10: {"lem-interval-layer", "lem-taylor", "lem-deviation", "lem-rounding", "thm-certificate", "cor-certified-curve"},
 }
 

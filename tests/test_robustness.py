@@ -15,7 +15,7 @@ import torch
 import lib
 from lib import InputError, manifolds, robustness, sweep
 from lib.__main__ import main
-from lib.robustness import _sweep
+from lib.robustness import _side, _sweep
 from lib.robustness._attacks import project
 
 ROOT = Path(__file__).parent.parent
@@ -463,3 +463,57 @@ def test_no_scheduler_there(tmp_path):
         with pytest.raises(InputError, match="scheduler"):
             sweep.run(_sweep.cell, CELLS, tmp_path, scheduler=address)
     assert json.dumps(list(tmp_path.iterdir())) == "[]"
+
+
+# ---- what the chapter says
+
+FOLDER = ROOT / "book/_data/robustness"
+
+
+def _page_rows(columns):
+    for line in (ROOT / "book/09_robustness.md").read_text().splitlines():
+        cells = [c.strip() for c in line.strip("|").split("|")]
+        if len(cells) == columns and line.startswith("|"):
+            yield cells
+
+
+def _agrees(text, number):
+    places = len(text.partition(".")[2])
+    assert abs(float(text) - number) <= 0.51 * 10.0**-places, (text, number)
+
+
+def test_the_table_of_the_sweep_is_that_of_the_records():
+    rows = _sweep.table(sweep.read(FOLDER, _sweep.cells()))
+    for cells in _page_rows(8):
+        if cells[0] in ("natural", "pgd", "trades"):
+            row = rows.pop((cells[0], int(cells[1]), int(cells[2].split(",")[0]), int(cells[2].split(",")[1])))
+            for text, name in zip(cells[3:], ("clean", "robust", "relative_slope", "slope", "lipschitz")):
+                for part, number in zip(text.split(" ± "), row[name]):
+                    _agrees(part, number)
+    assert not rows
+
+
+def test_the_ensemble_agrees_on_the_reported_models():
+    found = {(r["cell"]["method"], r["cell"]["width"], r["cell"]["blocks"]): r["result"]
+             for r in sweep.read(FOLDER, _sweep.headline_cells())}
+    for cells in _page_rows(4):
+        if cells[0] in ("pgd", "trades"):
+            row = found.pop((cells[0], *map(int, cells[1].split(","))))
+            _agrees(cells[2], row["ours"])
+            _agrees(cells[3], row["ensemble"])
+            assert abs(row["ours"] - row["ensemble"]) <= 0.02
+    assert not found
+
+
+def test_the_table_of_the_rotated_digits_is_that_of_the_records():
+    found = {}
+    for row in sweep.read(FOLDER, _side.side_cells()):
+        found.setdefault(row["cell"]["method"], []).append(row["result"])
+    names = ("accuracy", "along", "space 0.1", "space 0.2", "space 0.4", "proved 0.005", "proved 0.01", "proved 0.02")
+    for cells in _page_rows(9):
+        if cells[0] in found:
+            rows = found.pop(cells[0])
+            for text, name in zip(cells[1:], names):
+                if text != "":
+                    _agrees(text, np.mean([r[name] for r in rows]))
+    assert not found

@@ -1,4 +1,4 @@
-"""One task, built and trained: labels on the rotations of two digits (book: chapter 09, "Built and trained, side by side")."""
+"""One task, built and trained: labels on the rotations of two digits (book: chapter 09, "Built and trained")."""
 
 from functools import cache, partial
 

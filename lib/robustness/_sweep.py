@@ -80,7 +80,7 @@ def table(records):
                   for name in rows[0]} for key, rows in groups.items()}
 
 
-HEADLINES = (("pgd", 4, 2, 40), ("pgd", 32, 2, 40), ("pgd", 8, 8, 40), ("trades", 16, 2, 10))   # method, J, M, epochs
+HEADLINES = (("pgd", 4, 2, 10), ("pgd", 8, 8, 10), ("pgd", 32, 2, 40), ("trades", 16, 2, 10))   # method, J, M, epochs
 
 
 def headline(data, width, blocks, method, epochs, seed, points):
