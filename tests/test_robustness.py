@@ -231,7 +231,18 @@ def test_adversarial_training_is_what_makes_robust():
     assert large["relative_slope"] < small["relative_slope"] < natural["relative_slope"]
 
 
-@pytest.mark.parametrize("change", [{"method": "none"}, {"epochs": 0}, {"radius": 0.0}, {"rate": -1.0}])
+def test_without_a_ramp_nothing_is_learned():
+    """The exercise, for the seeds that learn with it."""
+    data, right = robustness.digits(), {}
+    for ramp in (0.5, 0.0):
+        for seed in (1, 3):
+            model = robustness.ImageClassifier(data.shape, 2, 2, seed=seed)
+            robustness.train(model, data.train_x, data.train_y, "pgd", radius=0.15, epochs=10, ramp=ramp, seed=seed)
+            right[ramp, seed] = float((model(data.test_x).argmax(1) == data.test_y).float().mean())
+    assert right[0.5, 1] > 0.8 and right[0.5, 3] > 0.7 and max(right[0.0, 1], right[0.0, 3]) < 0.2
+
+
+@pytest.mark.parametrize("change", [{"method": "none"}, {"epochs": 0}, {"radius": 0.0}, {"rate": -1.0}, {"ramp": 2.0}])
 def test_bad_training(change):
     x, y = _brightness(0)
     model = robustness.ImageClassifier((1, 8, 8), 1, 1, classes=2)

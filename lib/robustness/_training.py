@@ -12,8 +12,8 @@ _TRADES = 6.0      # weight of the second term of TRADES
 _DECAY = 1e-4
 
 
-def train(model, x, y, method, *, radius, epochs, rate=None, batch=100, seed=0):
-    """Train a classifier; AdamW with one cycle of the step size; the radius of the attack grows over the first half.
+def train(model, x, y, method, *, radius, epochs, rate=None, ramp=0.5, batch=100, seed=0):
+    """Train a classifier; AdamW with one cycle of the step size; the radius of the attack grows at first.
 
     Parameters
     ----------
@@ -28,6 +28,8 @@ def train(model, x, y, method, *, radius, epochs, rate=None, batch=100, seed=0):
     epochs : int
     rate : float, optional
         Largest step size; by default ``0.01 / sqrt(J)`` of the width ``J`` of the first layer.
+    ramp : float
+        Part of the training over which the radius grows from zero; 0: the full radius from the start.
     batch : int
     seed : int
         Of the order of pictures and the starts of attacks.
@@ -40,6 +42,7 @@ def train(model, x, y, method, *, radius, epochs, rate=None, batch=100, seed=0):
     require(method in METHODS, "method", method, f"one of {METHODS}")
     require(isinstance(epochs, int) and epochs >= 1, "epochs", epochs, "a positive integer")
     positive("radius", radius)
+    require(0 <= ramp <= 1, "ramp", ramp, "a number from 0 to 1")
     width = next(model.parameters()).shape[0]
     rate = 0.01 / width**0.5 if rate is None else positive("rate", rate)
     generator = torch.Generator().manual_seed(seed)
@@ -51,7 +54,8 @@ def train(model, x, y, method, *, radius, epochs, rate=None, batch=100, seed=0):
         total = 0.0
         for k, part in enumerate(torch.randperm(len(x), generator=generator).split(batch)):
             behind = (epoch * batches + k) / (epochs * batches)
-            loss = _loss(model, x[part], y[part], method, radius * min(1.0, 2 * behind + 1e-3), generator)
+            reached = 1.0 if ramp == 0 else min(1.0, behind / ramp + 1e-3)
+            loss = _loss(model, x[part], y[part], method, radius * reached, generator)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
