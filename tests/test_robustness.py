@@ -528,3 +528,14 @@ def test_the_table_of_the_rotated_digits_is_that_of_the_records():
                 if text != "":
                     _agrees(text, np.mean([r[name] for r in rows]))
     assert not found
+
+
+def test_the_table_of_certificates_is_that_of_the_records():
+    found = {(r["cell"]["width"], r["cell"]["blocks"]): r["result"] for r in sweep.read(FOLDER, _sweep.proved_cells())}
+    for cells in _page_rows(4):
+        if "/" in cells[1]:
+            row = found.pop(tuple(map(int, cells[0].split(","))))
+            for text, radius in zip(cells[1:], _sweep.PROVED):
+                for part, name in zip(text.split(" / "), ("proved", "robust")):
+                    _agrees(part, row[f"{name} {radius}"])
+    assert not found
