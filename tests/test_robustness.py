@@ -539,3 +539,52 @@ def test_the_table_of_certificates_is_that_of_the_records():
                 for part, name in zip(text.split(" / "), ("proved", "robust")):
                     _agrees(part, row[f"{name} {radius}"])
     assert not found
+
+
+def _gain(rows, method, epochs, sizes, name):
+    """The difference between the last and the first size, and over its standard error."""
+    (low, e), (high, f) = (rows[method, epochs, *size][name] for size in (sizes[0], sizes[-1]))
+    return high - low, (high - low) / (e**2 + f**2) ** 0.5
+
+
+def test_what_the_chapter_says_of_the_sweep():
+    rows = _sweep.table(sweep.read(FOLDER, _sweep.cells()))
+    width, depth = [(4, 2), (32, 2)], [(8, 1), (8, 8)]
+    gains = {}
+    for epochs in (10, 40):
+        for sizes, what in ((width, "width"), (depth, "depth")):
+            gains[epochs, what], sure = _gain(rows, "pgd", epochs, sizes, "robust")
+            assert sure > 2
+            assert _gain(rows, "pgd", epochs, sizes, "lipschitz")[1] < -2
+        assert _gain(rows, "pgd", epochs, depth, "relative_slope")[1] < -2
+        assert abs(_gain(rows, "pgd", epochs, width, "relative_slope")[1]) < 2
+        assert _gain(rows, "pgd", epochs, width, "slope")[1] > 2
+        assert abs(_gain(rows, "natural", epochs, width, "slope")[1]) < 2
+        assert _gain(rows, "natural", epochs, depth, "slope")[1] > 2
+    assert _gain(rows, "pgd", 40, depth, "slope")[1] > 2
+    wanted = {(10, "width"): 0.12, (40, "width"): 0.07, (10, "depth"): 0.15, (40, "depth"): 0.10}
+    assert {key: round(gain, 2) for key, gain in gains.items()} == wanted
+    assert 0.3 < 1 - gains[40, "depth"] / gains[10, "depth"] < 1 - gains[40, "width"] / gains[10, "width"] < 0.44
+    assert rows["pgd", 40, 4, 2]["robust"][0] > rows["pgd", 10, 32, 2]["robust"][0] - 0.02
+    for J, M in _sweep.SIZES:
+        assert rows["natural", 10, J, M]["robust"][0] < 0.03 and 2 < (rows["natural", 40, J, M]["slope"][0]
+                                                                        / rows["natural", 10, J, M]["slope"][0]) < 3.3
+        for epochs in (10, 40):   # the exercise on first order
+            assert rows["pgd", epochs, J, M]["relative_slope"][0] < 1 / 0.15 and rows["pgd", epochs, J, M]["robust"][0] > 0.5
+            assert rows["natural", epochs, J, M]["relative_slope"][0] > 20
+    trades, pgd = rows["trades", 10, 16, 2], rows["pgd", 10, 16, 2]
+    for name, sign in (("robust", 1), ("clean", -1)):
+        (a, e), (b, f) = trades[name], pgd[name]
+        assert sign * (a - b) > 2 * (e**2 + f**2) ** 0.5
+
+
+def test_what_the_chapter_says_of_the_rotated_digits():
+    found = {}
+    for row in sweep.read(FOLDER, _side.side_cells()):
+        found.setdefault(row["cell"]["method"], []).append(row["result"])
+    (ours,) = found["built"]
+    assert ours["certified"] == pytest.approx(0.588, abs=5e-4) and 0.62 < ours["certified"] / ours["along"] < 0.72
+    for method in ("natural", "pgd"):
+        for radius in _side.AMBIENT:
+            assert max(r[f"space {radius}"] for r in found[method]) <= ours[f"space {radius}"]
+        assert all(0.55 < r["proved 0.02"] < 0.8 for r in found[method])
