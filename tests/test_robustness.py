@@ -303,7 +303,9 @@ def test_the_kept_ensemble_agrees_with_ours(small):
     pytest.importorskip("art", reason="adversarial-robustness-toolbox is not installed")
     model, data = small
     x, y = data.test_x[:100], data.test_y[:100]
-    _, ours = robustness.attack(model, x, y, 0.1, restarts=2)
+    _, ours = robustness.attack(model, x, y, 0.1, restarts=2, targets=3)
+    _, plain = robustness.attack(model, x, y, 0.1, restarts=2)
+    assert ours.sum() <= plain.sum()
     kept = robustness.ensemble(model, x, y, 0.1, iterations=40, queries=100)
     assert 0.2 < float(ours.float().mean()) < 0.95
     assert abs(float(ours.float().mean()) - float(kept.float().mean())) <= 0.02
@@ -504,15 +506,19 @@ def test_the_table_of_the_sweep_is_that_of_the_records():
     assert not rows
 
 
-def test_the_ensemble_agrees_on_the_reported_models():
-    found = {(r["cell"]["method"], r["cell"]["width"], r["cell"]["blocks"]): r["result"]
-             for r in sweep.read(FOLDER, _sweep.headline_cells())}
-    for cells in _page_rows(4):
+def test_the_strong_attack_is_as_strong_as_the_ensemble():
+    found = {}
+    for cells in (_sweep.headline_cells(), _sweep.strong_cells()):
+        for row in sweep.read(FOLDER, cells):
+            key = row["cell"]["method"], row["cell"]["width"], row["cell"]["blocks"]
+            found.setdefault(key, {}).update(row["result"])
+    for cells in _page_rows(5):
         if cells[0] in ("pgd", "trades"):
             row = found.pop((cells[0], *map(int, cells[1].split(","))))
-            _agrees(cells[2], row["ours"])
-            _agrees(cells[3], row["ensemble"])
-            assert abs(row["ours"] - row["ensemble"]) <= 0.02
+            for text, name in zip(cells[2:], ("ours", "strong", "ensemble")):
+                _agrees(text, row[name])
+            assert abs(row["strong"] - row["ensemble"]) <= 0.02 and row["strong"] <= row["ensemble"]
+            assert 0 < row["ours"] - row["ensemble"] < 0.035
     assert not found
 
 

@@ -39,7 +39,7 @@ def start(x, radius, norm, generator):
     return project(x + radius * noise, x, radius, norm)
 
 
-def pgd(loss, x, radius, *, norm="linf", steps=20, generator=None, keep_best=True):
+def pgd(loss, x, radius, *, norm="linf", steps=20, generator=None, keep_best=True, shrink=False):
     """Maximise a loss for each picture within a ball around it and within [0,1].
 
     Parameters
@@ -55,6 +55,8 @@ def pgd(loss, x, radius, *, norm="linf", steps=20, generator=None, keep_best=Tru
         Start at a random point; without it at ``x``.
     keep_best : bool
         Return the points with the largest loss met, not the last ones.
+    shrink : bool
+        Steps that shrink from the radius to nothing, instead of steps of ``2.5 radius / steps``.
 
     Returns
     -------
@@ -67,7 +69,7 @@ def pgd(loss, x, radius, *, norm="linf", steps=20, generator=None, keep_best=Tru
         radius = radius.view(-1, *[1] * (x.ndim - 1))
     else:
         radius = positive("radius", radius)
-    step = 2.5 * radius / steps
+    lengths = [1 - k / (steps + 1) if shrink else 2.5 / steps for k in range(steps)]
     point = x.clone() if generator is None else start(x, radius, norm, generator)
     best, found = point.clone(), torch.full((len(x),), -torch.inf, dtype=x.dtype)
     for k in range(steps + keep_best):
@@ -80,11 +82,11 @@ def pgd(loss, x, radius, *, norm="linf", steps=20, generator=None, keep_best=Tru
             found = torch.where(better, value.detach(), found)
             best[better] = point[better]
         if k < steps:
-            point = project(point + step * _ascent(gradient, norm), x, radius, norm)
+            point = project(point + lengths[k] * radius * _ascent(gradient, norm), x, radius, norm)
     return best if keep_best else point
 
 
-def attack(model, x, y, radius, *, norm="linf", steps=20, restarts=3, seed=0, batch=500):
+def attack(model, x, y, radius, *, norm="linf", steps=20, restarts=3, targets=0, seed=0, batch=500):
     """Try to change the class of each picture: PGD on the margin and on the cross entropy, with restarts.
 
     Parameters
@@ -95,7 +97,10 @@ def attack(model, x, y, radius, *, norm="linf", steps=20, restarts=3, seed=0, ba
     radius : float
     norm : str
     steps, restarts : int
-        Restarts for each of the two losses; only pictures that still have their label are attacked again.
+        Restarts for each of the losses; only pictures that still have their label are attacked again.
+    targets : int
+        Above zero the strong version: steps shrink, and the differences to so many classes with the largest scores at the
+        picture are further losses.
     seed : int
     batch : int
         Pictures at a time.
@@ -109,15 +114,24 @@ def attack(model, x, y, radius, *, norm="linf", steps=20, restarts=3, seed=0, ba
     """
     generator, found = torch.Generator().manual_seed(seed), x.clone()
     robust = torch.cat([margins(model(part), labels) > 0 for part, labels in zip(x.split(batch), y.split(batch))])
-    losses = {"margin": lambda scores, labels: -margins(scores, labels),
-              "entropy": lambda scores, labels: functional.cross_entropy(scores, labels, reduction="none")}
-    for _ in range(restarts):
-        for of_scores in losses.values():
-            for part in torch.nonzero(robust)[:, 0].split(batch):
-                def loss(point, part=part, of_scores=of_scores):
-                    return of_scores(model(point), y[part])
+    with torch.no_grad():
+        scores = torch.cat([model(part) for part in x.split(batch)])
+    others = scores.scatter(1, y[:, None], -torch.inf).topk(min(targets, scores.shape[1] - 1), 1)[1] if targets else None
 
-                point = pgd(loss, x[part], radius, norm=norm, steps=steps, generator=generator)
+    def of_scores(kind, scores, part):
+        if kind == "margin":
+            return -margins(scores, y[part])
+        if kind == "entropy":
+            return functional.cross_entropy(scores, y[part], reduction="none")
+        return (scores.gather(1, others[part, kind, None]) - scores.gather(1, y[part, None]))[:, 0]
+
+    for _ in range(restarts):
+        for kind in ("margin", "entropy", *range(0 if others is None else others.shape[1])):
+            for part in torch.nonzero(robust)[:, 0].split(batch):
+                def loss(point, kind=kind, part=part):
+                    return of_scores(kind, model(point), part)
+
+                point = pgd(loss, x[part], radius, norm=norm, steps=steps, generator=generator, shrink=targets > 0)
                 fooled = margins(model(point).detach(), y[part]) <= 0
                 found[part[fooled]] = point[fooled]
                 robust[part[fooled]] = False
