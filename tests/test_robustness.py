@@ -91,7 +91,8 @@ def test_bad_files(tmp_path):
     _mnist_folder(tmp_path, False)
     images = tmp_path / "train-images-idx3-ubyte"
     whole = images.read_bytes()
-    for raw in (whole[:-5], b"nonsense" + whole):
+    labels = (tmp_path / "train-labels-idx1-ubyte").read_bytes()
+    for raw in (whole[:-5], b"nonsense" + whole, whole[:6], b"", labels, gzip.compress(whole)[:-9]):
         images.write_bytes(raw)
         with pytest.raises(InputError, match="path"):
             robustness.mnist(tmp_path)

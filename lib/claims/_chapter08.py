@@ -99,7 +99,7 @@ def thm_bernstein(build, alpha, D, p, s):
     else:
         return 1, np.inf
     x = np.random.default_rng(s).random((20_000, D))
-    # the largest value of f and of its derivatives of order s and alpha at random points: lower and upper ends
+    # the derivatives of order alpha at random points, at most the true maximum; the size in the norm s exactly
     orders = [o for o in product(range(alpha + 1), repeat=D) if sum(o) == alpha]
     largest = max(np.abs(evaluate(c, x, alpha, o)).max() for o in orders)
     top = np.abs(c).max() * float(limits.bump_norms(alpha)[s]) * float(limits.bump_norms(alpha)[0]) ** (D - 1)

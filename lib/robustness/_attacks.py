@@ -113,9 +113,9 @@ def attack(model, x, y, radius, *, norm="linf", steps=20, restarts=3, targets=0,
         Right, and not changed by any of the attacks.
     """
     generator, found = torch.Generator().manual_seed(seed), x.clone()
-    robust = torch.cat([margins(model(part), labels) > 0 for part, labels in zip(x.split(batch), y.split(batch))])
     with torch.no_grad():
         scores = torch.cat([model(part) for part in x.split(batch)])
+    robust = margins(scores, y) > 0
     others = scores.scatter(1, y[:, None], -torch.inf).topk(min(targets, scores.shape[1] - 1), 1)[1] if targets else None
 
     def of_scores(kind, scores, part):

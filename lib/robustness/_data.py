@@ -4,6 +4,7 @@ Pictures are float32 arrays (P, C, H, W) with values in [0, 1], labels int64 arr
 """
 
 import gzip
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import torch
 from lib.errors import InputError, require
 
 CLASSES = 10
-_IDX = {2051: 3, 2049: 1}   # magic numbers of MNIST: pictures and labels, by number of dimensions
+_IDX = {3: 2051, 1: 2049}   # magic numbers of MNIST by number of dimensions: pictures and labels
 _CIFAR = 1 + 3 * 32 * 32    # bytes of a record: label, then three planes
 
 
@@ -106,15 +107,17 @@ def _read(path):
     path = Path(path)
     require(path.is_file(), "path", str(path), "a file")
     raw = path.read_bytes()
-    return gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+    try:
+        return gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"path = {str(path)!r}: must be a whole gzip file ({error})") from None
 
 
-def _idx(path):
-    """An array of unsigned bytes in the IDX format of MNIST."""
+def _idx(path, dims):
+    """An array of unsigned bytes in the IDX format of MNIST, with so many dimensions."""
     raw = _read(path)
-    magic = int.from_bytes(raw[:4], "big")
-    require(magic in _IDX, "path", str(path), "a file in the IDX format of MNIST")
-    dims = _IDX[magic]
+    require(int.from_bytes(raw[:4], "big") == _IDX[dims] and len(raw) >= 4 + 4 * dims, "path", str(path),
+            f"a file in the IDX format of MNIST with {dims} dimensions")
     shape = [int.from_bytes(raw[4 + 4 * i:8 + 4 * i], "big") for i in range(dims)]
     body = np.frombuffer(raw, np.uint8, offset=4 + 4 * dims)
     require(len(body) == np.prod(shape), "path", str(path), f"a file with {int(np.prod(shape))} bytes after its header")
@@ -139,13 +142,13 @@ def mnist(folder, pool=1):
     InputError
         For a file that is missing, of another format, or cut short.
     """
-    def read(name):
+    def read(name, dims):
         path = Path(folder) / name
-        return _idx(path if path.is_file() else path.with_name(name + ".gz"))
+        return _idx(path if path.is_file() else path.with_name(name + ".gz"), dims)
 
     parts = []
     for part in ("train", "t10k"):
-        x, y = read(f"{part}-images-idx3-ubyte"), read(f"{part}-labels-idx1-ubyte")
+        x, y = read(f"{part}-images-idx3-ubyte", 3), read(f"{part}-labels-idx1-ubyte", 1)
         require(len(x) == len(y), "folder", str(folder), f"one with as many labels as pictures, not {len(y)} and {len(x)}")
         parts += [pooled(torch.from_numpy(x[:, None] / np.float32(255)), pool), torch.from_numpy(y.astype(np.int64))]
     return Pictures("mnist", *parts)
