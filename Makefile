@@ -6,7 +6,11 @@ READY := $(VENV)/.ready
 export OMP_WAIT_POLICY ?= PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help test book site bench lint clean
+SOURCES := $(shell find lib -name '*.py') $(shell find lib/records -name '*.json')
+EXECUTED := $(patsubst notebooks/%.ipynb,_build/executed/%,$(wildcard notebooks/*.ipynb))
+FOUND := _build/claims.json _build/mutants.json _build/pictures
+
+.PHONY: help test book site pdf browse notebooks bench lint clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z]+: .*##|^[a-z]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/'
@@ -23,18 +27,33 @@ test: $(READY)   ## install if needed, then run every test and compare every not
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --nbval notebooks
 
 book: $(READY)   ## install if needed, execute the notebooks, check the claims, build the book (warnings are errors)
-	$(BIN)/jupyter execute --inplace notebooks/*.ipynb
+	OMP_NUM_THREADS=1 $(MAKE) --no-print-directory -j 2 $(EXECUTED) $(FOUND)
 	$(MAKE) --no-print-directory site
 
-site: $(READY)   ## check the claims and build the book from the stored outputs of the notebooks
-	mkdir -p _build
-	$(BIN)/python -m lib verify --json _build/claims.json
-	$(BIN)/python -m lib mutate --json _build/mutants.json
+site: $(READY) $(FOUND)   ## check the claims and build the book from the stored outputs of the notebooks
 	$(BIN)/jupyter-book build . -W -n --keep-going --all
 	@echo "Open _build/html/index.html"
 
+# What is computed is computed again only if the code or the records have changed.
+_build/executed/%: notebooks/%.ipynb $(SOURCES) | $(READY)
+	mkdir -p $(@D)
+	$(BIN)/jupyter execute --inplace $<
+	touch $@
+
+_build/claims.json: $(SOURCES) | $(READY)
+	mkdir -p $(@D)
+	$(BIN)/python -m lib verify --json $@
+
+_build/mutants.json: $(SOURCES) | $(READY)
+	mkdir -p $(@D)
+	$(BIN)/python -m lib mutate --json $@
+
+_build/pictures: book/_ext/pictures.py $(SOURCES) | $(READY)
+	$(BIN)/python $< $@
+	touch $@
+
 bench: $(READY)  ## measure the record that the page "Speed" shows (seven minutes; leave the machine alone)
-	$(BIN)/python -m lib bench --training 120 --json book/_data/bench.json
+	$(BIN)/python -m lib bench --training 120 --json lib/records/bench.json
 
 lint: $(READY)   ## check the style of the code
 	$(BIN)/ruff check lib tests book/_ext

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from lib.errors import require
 
+RECORDS = Path(__file__).parent / "records"   # of the runs that the book reports
+
 
 def write_json(path, data, name="--json"):
     """Write beside the file and rename: never half a file.

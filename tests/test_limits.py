@@ -347,7 +347,7 @@ def test_train_from_the_command_line(tmp_path, monkeypatch, capsys):
 
 
 def _records():
-    folder = Path(__file__).parent.parent / "book/_data/training"
+    folder = Path(__file__).parent.parent / "lib/records/training"
     tuned = sweep.read(folder, _study.tuning())
     return tuned, sweep.read(folder, _study.comparison(tuned))
 

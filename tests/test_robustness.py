@@ -481,7 +481,7 @@ def test_no_scheduler_there(tmp_path):
 
 # ---- what the chapter says
 
-FOLDER = ROOT / "book/_data/robustness"
+FOLDER = ROOT / "lib/records/robustness"
 
 
 def _page_rows(columns):
