@@ -31,6 +31,7 @@ book: $(READY)   ## install if needed, execute the notebooks, check the claims, 
 	$(MAKE) --no-print-directory site
 
 site: $(READY) $(FOUND)   ## check the claims and build the book from the stored outputs of the notebooks
+	rm -rf _build/html
 	$(BIN)/jupyter-book build . -W -n --keep-going --all
 	@echo "Open _build/html/index.html"
 

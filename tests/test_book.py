@@ -111,6 +111,11 @@ def test_every_source_is_cited_and_every_citation_has_a_source():
     assert cited == known
 
 
+def test_every_source_has_a_doi_or_an_arxiv_identifier():
+    for entry in re.split(r"\n@", (ROOT / "book/references.bib").read_text()):
+        assert re.search(r"doi = \{10\.\d{4,}/\S+\}", entry) or re.search(r"eprint = \{\d{4}\.\d{4,5}\}", entry), entry[:60]
+
+
 def test_every_page_is_in_the_table_of_contents():
     toc = (ROOT / "_toc.yml").read_text()
     pages = [*(ROOT / "book").glob("*.md"), *(ROOT / "notebooks").glob("*.ipynb")]

@@ -49,7 +49,7 @@ def draw(rows, link, names):
 
     width, height = MARGIN + widest * COLUMN, 20 + (max(y for y, _ in where.values()) + 1) * ROW
     lines = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" style="width:100%;max-width:{width}px" '
-             'role="img" aria-label="Dependency graph of the statements; the table below has the same content" '
+             'role="group" aria-label="Dependency graph of the statements; the table below has the same content" '
              'font-family="sans-serif" font-size="12">']
     for chapter, name in names.items():
         top = 12 + min(where[r["id"]][0] for r in rows if r["chapter"] == chapter) * ROW

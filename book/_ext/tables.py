@@ -129,7 +129,7 @@ class BenchTable(_Table):
 
     def rows(self):
         record = bench(self.env)
-        yield ["", "ours", "other", "ratio"]
+        yield ["case", "ours", "other", "ratio"]
         for label in self.arguments[0].split():
             found = [r for r in record["rows"] if r["id"] == label]
             if not found:
@@ -153,7 +153,7 @@ class BenchMachine(_Table):
 
     def rows(self):
         machine = bench(self.env)["machine"]
-        yield ["machine", ""]
+        yield ["machine", "what it was"]
         yield ["processor", f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads"]
         yield ["versions", ", ".join(f"{k} {v}" for k, v in machine.items() if k not in ("processor", "cores", "threads"))]
 

@@ -122,7 +122,7 @@
         const k = done(), zero = data.x.map(() => 0), none = {value: zero, slope: zero};
         const state = i => i === 0 ? none : n.states[n.first + i - 1], now = state(k), before = k ? state(k - 1) : none;
         const look = (title, truth, name) => stage.plot({title, x: {label: "x"}, marks: [
-          Plot.areaY(data.x.map((x, i) => [x, now[name][i] - before[name][i]]), {fill: ORANGE, fillOpacity: 0.45}),
+          Plot.areaY(data.x.map((x, i) => [x, now[name][i] - before[name][i]]), {x: "0", y: "1", fill: ORANGE, fillOpacity: 0.45}),
           line(pairs(data.x, truth), GREY, {strokeWidth: 4, strokeOpacity: 0.5}), line(pairs(data.x, now[name]), BLUE)]});
         const worst = name => d3.max(data.x, (_, i) => Math.abs(now[name][i] - (name === "value" ? data.f : data.df)[i]));
         stage.show([look("f (grey), the sum so far (blue), what the last block added (orange)", data.f, "value"),
@@ -146,7 +146,7 @@
         const globe = stage.plot({title: "bumps on the sphere; one of them and a great circle", tall: true, axis: null,
           projection: {type: "orthographic", rotate: [-turn(), -25]}, marks: [
             Plot.sphere({stroke: "currentColor", strokeOpacity: 0.5}),
-            Plot.geo(a.centres.map(c => cap(c, a.bump)), {stroke: BLUE, strokeOpacity: 0.55, fill: BLUE, fillOpacity: 0.05}),
+            Plot.geo(a.centres.map(c => cap(c, a.bump)), {stroke: BLUE, strokeOpacity: 0.6}),
             Plot.geo(cap(a.centres[chosen], a.bump), {stroke: ORANGE, strokeWidth: 2.5, fill: ORANGE, fillOpacity: 0.25}),
             Plot.geo(circle, {stroke: GREEN, strokeWidth: 2}),
             Plot.dot(a.centres.map(place), {x: d => d[0], y: d => d[1], r: 2, fill: "currentColor"})]});
@@ -211,9 +211,14 @@
         const room = Math.max(240, root.clientWidth), columns = room >= 560 && !wide ? 2 : 1;
         const width = Math.floor(room / columns) - (columns > 1 ? 8 : 0);
         const svg = Plot.plot({width, height: tall ? Math.min(width, 320) : 190, marginLeft: 48, marginBottom: 34, x, y: {label: null, ...y}, ...rest,
-          marks: marks.filter(Boolean), style: {fontSize: "11px", background: "none"}, ariaLabel: title});
+          marks: marks.filter(Boolean), style: {fontSize: "11px", background: "none"}});
+        svg.querySelectorAll("g[aria-label]").forEach(part => part.removeAttribute("aria-label"));
+        const picture = svg.matches("svg") ? svg : svg.querySelector(":scope > svg");   // a legend makes it a figure
+        picture.setAttribute("role", "img");
+        picture.setAttribute("aria-label", title);
         const box = document.createElement("div");
         box.className = "living-plot";
+        box.style.width = `${width}px`;
         box.append(Object.assign(document.createElement("div"), {className: "living-title", textContent: title}), svg);
         return box;
       },
@@ -228,4 +233,5 @@
     new ResizeObserver(() => { if (root.clientWidth !== width) { width = root.clientWidth; stage.draw(); } }).observe(root);
   }
   document.querySelectorAll("figure.living").forEach(start);
+  window.living = {bspline, spline};   // for the tests
 })();

@@ -1,4 +1,4 @@
-"""Certified margins of image classifiers by zonotopes (Singh et al. 2018; book: chapter 09).
+"""Certified margins of image classifiers by zonotopes (Gehr et al. 2018; book: chapter 09).
 
 A zonotope is the set of all ``c + sum_k e_k g_k`` with ``|e_k| <= 1``.  Linear layers map it exactly; over a ReLU that may
 have both signs it becomes a slightly larger one with a generator more, the least one with the same slope in all old
