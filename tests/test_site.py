@@ -116,8 +116,9 @@ def test_a_broken_page_is_noticed(visit, tmp_path):
     """The checks of the test above see an unknown macro, text that was not typeset, a wide line and a request."""
     text = (SITE / "book/03_relu.html").read_text()
     broken = SITE / "book" / "broken-on-purpose.html"
-    broken.write_text(text.replace(ARTICLE, ARTICLE + '<p class="math notranslate nohighlight">\\(\\nosuchmacro\\)</p><p>\\[x^2</p>'
-                                   '<div style="width: 3000px">wide</div><img src="https://example.org/x.png" alt="x">', 1))
+    faults = ('<p class="math notranslate nohighlight">\\(\\nosuchmacro\\)</p><p>\\[x^2</p>'
+              '<div style="width: 3000px">wide</div><img src="https://example.org/x.png" alt="x">')
+    broken.write_text(text.replace(ARTICLE, ARTICLE + faults, 1))
     try:
         page = visit("book/broken-on-purpose.html", "phone")
         assert page.evaluate(WIDE) and page.evaluate(RAW)
@@ -154,7 +155,8 @@ def _soup(name):
 
 @functools.cache
 def _anchors(name):
-    return {tag["id"] for tag in _soup(name).find_all(id=True)} | {tag["name"] for tag in _soup(name).find_all("a", {"name": True})}
+    soup = _soup(name)
+    return {tag["id"] for tag in soup.find_all(id=True)} | {tag["name"] for tag in soup.find_all("a", {"name": True})}
 
 
 @pytest.mark.parametrize("name", PAGES)

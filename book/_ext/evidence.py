@@ -59,8 +59,9 @@ def badge(app, docname, row):
     for i, (name, anchor) in enumerate(links.DECLARED.get(row["id"], [])):
         code += [nodes.Text(", " if i else "code "), link("book/api", anchor, name, literal=True)]
     module, function = row["source"].split(".py:")
-    code += [nodes.Text(" · " if len(code) else ""), link(f"_modules/{module}", function, "check"), nodes.Text(" · must reject ")]
-    code += link(f"_modules/{module}", function, links.tampered(row["id"]), literal=True)
+    source = f"_modules/{module}"
+    code += [nodes.Text(" · " if len(code) else ""), link(source, function, "check"), nodes.Text(" · must reject "),
+             link(source, function, links.tampered(row["id"]), literal=True)]
     return [line, code]
 
 

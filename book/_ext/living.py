@@ -34,12 +34,10 @@ class LivingPicture(SphinxDirective):
         caption = nodes.paragraph(classes=["living-caption"])
         text, _ = self.state.inline_text(" ".join(self.content), self.lineno)
         caption += [nodes.strong(text="Living picture. "), *text]
-        return [
-            nodes.raw("", f'<figure class="living" id="living-{name}" data-picture="{name}" aria-label="{escape(self.options["alt"])}">'
-                          f'<script type="application/json">{data}</script><div class="living-stage"></div><noscript>', format="html"),
-            nodes.image(uri=uri, alt=alt),
-            nodes.raw("", "</noscript><figcaption>", format="html"), caption, nodes.raw("", "</figcaption></figure>", format="html"),
-        ]
+        opening = (f'<figure class="living" id="living-{name}" data-picture="{name}" aria-label="{escape(self.options["alt"])}">'
+                   f'<script type="application/json">{data}</script><div class="living-stage"></div><noscript>')
+        html = [nodes.raw("", text, format="html") for text in (opening, "</noscript><figcaption>", "</figcaption></figure>")]
+        return [html[0], nodes.image(uri=uri, alt=alt), html[1], caption, html[2]]
 
 
 def add_scripts(app, pagename, templatename, context, doctree):

@@ -16,7 +16,8 @@ from lib.approximation import CubeProblem
 from lib.manifolds import Atlas, Sphere
 from lib.robustness import _sweep as experiment
 
-CURVES = {"sin(2πx) eˣ": "sin(2*pi*x1)*exp(x1)", "|x − 1/3|³": "abs(x1-1/3)**3", "1/(1 + 25(2x − 1)²)": "1/(1+25*(2*x1-1)**2)"}
+CURVES = {"sin(2πx) eˣ": "sin(2*pi*x1)*exp(x1)", "|x − 1/3|³": "abs(x1-1/3)**3",
+          "1/(1 + 25(2x − 1)²)": "1/(1+25*(2*x1-1)**2)"}
 CELLS = (5, 6, 8, 11, 16, 23, 32, 45, 64)
 LEVELS = range(8)
 RADII = (0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)   # of bumps, over the reach
@@ -57,7 +58,8 @@ def square():
     levels = []
     for n in LEVELS:
         z = torch.arange(2**n + 1, dtype=torch.float64) / 2**n
-        levels.append({"n": n, "z": z.tolist(), "sq": relu.square(z, n).tolist(), "epsilon": 4.0 ** (-n - 1), "delta": 2.0**-n})
+        levels.append({"n": n, "z": z.tolist(), "sq": relu.square(z, n).tolist(),
+                       "epsilon": 4.0 ** (-n - 1), "delta": 2.0**-n})
     return {"levels": levels}
 
 
@@ -95,7 +97,7 @@ def charts():
         atlas = Atlas(sphere, 0.7 * ratio * sphere.reach, ratio * sphere.reach, 4)
         rho = np.stack([atlas.partition(i, circle) for i in range(len(atlas))])
         alive = {i: np.flatnonzero(rho[i]) for i in range(len(atlas)) if rho[i].any()}
-        atlases.append({"ratio": ratio, "centres": [rounded(2 * c - 1, 5) for c in atlas.centres], "cover": atlas.cover_radius,
+        atlases.append({"ratio": ratio, "centres": [rounded(2 * c - 1, 5) for c in atlas.centres],
                         "bump": atlas.bump_radius, "overlap": atlas.overlap, "mesh": atlas.smallest_mesh(4),
                         "partition": {i: [at.tolist(), rounded(rho[i, at], 4)] for i, at in alive.items()}})
     return {"radius": 0.5, "angle": rounded(np.degrees(angle), 5), "circle": [rounded(2 * p - 1, 5) for p in circle],

@@ -1,8 +1,8 @@
 """A second, slower proof of a certificate on the cube that takes nothing from it but its boxes and its two claims.
 
-Nothing here is shared with `lib.certify.certify`: numbers are balls of python-flint, one at a time;
-derivatives of the formula are symbolic; the polynomial of a cell is expanded by the binomial theorem; and the
-bounds of ``lem-deviation`` and ``lem-rounding`` are written out once more.
+Shared with `lib.certify.certify` are the construction of the network and the tables of the B-spline and its folds.
+Numbers are balls of python-flint, one at a time; derivatives of the formula are symbolic; the polynomial of a cell is
+expanded by the binomial theorem; and the bounds of ``lem-deviation`` and ``lem-rounding`` are written out once more.
 """
 
 from fractions import Fraction
