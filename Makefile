@@ -10,7 +10,7 @@ SOURCES := $(shell find lib -name '*.py') $(shell find lib/records -name '*.json
 EXECUTED := $(patsubst notebooks/%.ipynb,_build/executed/%,$(wildcard notebooks/*.ipynb))
 FOUND := _build/claims.json _build/mutants.json _build/pictures
 
-.PHONY: help test book site pdf browse notebooks bench lint clean
+.PHONY: help test book site pdf browse notebooks colab bench lint clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z]+: .*##|^[a-z]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/'
@@ -24,7 +24,8 @@ $(READY): requirements.txt requirements-torch.txt pyproject.toml
 
 test: $(READY)   ## install if needed, then run every test and compare every notebook with its stored outputs
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --nbval notebooks
+	rm -rf _build/alone && mkdir -p _build/alone && cp notebooks/*.ipynb _build/alone
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --nbval _build/alone
 
 book: $(READY)   ## install if needed, execute the notebooks, check the claims, build the book (warnings are errors)
 	OMP_NUM_THREADS=1 $(MAKE) --no-print-directory -j 2 $(EXECUTED) $(FOUND)
@@ -52,6 +53,21 @@ _build/mutants.json: $(SOURCES) | $(READY)
 _build/pictures: book/_ext/pictures.py $(SOURCES) | $(READY)
 	$(BIN)/python $< $@
 	touch $@
+
+browse: $(READY)  ## visit every page of the built book in Chromium (a Debian package), offline
+	SITE=required OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/test_site.py
+
+pdf: $(READY)    ## print the built book with Chromium: _build/book.pdf
+	$(BIN)/python book/_ext/paper.py _build/html _build/book.pdf
+
+notebooks: $(READY)   ## open Jupyter in the folder of the notebooks
+	$(BIN)/pip install --quiet "jupyterlab>=4"
+	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+colab: $(READY)  ## a wheel and notebooks whose first cell installs it, for Google Colab: _build/colab
+	rm -rf _build/colab
+	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir _build/colab .
+	$(BIN)/python book/_ext/colab.py notebooks _build/colab
 
 bench: $(READY)  ## measure the record that the page "Speed" shows (seven minutes; leave the machine alone)
 	$(BIN)/python -m lib bench --training 120 --json lib/records/bench.json

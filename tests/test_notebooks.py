@@ -11,10 +11,10 @@ ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
-def test_one_notebook_for_each_chapter_with_claims():
+def test_a_tour_and_one_notebook_for_each_chapter_with_claims():
     chapters = {c.chapter for c in select()}
     pages = sorted((ROOT / "book").glob("[01][0-9]_*.md"))
-    assert [p.stem for p in NOTEBOOKS] == [p.stem for p in pages if int(p.stem[:2]) in chapters]
+    assert [p.stem for p in NOTEBOOKS] == ["00_tour"] + [p.stem for p in pages if int(p.stem[:2]) in chapters]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)

@@ -513,10 +513,13 @@ def test_the_strong_attack_is_as_strong_as_the_ensemble():
         for row in sweep.read(FOLDER, cells):
             key = row["cell"]["method"], row["cell"]["width"], row["cell"]["blocks"]
             found.setdefault(key, {}).update(row["result"])
-    for cells in _page_rows(5):
+    epochs = {cells[:3]: cells[3] for cells in _sweep.HEADLINES}
+    for cells in _page_rows(6):
         if cells[0] in ("pgd", "trades"):
-            row = found.pop((cells[0], *map(int, cells[1].split(","))))
-            for text, name in zip(cells[2:], ("ours", "strong", "ensemble")):
+            key = (cells[0], *map(int, cells[1].split(",")))
+            row = found.pop(key)
+            assert int(cells[2]) == epochs[key]
+            for text, name in zip(cells[3:], ("ours", "strong", "ensemble")):
                 _agrees(text, row[name])
             assert abs(row["strong"] - row["ensemble"]) <= 0.02 and row["strong"] <= row["ensemble"]
             assert 0 < row["ours"] - row["ensemble"] < 0.035

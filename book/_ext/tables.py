@@ -6,6 +6,7 @@ Reads the report of ``python -m lib verify --json`` through ``evidence`` and the
 
 import json
 from collections import Counter
+from datetime import datetime
 from pathlib import Path
 
 from docutils import nodes
@@ -122,6 +123,22 @@ class VersionsTable(_Table):
         yield from ([k, str(v)] for k, v in VERSIONS.items())
 
 
+class ExecutionTable(_Table):
+    """Seconds of each notebook, added up over its cells, and when it was executed, from the stored notebooks."""
+
+    def rows(self):
+        yield ["notebook", "code cells", "seconds", "executed (UTC)"]
+        total = 0.0
+        for path in sorted((Path(self.env.app.confdir) / "notebooks").glob("*.ipynb")):
+            self.env.note_dependency(str(path))
+            cells = [c["metadata"]["execution"] for c in json.loads(path.read_text())["cells"] if c["cell_type"] == "code"]
+            begin, end = ([datetime.fromisoformat(c[key]) for c in cells] for key in ("iopub.execute_input", "shell.execute_reply"))
+            seconds = sum((b - a).total_seconds() for a, b in zip(begin, end))
+            total += seconds
+            yield [f"[](/notebooks/{path.name})", str(len(cells)), f"{seconds:.0f}", end[-1].strftime("%Y-%m-%d %H:%M")]
+        yield ["**all**", "", f"{total:.0f}", ""]
+
+
 class BenchTable(_Table):
     """Rows of the record of ``python -m lib bench``: ``{bench-table} ROW ..``."""
 
@@ -169,6 +186,7 @@ def setup(app):
     for name, directive in (("claims-table", ClaimsTable), ("sampled-table", SampledTable), ("mutants-table", MutantsTable),
                             ("harmless-table", HarmlessTable), ("constants-table", ConstantsTable),
                             ("functionals-table", FunctionalsTable), ("versions-table", VersionsTable),
+                            ("execution-table", ExecutionTable),
                             ("bench-table", BenchTable), ("bench-machine", BenchMachine)):
         app.add_directive(name, directive)
     return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": True}
