@@ -34,7 +34,7 @@ FLOWS = {
         "pieces": (0, 3, "pieces fᵢ on balls of ℝᵈ", "zero at the edge: interior functionals only", "lem-partition", ORANGE),
         "c": (0, 4, "coefficients cⱼ of the living terms", "at most (N+m)ᵈ a chart", "prop-chart-local", ORANGE),
         "x": (1, 0, "point x of 𝓜 in [0,1]ᴰ", "rows of channel 1", "def-convresnet", BLUE),
-        "square": (1, 1, "squares of all coordinates", "n_d levels, all rows at once", "lem-distance-net", BLUE),
+        "square": (1, 1, "squares of all coordinates", "½ log₂ D + O(1) levels, all rows at once", "lem-distance-net", BLUE),
         "gather": (1, 2, "u = Vᵢᵀ(x − cᵢ), scaled; gate ω", "ω = 0 near cᵢ, ω ≥ 1 beyond R₂", "lem-gate", BLUE),
         "term": (1, 3, "gated terms of chart i", "as on the cube, in d variables", "prop-tensor-net", BLUE),
         "block": (1, 4, "blocks add up all charts", "S⁺ and S⁻, skip connections", "lem-skip", GREEN),

@@ -71,7 +71,7 @@ def tampered(label):
     tree = ast.parse(inspect.getsource(sys.modules[check.__module__]))
     function = next(n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == check.__name__)
     value = next(k.value for d in function.decorator_list for k in d.keywords if k.arg == "tampered")
-    text = ast.unparse(value.body if isinstance(value, ast.Lambda) else value)
+    text = ast.unparse(value)
     return text.strip("_").replace("_", " ") if isinstance(value, ast.Name) else text
 
 
