@@ -55,7 +55,7 @@ _build/pictures: book/_ext/pictures.py $(SOURCES) | $(READY)
 	touch $@
 
 browse: $(READY)  ## visit every page of the built book in Chromium (a Debian package), offline
-	SITE=required OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/test_site.py
+	SITE=required OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/test_site.py tests/test_paper.py
 
 pdf: $(READY)    ## print the built book with Chromium: _build/book.pdf
 	$(BIN)/python book/_ext/paper.py _build/html _build/book.pdf

@@ -1,4 +1,7 @@
-"""The printed book: complete, numbered, with working links.  Skipped unless ``make pdf`` has run (``SITE=required``: an error)."""
+"""The printed book: complete, numbered, with working links.
+
+Skipped unless ``make pdf`` has run; with ``SITE=required``, as in the gate, that is an error.
+"""
 
 import os
 import re

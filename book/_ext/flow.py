@@ -23,7 +23,8 @@ FLOWS = {
         "double": (1, 2, "distances |N xᵢ − c|", "k doublings, weights ≤ 2", "lem-doubling", BLUE),
         "factor": (1, 3, "factors Ñₘ: folds and powers", "off by η₀ = O(4⁻ⁿ), η₁ = O(2⁻ⁿ)", "prop-bspline-net", BLUE),
         "term": (1, 4, "terms M̃ⱼ: products μₙ", "off by E₀, E₁; exactly zero off the support", "prop-tensor-net", BLUE),
-        "block": (1, 5, "block: S⁺ += Σ cⱼ⁺ M̃ⱼ, S⁻ += Σ cⱼ⁻ M̃ⱼ", "M̃ blocks of J̃ terms, skip connection", "lem-skip", GREEN),
+        "block": (1, 5, "block: S⁺ += Σ cⱼ⁺ M̃ⱼ, S⁻ += Σ cⱼ⁻ M̃ⱼ", "M̃ blocks of J̃ terms, skip connection",
+                  "lem-skip", GREEN),
         "out": (1, 6, "f̃(x) = S⁺ − S⁻", "within hᵅJ₀ + mᴰc*E₀ of f(x), slopes too", "thm-cube", GREEN),
     }, [("f", "samples"), ("samples", "c"), ("c", "spline"), ("c", "block"), ("x", "gather"), ("gather", "double"),
         ("double", "factor"), ("factor", "term"), ("term", "block"), ("block", "out")]),
@@ -39,8 +40,8 @@ FLOWS = {
         "term": (1, 3, "gated terms of chart i", "as on the cube, in d variables", "prop-tensor-net", BLUE),
         "block": (1, 4, "blocks add up all charts", "S⁺ and S⁻, skip connections", "lem-skip", GREEN),
         "out": (1, 5, "f̃(x) = S⁺ − S⁻", "exponent −(α − s)/d, whatever D", "thm-manifold", GREEN),
-    }, [("M", "atlas"), ("atlas", "f"), ("f", "pieces"), ("pieces", "c"), ("c", "block"), ("atlas", "gather"), ("x", "square"),
-        ("square", "gather"), ("gather", "term"), ("term", "block"), ("block", "out")]),
+    }, [("M", "atlas"), ("atlas", "f"), ("f", "pieces"), ("pieces", "c"), ("c", "block"), ("atlas", "gather"),
+        ("x", "square"), ("square", "gather"), ("gather", "term"), ("term", "block"), ("block", "out")]),
 }
 
 

@@ -29,15 +29,16 @@ class LivingPicture(SphinxDirective):
             raise self.error(f"{path.name} is missing: run `make site`, which computes the data of the pictures")
         self.env.note_dependency(str(path))
         data = json.dumps(json.loads(path.read_text()), separators=(",", ":")).replace("<", "\\u003c")
-        uri, alt, _ = notebook_image(self.env, *self.options["fallback"].split())
+        uri, still, _ = notebook_image(self.env, *self.options["fallback"].split())
         self.env.metadata[self.env.docname]["living"] = True
         caption = nodes.paragraph(classes=["living-caption"])
         text, _ = self.state.inline_text(" ".join(self.content), self.lineno)
         caption += [nodes.strong(text="Living picture. "), *text]
-        opening = (f'<figure class="living" id="living-{name}" data-picture="{name}" aria-label="{escape(self.options["alt"])}">'
+        alt = escape(self.options["alt"])
+        opening = (f'<figure class="living" id="living-{name}" data-picture="{name}" aria-label="{alt}">'
                    f'<script type="application/json">{data}</script><div class="living-stage"></div><noscript>')
         html = [nodes.raw("", text, format="html") for text in (opening, "</noscript><figcaption>", "</figcaption></figure>")]
-        return [html[0], nodes.image(uri=uri, alt=alt), html[1], caption, html[2]]
+        return [html[0], nodes.image(uri=uri, alt=still), html[1], caption, html[2]]
 
 
 def add_scripts(app, pagename, templatename, context, doctree):

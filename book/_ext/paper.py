@@ -33,6 +33,7 @@ div.wide-table, div.output { overflow: visible !important; }
 table { font-size: 0.75em; overflow-wrap: anywhere; }
 .headerlink, .copybtn, .toggle-button { display: none !important; }
 """
+SCRIPTS = ("vendor/d3.min.js", "vendor/plot.umd.min.js", "living.js")
 FOOTER = ('<div style="width: 100%; font-size: 8px; text-align: center; color: #444"><span class="pageNumber"></span></div>')
 
 
@@ -103,7 +104,7 @@ def one_page(site, toc, on_page):
     head = [f'<link rel="stylesheet" href="{local(link["href"])}">' for link in first.select('link[rel="stylesheet"]')]
     config = next(s for s in first.find_all("script") if (s.string or "").startswith("window.MathJax"))
     head += [str(config), '<script defer src="_static/mathjax/tex-chtml-full.js"></script>']
-    head += [f'<script defer src="_static/{name}"></script>' for name in ("vendor/d3.min.js", "vendor/plot.umd.min.js", "living.js")]
+    head += [f'<script defer src="_static/{name}"></script>' for name in SCRIPTS]
     lines = [f'<li style="padding-left: {1.5 * depth}em"><a href="#{place}">{escape(heading)}</a>'
              f'<span class="dots"></span><span>{on_page.get(place, "")}</span></li>'
              for place, heading, depth in headings(articles, order)]
@@ -126,8 +127,8 @@ def print_pdf(page, out):
         tab.set_default_timeout(300_000)
         tab.goto(page.resolve().as_uri())
         tab.wait_for_function("() => MathJax.startup.promise.then(() => true)")
-        tab.pdf(path=out, format="A4", tagged=True, print_background=True, display_header_footer=True, header_template="<span></span>",
-                footer_template=FOOTER, margin={"top": "18mm", "bottom": "18mm", "left": "18mm", "right": "18mm"})
+        tab.pdf(path=out, format="A4", tagged=True, print_background=True, display_header_footer=True,
+                header_template="<span></span>", footer_template=FOOTER, margin={"top": "18mm", "bottom": "18mm", "left": "18mm", "right": "18mm"})
         browser.close()
 
 

@@ -132,7 +132,8 @@ class ExecutionTable(_Table):
         for path in sorted((Path(self.env.app.confdir) / "notebooks").glob("*.ipynb")):
             self.env.note_dependency(str(path))
             cells = [c["metadata"]["execution"] for c in json.loads(path.read_text())["cells"] if c["cell_type"] == "code"]
-            begin, end = ([datetime.fromisoformat(c[key]) for c in cells] for key in ("iopub.execute_input", "shell.execute_reply"))
+            begin, end = ([datetime.fromisoformat(c[key]) for c in cells]
+                          for key in ("iopub.execute_input", "shell.execute_reply"))
             seconds = sum((b - a).total_seconds() for a, b in zip(begin, end))
             total += seconds
             yield [f"[](/notebooks/{path.name})", str(len(cells)), f"{seconds:.0f}", end[-1].strftime("%Y-%m-%d %H:%M")]

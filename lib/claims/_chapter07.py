@@ -93,7 +93,8 @@ def _elsewhere(D, K):
     return a.with_coefficients(a.coefficients * (1.001 if D > 3 else 1.0)), curve
 
 
-@claim("cor-ambient", uses=("thm-manifold", "prop-chart-local", "lem-gather"), evidence="sampled", grid=grid(D=(16, 64, 784), K=(8,)),
+@claim("cor-ambient", uses=("thm-manifold", "prop-chart-local", "lem-gather"), evidence="sampled",
+       grid=grid(D=(16, 64, 784), K=(8,)),
        honest=_placed, tampered=_elsewhere)
 def cor_ambient(build, D, K):
     """The same curve in ``R^3`` and in ``R^D``: the difference of the errors in value and slope at the same 2000 points,

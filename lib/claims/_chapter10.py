@@ -166,8 +166,8 @@ def thm_certificate(build, formula, D, m, N):
     return 1, max(max(s.value, c.value.lower) / c.value.upper, max(s.gradient, c.gradient.lower) / c.gradient.upper)
 
 
-@claim("cor-certified-curve", uses=("thm-certificate", "thm-manifold", "prop-chart-local", "lem-rounding"), evidence="certified",
-       grid=grid(name=("circle", "ellipse"), m=(2, 3, 4)), full=grid(name=("trefoil",), m=(3, 4)),
+@claim("cor-certified-curve", uses=("thm-certificate", "thm-manifold", "prop-chart-local", "lem-rounding"),
+       evidence="certified", grid=grid(name=("circle", "ellipse"), m=(2, 3, 4)), full=grid(name=("trefoil",), m=(3, 4)),
        honest=lambda a: a.certify(), tampered=_a_tenth_less)
 def cor_certified_curve(build, name, m):
     """On closed curves: the larger of sampled (20 000 points) over upper end and upper end over the a priori bound."""
