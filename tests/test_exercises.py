@@ -232,8 +232,8 @@ def test_ex_fewer():
         atlas = manifolds.Atlas(sphere, 0.7 * ratio * sphere.reach, ratio * sphere.reach, 3)
         cells = next(n for n in range(200, 2, -1)
                      if len(atlas) * len(manifolds.living_terms(2, 3, n)) <= 30_000)
-        a = lib.approximate(lambda x: torch.sin(6 * x[:, 0]) * torch.exp(x[:, 1]) + x[:, 0] * x[:, 2], atlas, order=3, cells=cells)
-        return len(atlas), cells, a.bound
+        return len(atlas), cells, lib.approximate(
+            lambda x: torch.sin(6 * x[:, 0]) * torch.exp(x[:, 1]) + x[:, 0] * x[:, 2], atlas, order=3, cells=cells).bound
 
     charts, cells, coarse = build(0.4)
     assert (charts, cells) == (170, 12) and coarse.spline_value == pytest.approx(0.89, abs=0.01)

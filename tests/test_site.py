@@ -48,7 +48,7 @@ WIDE = """() => document.documentElement.scrollWidth > window.innerWidth
       .slice(0, 5).map(e => e.tagName + "." + e.className + ": " + e.textContent.trim().slice(0, 60)) : []"""
 # What docutils and the theme write: roles of citations, code blocks that scroll, landmarks around the article.  And headers
 # of tables that are formulas: axe does not see the MathML that MathJax writes for screen readers (see below).
-NOT_OURS = ("empty-table-header", "aria-allowed-role", "aria-deprecated-role", "scrollable-region-focusable", "region")
+NOT_OURS = ("empty-table-header", "aria-required-children", "aria-allowed-role", "aria-deprecated-role", "scrollable-region-focusable", "region")
 ARTICLE = '<article class="bd-article">'
 TYPESET = "() => !window.MathJax || !MathJax.startup || !MathJax.startup.promise || MathJax.startup.promise.then(() => true)"
 

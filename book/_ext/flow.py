@@ -53,7 +53,8 @@ def draw(name, link):
     arrow = f"arrow-{name}"
     lines = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" style="width:100%;max-width:{width}px" '
              f'role="group" aria-label="Data flow of the theorem; the list below says the same" font-family="sans-serif">'
-             f'<defs><marker id="{arrow}" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" orient="auto">'
+             f'<defs><marker id="{arrow}" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" '
+             'orient="auto">'
              '<path d="M0 0L10 5L0 10z" fill="currentColor"/></marker></defs>'
              '<g fill="currentColor" font-size="12" font-weight="bold"><text x="10" y="14">once, from the target</text>'
              f'<text x="{LANE + 10}" y="14">for every point, in the network</text></g>']

@@ -128,7 +128,8 @@ def print_pdf(page, out):
         tab.goto(page.resolve().as_uri())
         tab.wait_for_function("() => MathJax.startup.promise.then(() => true)")
         tab.pdf(path=out, format="A4", tagged=True, print_background=True, display_header_footer=True,
-                header_template="<span></span>", footer_template=FOOTER, margin={"top": "18mm", "bottom": "18mm", "left": "18mm", "right": "18mm"})
+                header_template="<span></span>", footer_template=FOOTER,
+                margin=dict.fromkeys(("top", "bottom", "left", "right"), "18mm"))
         browser.close()
 
 
