@@ -48,7 +48,8 @@ WIDE = """() => document.documentElement.scrollWidth > window.innerWidth
       .slice(0, 5).map(e => e.tagName + "." + e.className + ": " + e.textContent.trim().slice(0, 60)) : []"""
 # What docutils and the theme write: roles of citations, code blocks that scroll, landmarks around the article.  And headers
 # of tables that are formulas: axe does not see the MathML that MathJax writes for screen readers (see below).
-NOT_OURS = ("empty-table-header", "aria-required-children", "aria-allowed-role", "aria-deprecated-role", "scrollable-region-focusable", "region")
+NOT_OURS = ("empty-table-header", "aria-required-children", "aria-allowed-role", "aria-deprecated-role",
+            "scrollable-region-focusable", "region")
 ARTICLE = '<article class="bd-article">'
 TYPESET = "() => !window.MathJax || !MathJax.startup || !MathJax.startup.promise || MathJax.startup.promise.then(() => true)"
 
@@ -190,6 +191,14 @@ def test_every_statement_has_its_badge_code_and_tampered_check():
         assert lines[0].strong.text == claim.evidence
         assert "must reject" in lines[1].text
         assert any(claim.check.__name__ in a["href"] for a in lines[1].find_all("a"))
+
+
+def test_the_index_names_every_statement_with_its_number_and_title():
+    from lib.claims import REGISTRY
+
+    rows = {row.find_all("td")[1].text: row.td.text for row in _soup("book/statements.html").select("tbody tr")}
+    assert list(rows) == list(REGISTRY)
+    assert rows["lem-square"].startswith("Lemma 3.2 Square") and all(re.match(r"\w+ \d+\.\d+ \S", r) for r in rows.values())
 
 
 def test_one_counter_for_the_statements_of_a_chapter():

@@ -16,6 +16,7 @@ from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 
 LABEL = re.compile(r"\b(?:lem|prop|thm|cor|def)-[a-z-]*[a-z]\b")
+TITLE = re.compile(r":::\{prf:\w+\} ([^\n]+)\n:label: (\S+)")
 CHAPTERS = {"contrast": 1, "splines": 2, "relu": 3, "convresnet": 4, "approximation": 5, "formulas": 5, "manifolds": 6,
             "limits": 8, "robustness": 9, "certify": 10}   # of subpackages
 OTHERWISE = {"bench": "/book/speed", "claims": "/book/evidence", "errors": "/book/troubleshooting",
@@ -120,7 +121,7 @@ class StatementsIndex(SphinxDirective):
     has_content = False
 
     def run(self):
-        users = {}
+        users, named = {}, titles(Path(self.env.app.confdir))
         for claim in _registry().values():
             for used in claim.uses:
                 users.setdefault(used, []).append(claim.id)
@@ -132,15 +133,18 @@ class StatementsIndex(SphinxDirective):
                 lines += ["", f"**[](/{page}.md)**", "", "| statement | label | evidence | its proof uses | used by | code |",
                           "| --- | --- | --- | --- | --- | --- |"]
             code = ", ".join(f"{{py:obj}}`{name} <{anchor}>`" for name, anchor in DECLARED.get(claim.id, [])) or "–"
-            lines.append(f"| {_named(claim.id)} | `{claim.id}` | {claim.evidence} | {_list(claim.uses)} | "
-                         f"{_list(users.get(claim.id, ()))} | {code} |")
+            cells = [f"{{prf:ref}}`{claim.id}` {named[claim.id]}", f"`{claim.id}`", claim.evidence, _list(claim.uses),
+                     _list(users.get(claim.id, ())), code]
+            lines.append(f"| {' | '.join(cells)} |")
         node = nodes.container(classes=["wide-table"])
         self.state.nested_parse(StringList(lines, self.get_source_info()[0]), self.content_offset, node)
         return [node]
 
 
-def _named(label):
-    return f"{{prf:ref}}`{{name}} {{number}} <{label}>`"
+def titles(root):
+    """The titles of the statements, as they stand in the chapters."""
+    pages = sorted((root / "book").glob("[01][0-9]_*.md"))
+    return {label: title for page in pages for title, label in TITLE.findall(page.read_text())}
 
 
 def _list(found):

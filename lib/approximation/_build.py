@@ -26,6 +26,8 @@ def approximate(target, domain, *, order=4, cells=None, tolerance=None, kernel_s
                 terms_per_block=None, refinement=None):
     """Build a ConvResNet that approximates a target in value and in slope, with a guaranteed error.
 
+    Book: ``thm-cube``, ``thm-manifold``.
+
     Parameters
     ----------
     target : Target or callable

@@ -63,7 +63,7 @@ class _Sizes:
 
 @dataclass(frozen=True, eq=False)
 class Approximation:
-    """A target, its network and the guarantee.
+    """A target, its network and the guarantee (book: ``thm-cube``, ``cor-cube-rate``, ``cor-selection``).
 
     Attributes
     ----------

@@ -235,7 +235,7 @@ class _Search:
 
 
 def certify(approximation, domain=None, *, gap=0.02, at_most=None, boxes=200_000, progress=False, checkpoint=None):
-    """Enclose both norms of the error of a network over its whole domain.
+    """Enclose both norms of the error of a network over its whole domain (book: ``thm-certificate``).
 
     Parameters
     ----------

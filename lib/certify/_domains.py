@@ -119,7 +119,7 @@ def _mesh(local, piece):
 
 
 class CurveDomain:
-    """A closed curve by ``t = 2 pi s / roots``."""
+    """A closed curve by ``t = 2 pi s / roots`` (book: ``cor-certified-curve``)."""
 
     dim = 1
 
@@ -187,6 +187,8 @@ class CurveDomain:
 
 class SphereFace:
     """A part of a sphere: the points in direction ``(y_1, y_2, sign)`` from its middle, in one of six faces.
+
+    Book: ``cor-certified-curve``.
 
     Parameters
     ----------

@@ -49,7 +49,7 @@ def ladder(target, count, lipschitz=1.0):
 
 
 def frozen_network(target, cells, steps, lipschitz=1.0):
-    """The ladder as a network with slopes 0 and ``+-2 lipschitz`` only (book: ``prop-frozen``).
+    """The ladder as a network with slopes 0 and ``+-2 lipschitz`` only (book: ``prop-frozen``, ``prop-jump``).
 
     Between two cells nothing is left to chance: the steps are frozen, one after the other the value, the digits and the
     position change to those of the next cell, and the steps are released.

@@ -8,7 +8,7 @@ from lib.relu import layers
 
 
 def steepened(network, amplitude, levels):
-    """Add ``amplitude (g^{ok}(x_1) - 1/2)``, a sawtooth, in one more block (book: ``prop-steep``).
+    """Add ``amplitude (g^{ok}(x_1) - 1/2)``, a sawtooth, in one more block (book: ``prop-steep``, ``prop-flip``).
 
     Parameters
     ----------

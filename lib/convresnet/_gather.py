@@ -29,6 +29,8 @@ def gather_rows(dim, kernel_size):
 def gather(matrix, offset, kernel_size, steps=None, start=None):
     """Convolution layers that put ``sigma(A z + b)`` into row 0, for every ``z`` with entries in [0, 1].
 
+    Book: ``lem-gather``.
+
     The carried channels move up by ``K - 1`` rows a layer; one channel per row of ``A`` accumulates
     its linear form.  What keeps the partial sums from being cut by the ReLU is a bias: by default
     ``|a_i|`` is added with every negative ``a_i z_i``; all biases are taken back in the last layer.

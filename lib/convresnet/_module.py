@@ -15,7 +15,7 @@ _GRAPH_BYTES = 1 << 28   # activations of all layers for one chunk, kept for a g
 
 @dataclass(frozen=True)
 class Convolution:
-    """The numbers of one convolution layer, before it becomes a module.
+    """The numbers of one convolution layer, before it becomes a module (book: ``lem-grouped``).
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ class OneSidedConv1d(nn.Conv1d):
 
 
 class ConvResNet(nn.Module):
-    """``x -> FC o (Conv_M + id) o ... o (Conv_1 + id) o P`` (book: ``def-convresnet``).
+    """``x -> FC o (Conv_M + id) o ... o (Conv_1 + id) o P`` (book: ``def-convresnet``, ``lem-rows``).
 
     ``P`` puts the ``D`` coordinates of a point into the rows of channel 0 and zeros into the other
     channels; every block is a chain of one-sided convolutions with a ReLU after *each* of them, and

@@ -34,6 +34,8 @@ def threads():
 class SparseEvaluator:
     """The function of ``spline_network(charts, order, refinement, kernel_size, ..)``, through the terms that are alive.
 
+    Book: ``prop-sparse``.
+
     At most ``m^d`` terms of a chart are not zero at a point (``prop-bspline-net``: supports are exact),
     and no term of a chart whose gate is closed there (``lem-gate``); only those are computed, compiled,
     with ``sq_n`` in closed form.  This is the function of the module on all of ``R^D``, up to rounding:

@@ -136,7 +136,7 @@ def term_block(charts, runs, order, refinement, kernel_size):
 
 
 def spline_network(charts, order, refinement, kernel_size, blocks):
-    """The network for a sum of splines behind charts (book: ``prop-realisation``).
+    """The network for a sum of splines behind charts (book: ``prop-realisation``, ``lem-skip``, ``lem-grouped``).
 
     Parameters
     ----------

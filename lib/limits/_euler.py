@@ -68,7 +68,7 @@ def favard(degree):
 
 
 def euler_spline(degree, knots, x, derivative=0):
-    """The Euler spline on the circle, ``n^-a eps_a(n x)``, or a derivative of it.
+    """The Euler spline on the circle, ``n^-a eps_a(n x)``, or a derivative of it (book: ``lem-euler``).
 
     Parameters
     ----------

@@ -62,6 +62,8 @@ def largest_coefficient(order, cells, dim):
 def ratio(order, cells, dim, s=0):
     """Our bound over the lower bound, for smoothness ``alpha = m`` and the same number of parameters.
 
+    Book: ``cor-optimality``.
+
     Parameters
     ----------
     order : int

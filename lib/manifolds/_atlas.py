@@ -91,6 +91,8 @@ def farthest_points(points, radius, limit=MAXIMUM_CHARTS):
 class Atlas:
     """Charts ``y = V_i^T (x - c_i) / (2 r_1)``, in which the support of a bump is in the ball of radius 1/2.
 
+    Book: ``lem-chart``, ``lem-atlas``, ``lem-partition``.
+
     Parameters
     ----------
     manifold : Manifold

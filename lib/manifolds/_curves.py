@@ -185,7 +185,7 @@ def _matrix(name, value):
 
 
 def isometry(ambient_dim, dim, seed):
-    """A random ``D x p`` matrix with orthonormal columns."""
+    """A random ``D x p`` matrix with orthonormal columns (book: ``cor-ambient``)."""
     require(isinstance(ambient_dim, (int, np.integer)) and ambient_dim >= dim, "ambient_dim", ambient_dim,
             f"an integer, at least {dim}")
     return np.linalg.qr(np.random.default_rng(seed).normal(size=(ambient_dim, dim)))[0]

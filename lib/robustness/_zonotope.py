@@ -17,7 +17,7 @@ from lib.robustness._model import margins
 
 @dataclass(frozen=True)
 class Zonotope:
-    """Centre (C, H, W) or (n,) and generators, one more dimension in front."""
+    """Centre (C, H, W) or (n,) and generators, one more dimension in front (book: ``lem-zonotope``)."""
 
     centre: torch.Tensor
     generators: torch.Tensor
