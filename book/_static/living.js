@@ -1,7 +1,7 @@
 /* Living pictures: draws the data that book/_ext/pictures.py has computed, with Observable Plot. */
 "use strict";
 (() => {
-  const BLUE = "#0072B2", ORANGE = "#D55E00", GREEN = "#009E73", GREY = "#888888";   // Okabe and Ito
+  const BLUE = "var(--living-blue)", ORANGE = "var(--living-orange)", GREEN = "var(--living-green)", GREY = "#888888";
   const short = v => v === 0 ? "0" : Math.abs(v) >= 0.01 && Math.abs(v) < 1000 ? v.toPrecision(3) : v.toExponential(1);
   const pairs = (xs, ys) => xs.map((x, i) => [x, ys[i]]);
   const line = (points, stroke, options = {}) => Plot.line(points, {stroke, strokeWidth: 1.8, ...options});

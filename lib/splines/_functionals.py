@@ -125,7 +125,7 @@ def _interior(order):
 
 @cache
 def functional(order, cells, j):
-    """The dual functional ``lambda_j`` of the term ``N_m(. - j)`` on ``[0, N]``.
+    """The dual functional ``lambda_j`` of the term ``N_m(. - j)`` on ``[0, N]`` (book: ``lem-functionals``).
 
     Parameters
     ----------

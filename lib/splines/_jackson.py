@@ -75,7 +75,7 @@ class Jackson:
 
 
 def jackson_bound(order, cells, alpha, derivative_bounds, interior=False):
-    """Bound the error of the quasi-interpolant on the cube.
+    """Bound the error of the quasi-interpolant on the cube (book: ``thm-jackson``).
 
     Parameters
     ----------
