@@ -20,19 +20,19 @@ FLOWS = {
         "spline": (0, 3, "spline Qf = Σ cⱼ Mⱼ", "off by hᵅ J₀ and hᵅ⁻¹ J₁", "thm-jackson", ORANGE),
         "x": (1, 0, "point x", "rows of channel 1", "def-convresnet", BLUE),
         "gather": (1, 1, "gather: u = N x / 2ᵏ in row 1", "filters of size K", "lem-gather", BLUE),
-        "double": (1, 2, "distances |N xᵢ − c|", "k doublings, weights ≤ 2", "lem-doubling", BLUE),
+        "double": (1, 2, "distances |N xᵢ − c|, c the centre", "k doublings, weights ≤ 2", "lem-doubling", BLUE),
         "factor": (1, 3, "factors Ñₘ: folds and powers", "off by η₀ = O(4⁻ⁿ), η₁ = O(2⁻ⁿ)", "prop-bspline-net", BLUE),
         "term": (1, 4, "terms M̃ⱼ: products μₙ", "off by E₀, E₁; exactly zero off the support", "prop-tensor-net", BLUE),
-        "block": (1, 5, "block: S⁺ += Σ cⱼ⁺ M̃ⱼ, S⁻ += Σ cⱼ⁻ M̃ⱼ", "M̃ blocks of J̃ terms, skip connection",
+        "block": (1, 5, "block: S⁺ += Σ cⱼ⁺ M̃ⱼ, S⁻ += Σ cⱼ⁻ M̃ⱼ", "M̃ (a number) blocks of J̃ terms, skip connection",
                   "lem-skip", GREEN),
-        "out": (1, 6, "f̃(x) = S⁺ − S⁻", "within hᵅJ₀ + mᴰc*E₀ of f(x), slopes too", "thm-cube", GREEN),
+        "out": (1, 6, "f̃(x) = S⁺ − S⁻", "value hᵅJ₀ + mᴰc*E₀, slope hᵅ⁻¹J₁ + N mᴰc*E₁", "thm-cube", GREEN),
     }, [("f", "samples"), ("samples", "c"), ("c", "spline"), ("c", "block"), ("x", "gather"), ("gather", "double"),
         ("double", "factor"), ("factor", "term"), ("term", "block"), ("block", "out")]),
     "manifold": ({
         "M": (0, 0, "manifold 𝓜 of dimension d", "reach τ, proved or estimated", "lem-federer", ORANGE),
         "atlas": (0, 1, "atlas: centres cᵢ, tangent bases Vᵢ", "A₀ charts that provably cover", "lem-atlas", ORANGE),
-        "f": (0, 2, "target f = Σ f ρᵢ", "partition of unity", "lem-partition", ORANGE),
-        "pieces": (0, 3, "pieces fᵢ on balls of ℝᵈ", "zero at the edge: interior functionals only", "lem-partition", ORANGE),
+        "f": (0, 2, "pieces of the target: f = Σ f ρᵢ", "partition of unity", "lem-partition", ORANGE),
+        "pieces": (0, 3, "the pieces as fᵢ on balls of ℝᵈ", "zero at the edge: interior functionals only", "lem-partition", ORANGE),
         "c": (0, 4, "coefficients cⱼ of the living terms", "at most (N+m)ᵈ a chart", "prop-chart-local", ORANGE),
         "x": (1, 0, "point x of 𝓜 in [0,1]ᴰ", "rows of channel 1", "def-convresnet", BLUE),
         "square": (1, 1, "squares of all coordinates", "½ log₂ D + O(1) levels, all rows at once", "lem-distance-net", BLUE),
@@ -56,7 +56,7 @@ def draw(name, link):
              f'<defs><marker id="{arrow}" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" '
              'orient="auto">'
              '<path d="M0 0L10 5L0 10z" fill="currentColor"/></marker></defs>'
-             '<g fill="currentColor" font-size="12" font-weight="bold"><text x="10" y="14">once, from the target</text>'
+             '<g fill="currentColor" font-size="12" font-weight="bold"><text x="10" y="14">once, beforehand</text>'
              f'<text x="{LANE + 10}" y="14">for every point, in the network</text></g>']
     corner = {key: (10 + b[0] * LANE, 26 + b[1] * ROW) for key, b in boxes.items()}
     for start, end in edges:

@@ -133,7 +133,7 @@
     },
 
     charts(data, stage) {
-      const atlas = control(stage, "slider", "charts", data.atlases.map(a => [String(a.centres.length), a]), 7);
+      const atlas = control(stage, "slider", "radius r₁/τ of the bumps", data.atlases.map(a => [String(a.ratio), a]), 7);
       const turn = control(stage, "slider", "turn", d3.range(0, 360, 10).map(v => [`${v}°`, v]), 3);
       const pick = control(stage, "slider", "chart on the circle", d3.range(8).map(v => [String(v + 1), v]), 0);
       const place = ([x, y, z]) => [Math.atan2(y, x) * 180 / Math.PI, Math.asin(Math.max(-1, Math.min(1, z))) * 180 / Math.PI];
