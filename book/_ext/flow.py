@@ -32,7 +32,7 @@ FLOWS = {
         "M": (0, 0, "manifold 𝓜 of dimension d", "reach τ, proved or estimated", "lem-federer", ORANGE),
         "atlas": (0, 1, "atlas: centres cᵢ, tangent bases Vᵢ", "A₀ charts that provably cover", "lem-atlas", ORANGE),
         "f": (0, 2, "pieces of the target: f = Σ f ρᵢ", "partition of unity", "lem-partition", ORANGE),
-        "pieces": (0, 3, "the pieces as fᵢ on balls of ℝᵈ", "zero at the edge: interior functionals only", "lem-partition", ORANGE),
+        "pieces": (0, 3, "the pieces as fᵢ on balls of ℝᵈ", "zero at the edge: no boundary functionals", "lem-partition", ORANGE),
         "c": (0, 4, "coefficients cⱼ of the living terms", "at most (N+m)ᵈ a chart", "prop-chart-local", ORANGE),
         "x": (1, 0, "point x of 𝓜 in [0,1]ᴰ", "rows of channel 1", "def-convresnet", BLUE),
         "square": (1, 1, "squares of all coordinates", "½ log₂ D + O(1) levels, all rows at once", "lem-distance-net", BLUE),
