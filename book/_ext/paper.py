@@ -33,6 +33,8 @@ div.wide-table, div.output { overflow: visible !important; }
 table { font-size: 0.75em; overflow-wrap: anywhere; }
 .headerlink, .copybtn, .toggle-button { display: none !important; }
 """
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
+             "--disable-component-update"]   # of Chromium
 SCRIPTS = ("vendor/d3.min.js", "vendor/plot.umd.min.js", "living.js")
 FOOTER = ('<div style="width: 100%; font-size: 8px; text-align: center; color: #444"><span class="pageNumber"></span></div>')
 
@@ -122,7 +124,7 @@ def print_pdf(page, out):
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
         tab = browser.new_page(viewport={"width": 760, "height": 1000})
         tab.set_default_timeout(300_000)
         tab.goto(page.resolve().as_uri())
