@@ -83,7 +83,7 @@ def visit(chromium):
         page.on("requestfailed", lambda r: page.complaints.append(f"failed: {r.url}"))
         page.on("request", lambda r: None if r.url.startswith(("file:", "data:", "blob:"))
                 else page.complaints.append(f"left the machine: {r.url}"))
-        page.goto((SITE / name).as_uri())
+        page.goto(f"{SITE.as_uri()}/{name}")
         if options.get("java_script_enabled", True):
             page.wait_for_function(TYPESET)
         return page
@@ -306,7 +306,14 @@ def test_the_numbers_of_the_living_pictures_keep_their_bounds():
         assert np.allclose(total, 1, atol=2e-3)
 
 
-def test_search_finds_a_word(chromium):
+def test_search_works_from_the_disk(visit):
+    page = visit("search.html?q=sawtooth")
+    page.get_by_text("Search finished").wait_for()
+    assert "book/03_relu.html" in " ".join(page.locator("#search-results li a").evaluate_all("a => a.map(x => x.href)"))
+    assert page.complaints == []
+
+
+def test_search_quotes_the_pages_it_finds_over_http(chromium):
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(SITE))
     handler.log_message = lambda *_: None
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -315,5 +322,6 @@ def test_search_finds_a_word(chromium):
         page.goto(f"http://127.0.0.1:{server.server_port}/search.html?q=sawtooth")
         page.locator("#search-results li").first.wait_for()
         assert "03_relu" in " ".join(page.locator("#search-results li a").evaluate_all("a => a.map(x => x.href)"))
+        page.locator("#search-results p.context").first.wait_for()
         page.close()
         server.shutdown()
