@@ -77,12 +77,6 @@ def article(site, page, pages):
     return body, body.h1.get_text().rstrip("#")
 
 
-def gathered(site, order):
-    """All articles, by page."""
-    pages = {page for page, _ in order}
-    return {page: article(site, page, pages) for page, _ in order}
-
-
 def headings(articles, order):
     """Anchor, text and depth of every page, and of the sections of the chapters."""
     for page, depth in order:
@@ -94,10 +88,9 @@ def headings(articles, order):
                     yield section["id"], section.h2.get_text().rstrip("#"), 1
 
 
-def one_page(site, toc, on_page):
+def one_page(site, toc, articles, on_page):
     """The whole book as one page of HTML; ``on_page`` maps anchors to page numbers, where they are known."""
     order = list(contents(toc))
-    articles = gathered(site, order)
     first = BeautifulSoup((site / f"{toc['root']}.html").read_text(), "html.parser")
 
     def local(address):
@@ -139,16 +132,19 @@ def main(site, out):
     if shutil.which("chromium") is None:
         sys.exit("make pdf needs Chromium: on Debian, apt-get install chromium")
     toc = yaml.safe_load((Path(__file__).parent.parent.parent / "_toc.yml").read_text())
+    order = list(contents(toc))
+    pages = {name for name, _ in order}
+    articles = {name: article(site, name, pages) for name, _ in order}
     page, on_page = site / "print.html", {}
     for _ in range(2):
-        page.write_text(one_page(site, toc, on_page))
+        page.write_text(one_page(site, toc, articles, on_page))
         print_pdf(page, out)
         reader = PdfReader(out)
         on_page = {name.removeprefix("/"): reader.get_destination_page_number(found) + 1
                    for name, found in reader.named_destinations.items()}
     page.unlink()
-    writer, above, order = PdfWriter(clone_from=reader), None, list(contents(toc))
-    for place, heading, depth in headings(gathered(site, order), order):   # Chromium's own outline doubles the words
+    writer, above = PdfWriter(clone_from=reader), None
+    for place, heading, depth in headings(articles, order):   # Chromium's own outline doubles the words
         item = writer.add_outline_item(title=heading, page_number=on_page[place] - 1, parent=above if depth else None)
         above = above if depth else item
     writer.write(out)

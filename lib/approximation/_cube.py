@@ -53,7 +53,7 @@ class Cube:
 
 
 class CubeProblem:
-    """A target on the cube: what Theorem A needs to know (see `lib.approximation.approximate`) (book: ``thm-cube``).
+    """A target on the cube: what Theorem A needs to know (see `lib.approximation.approximate`; book: ``thm-cube``).
 
     Attributes
     ----------

@@ -13,7 +13,7 @@ from lib.splines import Jackson, QuasiInterpolant, jackson_bound
 
 
 class ManifoldProblem:
-    """A target on a manifold: what Theorem B needs to know (see `lib.approximation.approximate`) (book: ``thm-manifold``).
+    """A target on a manifold: what Theorem B needs to know (see `lib.approximation.approximate`; book: ``thm-manifold``).
 
     Attributes
     ----------
