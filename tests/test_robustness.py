@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -15,8 +16,9 @@ import torch
 import lib
 from lib import InputError, manifolds, robustness, sweep
 from lib.__main__ import main
-from lib.robustness import _side, _sweep
-from lib.robustness._attacks import project
+from lib.robustness import _attacks, _side, _sweep
+from lib.robustness._attacks import project, start
+from lib.robustness._zonotope import scores as zonotope_of_scores
 
 ROOT = Path(__file__).parent.parent
 
@@ -101,12 +103,15 @@ def test_bad_files(tmp_path):
     with pytest.raises(InputError, match="labels"):
         robustness.mnist(tmp_path)
     (tmp_path / "data_batch_1.bin").write_bytes(b"\x0b" * 3073)
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(_idx(np.array([0, 1, 2, 10, 3, 4])))
+    with pytest.raises(InputError, match=r"labels of train\[3\] = 10: must be an integer from 0 to 9"):
+        robustness.mnist(tmp_path)
     with pytest.raises(InputError, match="labels from 0 to 9"):
         robustness.cifar10(tmp_path)
     with pytest.raises(InputError, match="factor"):
         robustness.pooled(torch.zeros(1, 1, 9, 8), 2)
     with pytest.raises(InputError, match="test"):
-        robustness.split("x", np.zeros((4, 1, 2, 2)), np.zeros(4), 4, 0)
+        robustness.split("x", np.zeros((4, 1, 2, 2)), np.zeros(4, int), 4, 0)
 
 
 # ---- classifiers
@@ -251,6 +256,323 @@ def test_bad_training(change):
         robustness.train(model, x, y, **{"method": "pgd", "epochs": 1, "radius": 0.1, **change})
 
 
+# ---- nothing moves by more than the radius, whatever the declared range
+
+RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (-0.4242, 2.8215))
+
+
+def _exact_excess(moved, centre, radius, norm, limits):
+    """The largest of exact distance minus the bound that `project` states, over the rows; and of distance over radius."""
+    u, n = Fraction(1, 2 ** (24 if centre.dtype == torch.float32 else 53)), centre[0].numel()
+    size, excess, reached = max(abs(Fraction(end)) for end in limits) * (1 + u), [], []
+    for row, start_row, r in zip(moved.flatten(1).tolist(), centre.flatten(1).tolist(), radius):
+        steps, r = [abs(Fraction(a) - Fraction(b)) for a, b in zip(row, start_row)], Fraction(float(r))
+        if norm == "linf":
+            excess.append(max(steps) - r * (1 + u) - u * size)
+            reached.append(max(steps) / r)
+        else:   # squares, so that all is exact; the square root of n from above
+            bound = r * (1 + (Fraction(n, 2) + 5) * u) + u * size * (int(n**0.5) + 1)
+            excess.append(sum(s**2 for s in steps) - bound**2)
+            reached.append(sum(s**2 for s in steps) / r**2)
+    return max(excess), max(reached)
+
+
+@pytest.mark.parametrize("norm", ("linf", "l2"))
+@pytest.mark.parametrize("dtype", (torch.float32, torch.float64))
+@pytest.mark.parametrize("limits", RANGES)
+def test_nothing_moves_by_more_than_the_radius(limits, dtype, norm):
+    """In exact arithmetic, up to the rounding that `project` states: ascent, starts, projections and attacks; numbers and
+    tensors as radii; pictures at both ends of the range among them."""
+    low, high = limits
+    generator = torch.Generator().manual_seed(1)
+    x = low + (high - low) * torch.rand(12, 1, 2, 4, generator=generator, dtype=dtype)
+    x[0], x[1] = low, high
+    x = x.clamp(low, high)
+    weight = torch.randn(2, 8, generator=generator)
+    model = _linear(weight, torch.zeros(2)).to(dtype)
+    for part in (1e-6, 0.03, 0.6):
+        number = part * (high - low)
+        rows = number * torch.linspace(0.1, 1.5, len(x), dtype=dtype)
+        for radius, each in ((number, [number] * len(x)), (rows, rows)):
+            far = x + number * 40 * torch.randn(x.shape, generator=generator, dtype=dtype)
+            found = [start(x, radius, norm, generator, limits), project(far, x, radius, norm, limits)]
+            for random in (None, generator):
+                for keep_best in (False, True):
+                    found.append(robustness.pgd(lambda p: model(p).sin().sum(1), x, radius, norm=norm, steps=6,
+                                                generator=random, keep_best=keep_best, limits=limits))
+            if radius is number:
+                y = model(x).detach().argmax(1)
+                found.append(robustness.attack(model, x, y, radius, norm=norm, steps=6, limits=limits)[0])
+            for moved in found:
+                assert moved.dtype == dtype and moved.min() >= x.min() and moved.max() <= x.max()   # both ends are there
+                excess, reached = _exact_excess(moved, x, each, norm, limits)
+                assert excess <= 0
+            if part == 0.03:   # and the last projection, or attack, does go to the boundary
+                assert _exact_excess(found[1], x, each, norm, limits)[1] > 0.999
+    beyond = x + torch.tensor(1.001 * number, dtype=dtype)   # the check itself: a thousandth more is seen
+    assert _exact_excess(beyond, x, [number] * len(x), "linf", limits)[0] > 0
+
+
+def _mapped(model, low, high):
+    """The same classifier of pictures with values from ``low`` to ``high``."""
+    return lambda x: model((x - low) / (high - low))
+
+
+@pytest.mark.parametrize("low, high", [(-1.0, 1.0), (0.0, 255.0), (0.0, 2.0**-20)])
+def test_an_attack_is_the_same_in_other_units(small, low, high):
+    """Pictures mapped to another range, the model composed with the inverse, the radius times the length of the range."""
+    model, data = small
+    x, y, size = data.test_x[:200].double(), data.test_y[:200], high - low
+    model = _as_double(model, data)
+    other, mapped = low + size * x, _mapped(model, low, high)
+    for norm, radius, targets in (("linf", 0.05, 0), ("linf", 0.1, 2), ("l2", 0.5, 0)):
+        _, here = robustness.attack(model, x, y, radius, norm=norm, targets=targets)
+        found, there = robustness.attack(mapped, other, y, radius * size, norm=norm, targets=targets, limits=(low, high))
+        assert torch.equal(here, there) and 0.1 < float(here.double().mean()) < 0.9
+        assert found.min() >= low and found.max() <= high
+    here = robustness.measures(model, x, y, 0.1)
+    there = robustness.measures(mapped, other, y, 0.1 * size, limits=(low, high))
+    units = {"clean": 1, "robust": 1, "slope": size, "relative_slope": size, "lipschitz": size}
+    for name, value in there.items():   # the quotient has kinks where pixels are equally far away, which rounding decides
+        assert value * units[name] == pytest.approx(here[name], rel=0.05 if name == "lipschitz" else 1e-6)
+
+
+def _as_double(model, data):
+    double = robustness.ImageClassifier(data.shape, len(model.first.bias), len(model.blocks)).double()
+    double.load_state_dict(model.state_dict())
+    return double
+
+
+def test_a_tiny_radius_changes_nothing():
+    """Digits with values from -1 to 1: robust accuracy at 1e-6 is accuracy, .74, not the .39 of pictures cut to [0, 1]."""
+    data = robustness.digits()
+    x, y, limits = 2 * data.test_x - 1, data.test_y, (-1.0, 1.0)
+    model = robustness.ImageClassifier(data.shape, 8, 1, seed=0)
+    robustness.train(model, 2 * data.train_x - 1, data.train_y, "natural", radius=0.1, epochs=3, limits=limits)
+    right = model(x).argmax(1) == y
+    found, robust = robustness.attack(model, x, y, 1e-6, limits=limits)
+    assert 0.7 < float(right.float().mean()) < 0.8 and torch.equal(robust, right)
+    assert float((found - x).abs().max()) <= 1e-6 + 2.0**-24
+    assert float((model(x.clamp(0, 1)).argmax(1) == y).float().mean()) < 0.45   # what is refused now
+    with pytest.raises(InputError, match=r"range of x = \(-1.0, 1.0\): must be within the declared .* limits=\(0.0, 1.0\)"):
+        robustness.attack(model, x, y, 1e-6)
+    x, grey = 255 * data.test_x, _mapped(model, 127.5, 255.0)   # bytes as floats; over 127.5, minus 1
+    found, robust = robustness.attack(grey, x, y, 1e-6, limits=(0, 255))
+    assert torch.equal(robust, right) and float((found - x).abs().max()) < 2e-5
+
+
+# ---- what is refused
+
+
+def _sum(x):
+    return x.flatten(1).sum(1)
+
+
+ENTRIES = {
+    "split": lambda m, x, y, **o: robustness.split("x", x, y, 2, 0, **o),
+    "pictures": lambda m, x, y, **o: robustness.Pictures("x", x, y, x, y, **o),
+    "project": lambda m, x, y, **o: project(x, x, 0.1, "linf", **o),
+    "start": lambda m, x, y, **o: start(x, 0.1, "linf", torch.Generator(), **o),
+    "pgd": lambda m, x, y, **o: robustness.pgd(_sum, x, 0.1, **o),
+    "attack": lambda m, x, y, **o: robustness.attack(m, x, y, 0.1, batch=2, **o),
+    "natural": lambda m, x, y, **o: robustness.train(m, x, y, "natural", radius=0.1, epochs=1, **o),
+    "adversarial": lambda m, x, y, **o: robustness.train(m, x, y, "pgd", radius=0.1, epochs=1, batch=2, **o),
+    "trades": lambda m, x, y, **o: robustness.train(m, x, y, "trades", radius=0.1, epochs=1, batch=2, **o),
+    "local_lipschitz": lambda m, x, y, **o: robustness.local_lipschitz(m, x, 0.1, batch=2, **o),
+    "margin_and_gradient": lambda m, x, y, **o: robustness.margin_and_gradient(m, x, y, batch=2, **o),
+    "measures": lambda m, x, y, **o: robustness.measures(m, x, y, 0.1, **o),
+    "ensemble": lambda m, x, y, **o: robustness.ensemble(m, x, y, 0.1, **o),
+    "attack_in_space": lambda m, x, y, **o: robustness.attack_in_space(_sum, x, torch.full((6,), 0.1), **o),
+    "certified": lambda m, x, y, **o: robustness.certified(m, x, y, 0.1, **o),
+    "zonotope": lambda m, x, y, **o: zonotope_of_scores(m, x[3], 0.1, **o),
+}
+LABELLED = ("attack", "natural", "adversarial", "trades", "margin_and_gradient", "measures", "ensemble", "certified")
+SCORED = (*LABELLED, "local_lipschitz")
+PIXEL = {"split": r"x\[3, 0, 1, 2\]", "pictures": r"train_x\[3, 0, 1, 2\]", "project": r"centre\[3, 0, 1, 2\]",
+         "zonotope": r"x\[0, 0, 1, 2\]"}   # the last one has no other picture
+
+
+def _six():
+    """A classifier, six pictures, labels."""
+    x = torch.rand(6, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    return robustness.ImageClassifier((1, 4, 4), 2, 1, classes=3), x, torch.tensor([0, 1, 2, 0, 1, 2])
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_pictures_out_of_the_declared_range_are_refused(name):
+    """By everything that takes pictures, before it changes anything, with the range found, the range declared, the pixel."""
+    model, x, y = _six()
+    weights = [p.clone() for p in model.parameters()]
+    call = ENTRIES[name]
+    for value, limits in ((-0.5, (0.0, 1.0)), (1.5, (0.0, 1.0)), (1.5, (-1, 1)), (254.0, (0, 100))):
+        other = x.clone()
+        other[3, 0, 1, 2] = value
+        with pytest.raises(InputError, match=r"range of \w+ = \(.*\): must be within .*limits=\(.*\)") as refused:
+            call(model, other, y, limits=limits)
+        assert f"{value}" in str(refused.value) and str(limits) in str(refused.value)
+    for value in (torch.nan, torch.inf, -torch.inf):
+        other = x.clone()
+        other[3, 0, 1, 2] = value
+        with pytest.raises(InputError, match=PIXEL.get(name, PIXEL["split"]) + f" = {value}: must be a finite number"):
+            call(model, other, y)
+    if name != "split":   # which makes floats of them
+        with pytest.raises(InputError, match="= torch.uint8: must be a tensor of floats"):
+            call(model, (255 * x).byte(), y)
+        with pytest.raises(InputError, match="a tensor of floats"):
+            call(model, x.numpy(), y)
+    if name != "zonotope":
+        with pytest.raises(InputError):
+            call(model, x[:0], y[:0])
+    for limits in ((1.0, 0.0), (0.0, 0.0), (0.0, torch.nan), (0.0, torch.inf), (1.0, 1.0 + 1e-12), 1.0, (0.0, 0.5, 1.0)):
+        with pytest.raises(InputError, match="limits = .*: must be two finite numbers"):
+            call(model, x, y, limits=limits)
+    assert all(torch.equal(p, q) for p, q in zip(model.parameters(), weights))
+
+
+def test_bytes_can_be_split():
+    """Whole numbers from 0 to 255 become floats; the range must be declared, and goes with the pictures."""
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 256, (20, 1, 4, 4)).astype(np.uint8), rng.integers(0, 3, 20).astype(np.uint8)
+    with pytest.raises(InputError, match=r"range of x = \(0.0, 255.0\)"):
+        robustness.split("x", x, y, 5, 0)
+    found = robustness.split("x", x, y, 5, 0, (0, 255))
+    assert found.limits == (0, 255) and robustness.digits().limits == (0.0, 1.0)
+    assert found.train_x.dtype == torch.float32 and found.train_y.dtype == torch.int64
+    whole = robustness.split("x", x / 255, y, 5, 0)
+    assert torch.allclose(found.test_x / 255, whole.test_x) and torch.equal(found.test_y, whole.test_y)
+
+
+@pytest.mark.parametrize("name", ("split", "pictures", *LABELLED))
+def test_labels_that_are_no_classes_are_refused(name):
+    model, x, y = _six()
+    weights = [p.clone() for p in model.parameters()]
+    wrong = [-1, -100] + ([3, 10] if name in LABELLED else [])   # how many classes there are only scores tell
+    for label in wrong:
+        other = y.clone()
+        other[4] = label
+        with pytest.raises(InputError, match=rf"y\[4\] = {label}: must be an integer"):
+            ENTRIES[name](model, x, other)
+    for other in (y.float(), y.bool(), y[:-1], torch.cat([y, y]), y[:, None]):
+        with pytest.raises(InputError, match="y"):
+            ENTRIES[name](model, x, other)
+    assert all(torch.equal(p, q) for p, q in zip(model.parameters(), weights))
+
+
+class _Broken(torch.nn.Module):
+    """A classifier whose scores are not numbers where one pixel of a picture is in an open interval, or in another one."""
+
+    def __init__(self, model, *intervals):
+        super().__init__()
+        self.model, self.intervals = model, intervals
+        self.first, self.blocks, self.last = model.first, model.blocks, model.last
+
+    def forward(self, x):
+        scores, pixel = self.model(x), x[:, 0, 1, 2, None]
+        for low, high in self.intervals:
+            scores = torch.where((low < pixel) & (pixel < high), torch.full_like(scores, torch.nan), scores)
+        return scores
+
+
+@pytest.mark.parametrize("name", SCORED)
+def test_scores_that_are_not_finite_are_named(name):
+    """Neither robust nor fooled: the picture is named."""
+    model, x, y = _six()
+    x[:, 0, 1, 2] = 0.2
+    x[4, 0, 1, 2] = 0.7
+    with pytest.raises(InputError, match=r"scores\[4, 0\] = nan: must be a finite number"):
+        ENTRIES[name](_Broken(model, (0.6, 0.8)), x, y)
+
+
+@pytest.mark.parametrize("name", ("attack", "adversarial", "trades", "local_lipschitz", "measures"))
+def test_scores_that_only_an_attack_meets_are_named(name):
+    """The one picture from which a step leads where there are no scores; it is in the third batch of two."""
+    model, x, _ = _six()
+    x[:, 0, 1, 2] = 0.2
+    x[4, 0, 1, 2] = 0.7
+    broken, y = _Broken(model, (0.5, 0.6999), (0.7001, 0.9)), model(x).argmax(1)
+    assert torch.isfinite(broken(x)).all()
+    with pytest.raises(InputError, match=r"scores\[4, 0\] = nan: must be a finite number"):
+        ENTRIES[name](broken, x, y)
+
+
+def test_margins_of_what_is_not_a_score_are_refused():
+    y = torch.tensor([1, 0])
+    for scores, match in (([[1.0, 2.0], [torch.nan, 0.0]], r"scores\[1, 0\] = nan"), ([0.0, 0.0], "scores.shape"),
+                          ([[1.0, torch.inf], [1.0, 0.0]], r"scores\[0, 1\] = inf"), ([[0.0], [0.0]], "two classes")):
+        with pytest.raises(InputError, match=match):
+            robustness.margins(torch.tensor(scores), y)
+
+
+def test_values_and_slopes_that_are_not_finite_are_named():
+    x, radius = torch.full((3, 2), 0.5, dtype=torch.float64), torch.full((3,), 0.1, dtype=torch.float64)
+    x[1] = 0.25
+
+    def undefined(p):   # no number where the first coordinate is less than .3
+        return (p[:, 0] - 0.3).clamp_max(1).sqrt()
+
+    with pytest.raises(InputError, match=r"function\(x\)\[1\] = nan"):
+        robustness.attack_in_space(undefined, x, radius)
+    with pytest.raises(InputError, match=r"loss\[1\] = nan"):
+        robustness.pgd(undefined, x, 0.1)
+    with pytest.raises(InputError, match=r"gradient\[1, 0\] = nan"):
+        robustness.pgd(lambda p: (p[:, 0] - 0.25).abs().sqrt(), x, 0.1)
+    with pytest.raises(InputError, match="loss"):
+        robustness.pgd(lambda p: p.sum(), x, 0.1)
+
+
+class _Kink(torch.nn.Module):
+    """Scores that are finite, with a slope that is not where one pixel is .7."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model, self.first = model, model.first
+
+    def forward(self, x):
+        return self.model(x) + (x[:, 0, 1, 2, None] - 0.7).abs().sqrt()
+
+
+@pytest.mark.parametrize("name", ("attack", "margin_and_gradient"))
+def test_slopes_that_are_not_finite_are_named(name, monkeypatch):
+    """From the picture itself: the fifth one, in the third batch of two."""
+    model, x, _ = _six()
+    x[4, 0, 1, 2] = 0.7
+    y = model(x).argmax(1)
+    monkeypatch.setattr(_attacks, "start", lambda x, *others: x.clone())
+    with pytest.raises(InputError, match=r"gradient\[4, 0, 1, 2\] = nan: must be a finite number"):
+        ENTRIES[name](_Kink(model), x, y)
+
+
+def test_radii_that_are_no_radii_are_refused():
+    model, x, y = _six()
+    for name in ("pgd", "attack", "natural", "local_lipschitz", "measures", "ensemble", "certified", "zonotope"):
+        call = {"pgd": lambda r: robustness.pgd(_sum, x, r, limits=(-1, 1)),
+                "attack": lambda r: robustness.attack(model, x, y, r, limits=(-1, 1)),
+                "natural": lambda r: robustness.train(model, x, y, "natural", radius=r, epochs=1, limits=(-1, 1)),
+                "local_lipschitz": lambda r: robustness.local_lipschitz(model, x, r, limits=(-1, 1)),
+                "measures": lambda r: robustness.measures(model, x, y, r, limits=(-1, 1)),
+                "ensemble": lambda r: robustness.ensemble(model, x, y, r, limits=(-1, 1)),
+                "certified": lambda r: robustness.certified(model.double(), x.double(), y, r, limits=(-1, 1)),
+                "zonotope": lambda r: zonotope_of_scores(model.double(), x[0].double(), r, limits=(-1, 1))}[name]
+        for radius in (0.0, -0.1, torch.nan, torch.inf, 8.0, 2.001):
+            with pytest.raises(InputError, match="radius"):
+                call(radius)
+        if name != "ensemble":
+            call(2.0)   # the whole range
+    rows = torch.full((6,), 0.1)
+    for bad in (rows[:5], -rows, rows * torch.nan, rows * torch.inf, torch.tensor(0.1), torch.ones(6, dtype=torch.int64)):
+        with pytest.raises(InputError, match="radius"):
+            robustness.pgd(_sum, x, bad)
+    assert robustness.pgd(_sum, x, 10 * rows.double()).dtype == torch.float32
+    with pytest.raises(InputError, match="at most 4"):   # in l2 the size of the cube of 16 pixels
+        robustness.pgd(_sum, x, 4.1, norm="l2")
+
+
+def test_radii_outside_the_cube_are_refused():
+    a = lib.approximate(lib.Target.from_sympy("x1"), lib.Cube(1), order=2, cells=2)
+    with pytest.raises(InputError, match=r"range of x = \(0.5, 1.5\)"):
+        robustness.radii(a, torch.tensor([[0.5], [1.5]], dtype=torch.float64))
+
+
 # ---- zonotopes
 
 
@@ -260,8 +582,6 @@ def small():
 
 
 def test_zonotopes_hold_all_scores_of_the_ball(small):
-    from lib.robustness._zonotope import scores
-
     model, data = small
     double = robustness.ImageClassifier(data.shape, 4, 1).double()
     double.load_state_dict(model.state_dict())
@@ -269,7 +589,7 @@ def test_zonotopes_hold_all_scores_of_the_ball(small):
     for i in range(10):
         x = data.test_x[i].double()
         for radius in (0.01, 0.1):
-            low, high = scores(double, x, radius).bounds()
+            low, high = zonotope_of_scores(double, x, radius).bounds()
             y = (x + radius * (2 * torch.rand(500, *x.shape, generator=generator).double() - 1)).clamp(0, 1)
             y[250:] = (x + radius * torch.sign(y[250:] - x)).clamp(0, 1)   # corners
             s = double(y)
@@ -288,6 +608,40 @@ def test_certified_pictures_withstand_attacks(small):
         assert not (proved & ~robust).any()
         shares.append(float(proved.float().mean()))
     assert shares[0] > 0.5 and shares[0] >= shares[1] >= shares[2]
+
+
+def test_zonotopes_of_a_declared_range(small):
+    """Digits with values from -1 to 1: scores of the ball within the range are held, proofs are not contradicted, and the
+    zonotope stands on no more than that ball."""
+    data, limits = small[1], (-1.0, 1.0)
+    model = robustness.ImageClassifier(data.shape, 4, 1, seed=0)
+    robustness.train(model, 2 * data.train_x - 1, data.train_y, "pgd", radius=0.1, epochs=6, limits=limits)
+    x, y = 2 * data.test_x[:60] - 1, data.test_y[:60]
+    double, generator = _as_double(model, data), torch.Generator().manual_seed(0)
+    for centre in x[:6].double():
+        assert centre.min() == -1
+        for radius in (0.02, 0.2):
+            low, high = zonotope_of_scores(double, centre, radius, limits=limits).bounds()
+            p = centre + radius * (2 * torch.rand(500, *centre.shape, generator=generator).double() - 1)
+            p[250:] = centre + radius * torch.sign(p[250:] - centre)
+            s = double(p.clamp(*limits))
+            assert (s >= low - 1e-12).all() and (s <= high + 1e-12).all()
+            if radius == 0.02:
+                assert (high - low).max() < 5 * (s.max(0)[0] - s.min(0)[0]).max()
+    shares = []
+    for radius in (0.02, 0.06, 0.12):
+        proved = robustness.certified(model, x, y, radius, limits)
+        _, robust = robustness.attack(model, x, y, radius, limits=limits)
+        assert not (proved & ~robust).any()
+        shares.append(float(proved.float().mean()))
+    assert shares[0] > 0.5 and shares[0] >= shares[1] >= shares[2]
+    with torch.no_grad():   # a network without kinks in the range is exact: the bounds are those of the ball within the range
+        for layer in (double.first, double.blocks[0][0], double.blocks[0][1], double.last):
+            layer.weight.abs_()
+            layer.bias.fill_(50.0)
+    low, high = zonotope_of_scores(double, centre, 0.2, limits=limits).bounds()
+    for bound, end in ((low, (centre - 0.2).clamp(*limits)), (high, (centre + 0.2).clamp(*limits))):
+        assert torch.allclose(bound, double(end[None])[0], rtol=1e-12)
 
 
 def test_zonotopes_are_exact_without_kinks():
@@ -310,6 +664,21 @@ def test_the_kept_ensemble_agrees_with_ours(small):
     kept = robustness.ensemble(model, x, y, 0.1, iterations=40, queries=100)
     assert 0.2 < float(ours.float().mean()) < 0.95
     assert abs(float(ours.float().mean()) - float(kept.float().mean())) <= 0.02
+
+
+def test_the_kept_ensemble_in_other_units(small):
+    pytest.importorskip("art", reason="adversarial-robustness-toolbox is not installed")
+    model, data = small
+    x, y = data.test_x[:40], data.test_y[:40]
+
+    class Signed(torch.nn.Module):
+        def forward(self, x):
+            return model((x + 1) / 2)
+
+    options = dict(iterations=10, queries=20)
+    kept = robustness.ensemble(model, x, y, 0.1, **options)
+    signed = robustness.ensemble(Signed(), 2 * x - 1, y, 0.2, limits=(-1.0, 1.0), **options)
+    assert 0.2 < float(kept.float().mean()) < 0.95 and int((kept != signed).sum()) <= 1
 
 
 # ---- built classifiers
@@ -412,6 +781,24 @@ def test_cells_of_the_sweep():
         assert sum(c["width"] == J and c["blocks"] == 2 and c["method"] == "pgd" for c in cells) == 6
     for M in (1, 2, 4, 8):
         assert sum(c["blocks"] == M and c["width"] == 8 and c["method"] == "pgd" for c in cells) == 6
+
+
+def test_cells_of_a_set_with_another_range(monkeypatch):
+    """Every cell declares the range of its pictures: those from -1 to 1 are refused where it does not."""
+    data = robustness.digits()
+    x = [2 * part[:n] - 1 for part, n in ((data.train_x, 200), (data.test_x, 30))]
+    signed = robustness.Pictures("signed", x[0], data.train_y[:200], x[1], data.test_y[:30], (-1.0, 1.0))
+    monkeypatch.setitem(_sweep.SETS, "digits", lambda: signed)
+    monkeypatch.setattr(_sweep, "EPOCHS", (1, 1))
+    monkeypatch.setattr(_sweep, "ensemble", partial(_checked_range, signed.limits))
+    size = ("digits", 2, 1, "pgd", 1, 0)
+    assert 0 <= _sweep.cell(*size)["robust"] <= 1 and 0 <= _sweep.strong(*size, 20, 1)["strong"] <= 1
+    assert 0 <= _sweep.headline(*size, 20)["ours"] <= 1 and len(_sweep.proved(2, 1, 0)) == 6
+
+
+def _checked_range(wanted, model, x, y, radius, *, seed, limits):
+    assert limits == wanted
+    return torch.ones(len(x), dtype=torch.bool)
 
 
 def test_an_interrupted_sweep_gives_the_same_records(tmp_path):

@@ -15,7 +15,8 @@ from lib.approximation import Cube
 from lib.errors import require
 from lib.formulas import bound_on_cube, variables
 from lib.manifolds import Manifold
-from lib.robustness._attacks import NORMS, pgd
+from lib.robustness._attacks import pgd
+from lib.robustness._pixels import NORMS, UNIT, finite, pictures
 
 
 def target_slope(target, norm):
@@ -87,7 +88,7 @@ def radii(a, x, norm="l2"):
     a : Approximation
         On a cube or on a manifold.
     x : float64 tensor (P, D)
-        Points of the domain.
+        Points of the domain; outside the cube they are refused.
     norm : str
         On a cube ``l2`` or ``linf``, and moves within the cube; on a manifold ``l2``, and moves to points of it.
 
@@ -95,20 +96,23 @@ def radii(a, x, norm="l2"):
     -------
     float64 tensor, shape (P,)
     """
+    require(a.bound is not None and a.unchanged, "a", "changed weights",
+            "the construction: its bound holds for no other network")
     values = a.sparse.value_and_gradient(x)[0].abs()
     if isinstance(a.domain, Cube):
+        pictures("x", x, UNIT)
         return values / lipschitz(a, norm)
     require(norm == "l2", "norm", norm, "l2 on a manifold")
     length, tau = values / lipschitz_along(a), a.domain.reach
     return 2 * tau * torch.sin((length / (2 * tau)).clamp_max(pi / 2))
 
 
-class _Sparse(torch.autograd.Function):
-    """The sparse evaluation as a differentiable function, for attacks of first order."""
+class _WithSlopes(torch.autograd.Function):
+    """An evaluator of values and gradients as a differentiable function, for attacks of first order."""
 
     @staticmethod
-    def forward(ctx, x, sparse):
-        value, gradient = sparse.value_and_gradient(x.detach())
+    def forward(ctx, x, evaluator):
+        value, gradient = evaluator.value_and_gradient(x.detach())
         ctx.save_for_backward(gradient)
         return value
 
@@ -119,33 +123,48 @@ class _Sparse(torch.autograd.Function):
 
 def evaluate(a, x):
     """The network at points (P, D), with first derivatives for torch."""
-    return _Sparse.apply(x, a.sparse)
+    return _WithSlopes.apply(x, a.evaluator)
 
 
-def attack_in_space(function, x, radius, norm="l2", steps=20, seed=0):
-    """Look for a change of sign within a ball around each point and within the cube, by projected gradient ascent.
+def attack_in_space(function, x, radius, norm="l2", steps=20, seed=0, limits=UNIT):
+    """Look for a change of sign within a ball around each point and within a cube, by projected gradient ascent.
 
     Parameters
     ----------
     function : callable
         Points (P, D) to values (P,), differentiable; for `evaluate` with an approximation `functools.partial` will do.
     x : float64 tensor (P, D)
+        Within ``limits``.
     radius : float64 tensor (P,)
     norm : str
     steps : int
         From ``x`` and from a random point of the ball.
     seed : int
+    limits : pair of float
+        The cube, the same in all coordinates.
 
     Returns
     -------
     bool tensor, shape (P,)
         Where the sign changes.
+
+    Raises
+    ------
+    InputError
+        As `pgd`, and for a value that is not finite, which has no sign.
     """
-    sign = torch.sign(function(x).detach())
+    def signs(point):
+        values = function(point).detach()
+        finite("function(x)", values)
+        return torch.sign(values)
+
+    pictures("x", x, limits)
+    sign = signs(x)
     found = torch.zeros(len(x), dtype=torch.bool)
     for generator in (None, torch.Generator().manual_seed(seed)):
-        point = pgd(lambda p: -sign * function(p), x, radius, norm=norm, steps=steps, generator=generator)
-        found |= torch.sign(function(point).detach()) != sign
+        point = pgd(lambda p: -sign * function(p), x, radius, norm=norm, steps=steps, generator=generator,
+                    limits=limits)
+        found |= signs(point) != sign
     return found
 
 
@@ -169,7 +188,8 @@ def attack_along(a, x, radius, steps=20, seed=0):
     """
     manifold, rng = a.domain, np.random.default_rng(seed)
     centre, far = x.numpy(), radius.numpy()
-    sign = np.sign(a.sparse.value_and_gradient(x)[0].numpy())
+    evaluator = a.evaluator
+    sign = np.sign(evaluator.value_and_gradient(x)[0].numpy())
     found = np.zeros(len(x), bool)
 
     def moved(point, direction, length):
@@ -187,7 +207,7 @@ def attack_along(a, x, radius, steps=20, seed=0):
     for start in (False, True):
         point = moved(centre, rng.normal(size=centre.shape), far * rng.random(len(x))) if start else centre
         for _ in range(steps + 1):
-            value, gradient = a.sparse.value_and_gradient(torch.from_numpy(point))
+            value, gradient = evaluator.value_and_gradient(torch.from_numpy(point))
             near = np.linalg.norm(point - centre, axis=1) <= far
             found |= near & (np.sign(value.numpy()) != sign)
             point = moved(point, -sign[:, None] * gradient.numpy(), 2.5 * far / steps)

@@ -1,6 +1,6 @@
 """Labelled pictures: those that packages ship, and files in the formats of MNIST and CIFAR-10 (book: chapter 09).
 
-Pictures are float32 arrays (P, C, H, W) with values in [0, 1], labels int64 arrays (P,).
+Pictures are float32 arrays (P, C, H, W) with values in a declared range, [0, 1] for all sets here; labels int64 arrays (P,).
 """
 
 import gzip
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from lib.errors import InputError, require
+from lib.robustness._pixels import UNIT, labels, pictures
 
 CLASSES = 10
 _IDX = {3: 2051, 1: 2049}   # magic numbers of MNIST by number of dimensions: pictures and labels
@@ -27,6 +28,14 @@ class Pictures:
     name : str
     train_x, test_x : float32 tensors, shapes (P, C, H, W)
     train_y, test_y : int64 tensors, shapes (P,)
+    limits : pair of float
+        The declared range of pixel values; attacks and certificates have to be told (``limits=pictures.limits``).
+
+    Raises
+    ------
+    InputError
+        For pixels out of the declared range, or not finite (named by their index), and labels that are negative, no
+        integers, or not as many as pictures.
     """
 
     name: str
@@ -34,6 +43,15 @@ class Pictures:
     train_y: torch.Tensor
     test_x: torch.Tensor
     test_y: torch.Tensor
+    limits: tuple = UNIT
+
+    def __post_init__(self):
+        for part in ("train", "test"):
+            x, y = getattr(self, f"{part}_x"), getattr(self, f"{part}_y")
+            pictures(f"{part}_x", x, self.limits)
+            labels(f"{part}_y", y, len(x))
+        require(self.train_x.shape[1:] == self.test_x.shape[1:], "test_x.shape", tuple(self.test_x.shape),
+                f"(P, {', '.join(map(str, self.shape))}), as in train_x")
 
     @property
     def shape(self):
@@ -48,27 +66,38 @@ def pooled(x, factor):
     return x if factor == 1 else torch.nn.functional.avg_pool2d(x, factor)
 
 
-def split(name, x, y, test, seed):
+def split(name, x, y, test, seed, limits=UNIT):
     """Shuffle, and keep the last ``test`` for testing.
 
     Parameters
     ----------
     name : str
-    x, y : arrays (P, C, H, W) with values in [0, 1] and (P,)
+    x, y : arrays (P, C, H, W) and (P,)
+        Pixels, and integers.
     test : int
         Between 1 and P - 1.
     seed : int
         Of the order.
+    limits : pair of float
+        The declared range of pixel values.
 
     Returns
     -------
     Pictures
+
+    Raises
+    ------
+    InputError
+        As `Pictures`; indices are those of ``x`` and ``y``.
     """
     require(isinstance(test, int) and 1 <= test < len(x), "test", test, f"an integer from 1 to {len(x) - 1}")
-    order = np.random.default_rng(seed).permutation(len(x))
-    x = torch.from_numpy(np.ascontiguousarray(np.asarray(x)[order], dtype=np.float32))
-    y = torch.from_numpy(np.asarray(y)[order].astype(np.int64))
-    return Pictures(name, x[:-test], y[:-test], x[-test:], y[-test:])
+    order, y = np.random.default_rng(seed).permutation(len(x)), np.asarray(y)
+    require(y.dtype.kind in "iu", "y", y.dtype, "an array of integers")
+    x, y = torch.from_numpy(np.asarray(x).astype(np.float32)), torch.from_numpy(y.astype(np.int64))
+    pictures("x", x, limits)   # before they are shuffled, so that the indices are right
+    labels("y", y, len(x))
+    x, y = x[order], y[order]
+    return Pictures(name, x[:-test], y[:-test], x[-test:], y[-test:], limits)
 
 
 def digits(seed=0):
@@ -140,7 +169,7 @@ def mnist(folder, pool=1):
     Raises
     ------
     InputError
-        For a file that is missing, of another format, or cut short.
+        For a file that is missing, of another format, or cut short, or labels that are not from 0 to 9.
     """
     def read(name, dims):
         path = Path(folder) / name
@@ -150,6 +179,7 @@ def mnist(folder, pool=1):
     for part in ("train", "t10k"):
         x, y = read(f"{part}-images-idx3-ubyte", 3), read(f"{part}-labels-idx1-ubyte", 1)
         require(len(x) == len(y), "folder", str(folder), f"one with as many labels as pictures, not {len(y)} and {len(x)}")
+        labels(f"labels of {part}", torch.from_numpy(y.astype(np.int64)), len(y), CLASSES)
         parts += [pooled(torch.from_numpy(x[:, None] / np.float32(255)), pool), torch.from_numpy(y.astype(np.int64))]
     return Pictures("mnist", *parts)
 

@@ -3,10 +3,13 @@
 import numpy as np
 import torch
 
-from lib.errors import InputError
+from lib.errors import InputError, positive
+from lib.robustness._attacks import project
+from lib.robustness._model import scored
+from lib.robustness._pixels import UNIT, labels, pictures, radius_of
 
 
-def ensemble(model, x, y, radius, *, iterations=100, queries=1000, seed=0):
+def ensemble(model, x, y, radius, *, iterations=100, queries=1000, seed=0, limits=UNIT):
     """Which pictures keep their label under four kept attacks, one after the other, within a ball of the maximum norm.
 
     Auto-PGD on the cross entropy and on the difference of logits ratio (Croce and Hein 2020), DeepFool, and Square (queries
@@ -23,6 +26,8 @@ def ensemble(model, x, y, radius, *, iterations=100, queries=1000, seed=0):
         Of Square.
     seed : int
         Of numpy's global generator, which these attacks use.
+    limits : pair of float
+        The declared range of pixel values.
 
     Returns
     -------
@@ -31,8 +36,13 @@ def ensemble(model, x, y, radius, *, iterations=100, queries=1000, seed=0):
     Raises
     ------
     InputError
-        If the toolbox is not installed (it comes with the extra ``attacks``).
+        As `attack`, and if the toolbox is not installed (it comes with the extra ``attacks``).
     """
+    low, high = pictures("x", x, limits)
+    radius = radius_of(positive("radius", radius), x, "linf", (low, high))
+    with torch.no_grad():
+        classes = scored(model, x).shape[1]
+    labels("y", y, len(x), classes)
     try:
         from art.attacks.evasion import AutoAttack, AutoProjectedGradientDescent, DeepFool, SquareAttack
         from art.estimators.classification import PyTorchClassifier
@@ -40,9 +50,8 @@ def ensemble(model, x, y, radius, *, iterations=100, queries=1000, seed=0):
         raise InputError("ensemble: must be called with adversarial-robustness-toolbox installed, "
                          "as by the extra `attacks`") from None
     np.random.seed(seed)
-    classes = model(x[:1]).shape[1]
     classifier = PyTorchClassifier(model, loss=torch.nn.CrossEntropyLoss(), input_shape=tuple(x.shape[1:]),
-                                   nb_classes=classes, clip_values=(0.0, 1.0), device_type="cpu")
+                                   nb_classes=classes, clip_values=(low, high), device_type="cpu")
     gradient = dict(estimator=classifier, norm=np.inf, eps=radius, eps_step=radius / 4, max_iter=iterations,
                     nb_random_init=2, batch_size=500, verbose=False)
     attacks = [
@@ -54,6 +63,6 @@ def ensemble(model, x, y, radius, *, iterations=100, queries=1000, seed=0):
     ]
     auto = AutoAttack(estimator=classifier, norm=np.inf, eps=radius, eps_step=radius / 4, attacks=attacks, batch_size=500)
     found = torch.from_numpy(auto.generate(x.numpy(), y.numpy()))
-    assert float((found - x).abs().max()) <= radius * (1 + 1e-5)
+    found = project(found, x, radius, "linf", limits)   # what the toolbox lets out by rounding does not count
     with torch.no_grad():
-        return model(found).argmax(1) == y
+        return scored(model, found).argmax(1) == y

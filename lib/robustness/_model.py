@@ -5,6 +5,7 @@ from torch import nn
 from torch.nn import functional
 
 from lib.errors import require
+from lib.robustness._pixels import finite_scores, labels
 
 
 class ImageClassifier(nn.Module):
@@ -58,7 +59,23 @@ class ImageClassifier(nn.Module):
         return self.last(functional.avg_pool2d(functional.relu(z), 2).flatten(1))
 
 
-def margins(scores, y):
-    """Score of the label minus the largest other score: (P, classes) and (P,) to (P,)."""
+def scored(model, x, index=None):
+    """Scores (P, classes) of pictures (P, ..); `InputError` names the picture, by ``index`` (P,), whose are not finite."""
+    scores = model(x)
+    finite_scores(scores, len(x), index)
+    return scores
+
+
+def margins(scores, y, index=None):
+    """Score of the label minus the largest other score: (P, classes) and int64 (P,) to (P,).
+
+    Raises
+    ------
+    InputError
+        For scores that are not finite (of them no one could say whose is the largest), and labels that are no class;
+        named by ``index`` (P,) where the pictures are not 0, 1, ..
+    """
+    finite_scores(scores, len(scores), index)
+    labels("y", y, len(scores), scores.shape[1], index)
     own = scores.gather(1, y[:, None])[:, 0]
     return own - scores.scatter(1, y[:, None], -torch.inf).amax(1)

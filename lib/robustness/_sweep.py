@@ -42,7 +42,8 @@ def trained(data, width, blocks, method, epochs, seed):
     require(data in SETS, "data", data, f"one of {', '.join(SETS)}")
     pictures = SETS[data]()
     model = ImageClassifier(pictures.shape, width, blocks, seed=seed)
-    train(model, pictures.train_x, pictures.train_y, method, radius=RADIUS, epochs=epochs, seed=seed)
+    train(model, pictures.train_x, pictures.train_y, method, radius=RADIUS, epochs=epochs, seed=seed,
+          limits=pictures.limits)
     return model, pictures
 
 
@@ -51,7 +52,8 @@ def cell(data, width, blocks, method, epochs, seed):
     begin = time.perf_counter()
     model, pictures = trained(data, width, blocks, method, epochs, seed)
     seconds = time.perf_counter() - begin
-    return {**measures(model, pictures.test_x, pictures.test_y, RADIUS), "training_seconds": round(seconds, 1),
+    return {**measures(model, pictures.test_x, pictures.test_y, RADIUS, limits=pictures.limits),
+            "training_seconds": round(seconds, 1),
             "parameters": sum(p.numel() for p in model.parameters())}
 
 
@@ -88,8 +90,8 @@ def headline(data, width, blocks, method, epochs, seed, points):
     """A model trained again, attacked by ours and by the kept ensemble at the same pictures, the first ones of the test."""
     model, pictures = trained(data, width, blocks, method, epochs, seed)
     x, y = pictures.test_x[:points], pictures.test_y[:points]
-    kept = ensemble(model, x, y, RADIUS, seed=seed)
-    _, ours = attack(model, x, y, RADIUS, restarts=2, seed=seed)
+    kept = ensemble(model, x, y, RADIUS, seed=seed, limits=pictures.limits)
+    _, ours = attack(model, x, y, RADIUS, restarts=2, seed=seed, limits=pictures.limits)
     return {"ours": float(ours.float().mean()), "ensemble": float(kept.float().mean()),
             "either": float((ours & kept).float().mean())}
 
@@ -104,7 +106,8 @@ def strong(data, width, blocks, method, epochs, seed, points, targets):
     """The same models and pictures under the strong version of our attack."""
     model, pictures = trained(data, width, blocks, method, epochs, seed)
     x, y = pictures.test_x[:points], pictures.test_y[:points]
-    return {"strong": float(attack(model, x, y, RADIUS, steps=40, restarts=2, targets=targets, seed=seed)[1].float().mean())}
+    _, robust = attack(model, x, y, RADIUS, steps=40, restarts=2, targets=targets, seed=seed, limits=pictures.limits)
+    return {"strong": float(robust.float().mean())}
 
 
 def strong_cells():
@@ -120,8 +123,9 @@ def proved(width, blocks, seed):
     model, pictures = trained("digits", width, blocks, "pgd", EPOCHS[0], seed)
     x, y, found = pictures.test_x[:200], pictures.test_y[:200], {}
     for radius in PROVED:
-        found[f"proved {radius}"] = float(certified(model, x, y, radius).double().mean())
-        found[f"robust {radius}"] = float(attack(model, x, y, radius, seed=seed)[1].double().mean())
+        found[f"proved {radius}"] = float(certified(model, x, y, radius, pictures.limits).double().mean())
+        _, robust = attack(model, x, y, radius, seed=seed, limits=pictures.limits)
+        found[f"robust {radius}"] = float(robust.double().mean())
     return found
 
 

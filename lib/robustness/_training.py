@@ -5,6 +5,8 @@ from torch.nn import functional
 
 from lib.errors import positive, require
 from lib.robustness._attacks import pgd
+from lib.robustness._model import scored
+from lib.robustness._pixels import UNIT, labels, pictures, radius_of
 
 METHODS = ("natural", "pgd", "trades")
 _STEPS = 3         # of the attack in training
@@ -12,19 +14,20 @@ _TRADES = 6.0      # weight of the second term of TRADES
 _DECAY = 1e-4
 
 
-def train(model, x, y, method, *, radius, epochs, rate=None, ramp=0.5, batch=100, seed=0):
+def train(model, x, y, method, *, radius, epochs, rate=None, ramp=0.5, batch=100, seed=0, limits=UNIT):
     """Train a classifier; AdamW with one cycle of the step size; the radius of the attack grows at first.
 
     Parameters
     ----------
     model : nn.Module
         Changed in place.
-    x, y : tensors (P, C, H, W) and (P,)
+    x, y : float and int64 tensors (P, C, H, W) and (P,)
+        Within ``limits``, and classes.
     method : str
         ``natural``: cross entropy.  ``pgd``: cross entropy where three steps of ascent in the ball lead.  ``trades``:
         cross entropy plus 6 times the divergence between the distributions there and at the picture, whose ascent it is.
     radius : float
-        Of the ball, maximum norm.
+        Of the ball, maximum norm; not larger than the range.
     epochs : int
     rate : float, optional
         Largest step size; by default ``0.01 / sqrt(J)`` of the width ``J`` of the first layer.
@@ -33,15 +36,24 @@ def train(model, x, y, method, *, radius, epochs, rate=None, ramp=0.5, batch=100
     batch : int
     seed : int
         Of the order of pictures and the starts of attacks.
+    limits : pair of float
+        The declared range of pixel values.
 
     Returns
     -------
     list of float
         Mean loss of each epoch.
+
+    Raises
+    ------
+    InputError
+        Before the model is changed, for pictures out of the range, a pixel that is not finite, labels that are no classes
+        and sizes that are not allowed; later, for scores that are no longer finite, as after steps that were too large.
     """
     require(method in METHODS, "method", method, f"one of {METHODS}")
     require(isinstance(epochs, int) and epochs >= 1, "epochs", epochs, "a positive integer")
-    positive("radius", radius)
+    radius = radius_of(positive("radius", radius), x, "linf", pictures("x", x, limits))
+    labels("y", y, len(x))
     require(0 <= ramp <= 1, "ramp", ramp, "a number from 0 to 1")
     width = next(model.parameters()).shape[0]
     rate = 0.01 / width**0.5 if rate is None else positive("rate", rate)
@@ -55,7 +67,7 @@ def train(model, x, y, method, *, radius, epochs, rate=None, ramp=0.5, batch=100
         for k, part in enumerate(torch.randperm(len(x), generator=generator).split(batch)):
             behind = (epoch * batches + k) / (epochs * batches)
             reached = 1.0 if ramp == 0 else min(1.0, behind / ramp + 1e-3)
-            loss = _loss(model, x[part], y[part], method, radius * reached, generator)
+            loss = _loss(model, x, y, part, method, radius * reached, generator, limits)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -65,19 +77,25 @@ def train(model, x, y, method, *, radius, epochs, rate=None, ramp=0.5, batch=100
     return losses
 
 
-def _loss(model, x, y, method, radius, generator):
-    if method == "natural":
-        return functional.cross_entropy(model(x), y)
-    if method == "pgd":
-        def entropy(point):
-            return functional.cross_entropy(model(point), y, reduction="none")
+def _loss(model, x, y, part, method, radius, generator, limits):
+    def scores_of(point):
+        scores = scored(model, point, part)
+        labels("y", y, len(x), scores.shape[1])   # all of them, so that the first batch shows what is wrong
+        return scores
 
-        return functional.cross_entropy(model(pgd(entropy, x, radius, steps=_STEPS, generator=generator, keep_best=False)), y)
-    scores = model(x)
+    def entropy(point, reduction="none"):
+        return functional.cross_entropy(scores_of(point), y[part], reduction=reduction)
+
+    def ascended(loss):
+        return pgd(loss, x[part], radius, steps=_STEPS, generator=generator, keep_best=False, limits=limits, index=part)
+
+    if method != "trades":
+        return entropy(x[part] if method == "natural" else ascended(entropy), "mean")
+    scores = scores_of(x[part])
     fixed = scores.detach().log_softmax(1)
 
     def divergence(point, reference=fixed):
-        return functional.kl_div(model(point).log_softmax(1), reference, reduction="none", log_target=True).sum(1)
+        return functional.kl_div(scores_of(point).log_softmax(1), reference, reduction="none", log_target=True).sum(1)
 
-    point = pgd(divergence, x, radius, steps=_STEPS, generator=generator, keep_best=False)
-    return functional.cross_entropy(scores, y) + _TRADES * divergence(point, scores.log_softmax(1)).mean()
+    point = ascended(divergence)
+    return functional.cross_entropy(scores, y[part]) + _TRADES * divergence(point, scores.log_softmax(1)).mean()

@@ -12,7 +12,8 @@ import torch
 from torch.nn import functional
 
 from lib.errors import positive
-from lib.robustness._model import margins
+from lib.robustness._model import margins, scored
+from lib.robustness._pixels import UNIT, pictures, radius_of
 
 
 @dataclass(frozen=True)
@@ -53,23 +54,34 @@ def _convolved(zonotope, conv):
     return zonotope.linear(lambda z: functional.conv2d(z, conv.weight, padding=1), conv.bias[:, None, None])
 
 
-def scores(model, x, radius, relu=Zonotope.relu):
-    """A zonotope that holds the scores of all pictures of [0,1] at most ``radius`` away from ``x`` (C, H, W), maximum norm.
+def scores(model, x, radius, relu=Zonotope.relu, limits=UNIT):
+    """A zonotope that holds the scores of all pictures at most ``radius`` away from ``x`` (C, H, W), maximum norm.
 
     Parameters
     ----------
     model : ImageClassifier
         In float64.
     x : float64 tensor
+        Within ``limits``.
     radius : float
+        Not larger than the range.
     relu : callable
         What is done at a ReLU, from zonotope to zonotope.
+    limits : pair of float
+        The declared range of pixel values; pictures out of it do not count.
 
     Returns
     -------
     Zonotope
+
+    Raises
+    ------
+    InputError
+        For a picture out of the range, a pixel that is not finite, another radius.
     """
-    low, high = (x - radius).clamp(0, 1), (x + radius).clamp(0, 1)
+    limits = pictures("x", x[None], limits)
+    radius = radius_of(positive("radius", radius), x[None], "linf", limits)
+    low, high = (x - radius).clamp(*limits), (x + radius).clamp(*limits)
     spread = ((high - low) / 2).flatten()
     z = _convolved(Zonotope((low + high) / 2, torch.diag(spread).view(-1, *x.shape)), model.first)
     for one, two in model.blocks:
@@ -79,25 +91,34 @@ def scores(model, x, radius, relu=Zonotope.relu):
 
 
 @torch.no_grad()
-def certified(model, x, y, radius):
+def certified(model, x, y, radius, limits=UNIT):
     """For which pictures no picture in the ball has another label.
 
     Parameters
     ----------
     model : ImageClassifier
-    x, y : tensors (P, C, H, W) and (P,)
+    x, y : float and int64 tensors (P, C, H, W) and (P,)
+        Within ``limits``, and classes.
     radius : float
-        Maximum norm.
+        Maximum norm; not larger than the range.
+    limits : pair of float
+        The declared range of pixel values, of the ball as well.
 
     Returns
     -------
     bool tensor, shape (P,)
         True is a proof, up to rounding in float64; False says nothing.
+
+    Raises
+    ------
+    InputError
+        As `attack`.
     """
-    radius, model = positive("radius", radius), copy.deepcopy(model).double()
-    found = margins(model(x.double()), y) > 0
+    limits = pictures("x", x, limits)
+    radius, model = radius_of(positive("radius", radius), x, "linf", limits), copy.deepcopy(model).double()
+    found = margins(scored(model, x.double()), y) > 0
     for i in torch.nonzero(found)[:, 0].tolist():
-        z = scores(model, x[i].double(), radius)
+        z = scores(model, x[i].double(), radius, limits=limits)
         ahead = Zonotope(z.centre[y[i]] - z.centre, z.generators[:, y[i], None] - z.generators)
         low = ahead.bounds()[0]
         low[y[i]] = torch.inf
