@@ -6,44 +6,90 @@ points in the ball arithmetic of FLINT (python-flint), so every enclosure is rig
 
 import heapq
 import math
+from functools import cache, reduce
 
 import sympy
-from flint import arb
+from flint import arb, ctx
 
-from lib.formulas._formula import AbsPower, Jump, SignPower, variables
+from lib.formulas._formula import variables
+from lib.formulas._numbers import evaluate, no_rule, rational
+from lib.formulas._powers import AbsPower, Jump, SignPower
 
+_BITS = 128   # of FLINT's balls, so that their rounding does not show
 _INF = math.inf
 _EVERYTHING = (-_INF, _INF)
 
 
-def _out(lo, hi):
-    if math.isnan(lo) or math.isnan(hi):
-        return _EVERYTHING
-    return math.nextafter(lo, -_INF), math.nextafter(hi, _INF)
+class _Undefined(Exception):
+    """A logarithm or a root of what may be negative."""
 
 
-def _monotone(function, u):
-    """Enclose an increasing function, given as a method of ``arb``, over ``u``."""
-    def end(x, side):
-        if math.isinf(x):
-            return x
-        value = float(getattr(getattr(arb(x), function)(), side)())
-        return value
-
-    return _out(end(u[0], "lower"), end(u[1], "upper"))
+def _sum(a, b, side):
+    """``a + b`` rounded towards ``side``, an infinity; exact where the sum is a float (Knuth's two-sum)."""
+    total = a + b
+    if not math.isfinite(total):
+        return side if math.isnan(total) or total == side or math.isinf(a) or math.isinf(b) else math.nextafter(total, side)
+    part = total - a
+    error = (a - (total - part)) + (b - part)
+    return total if error == 0 or (error < 0) == (side > 0) and error == error else math.nextafter(total, side)
 
 
 def _add(u, v):
-    return _out(u[0] + v[0], u[1] + v[1])
+    return _sum(u[0], v[0], -_INF), _sum(u[1], v[1], _INF)
 
 
-def _times(a, b):
-    return 0.0 if a == 0 or b == 0 else a * b
+def _digits(x):
+    """The length of the significand without its zeros: 1 for powers of two."""
+    n = abs(x.as_integer_ratio()[0])
+    return (n // (n & -n)).bit_length()
+
+
+def _product(a, b):
+    """A product to nearest (zero times infinity is zero), and whether it is exact: whether few enough digits make it."""
+    if a == 0 or b == 0:
+        return 0.0, True
+    p = a * b
+    if math.isinf(p):
+        return p, math.isinf(a) or math.isinf(b)
+    digits = _digits(a), _digits(b)
+    return p, (sum(digits) <= 53 or 1 in digits) and abs(p) > 2.0**-960
 
 
 def _multiply(u, v):
-    products = [_times(a, b) for a in u for b in v]
-    return _out(min(products), max(products))
+    products = [_product(a, b) for a in u for b in v]
+    lo, hi = min(products)[0], max(products)[0]
+    exact_lo, exact_hi = (all(exact for p, exact in products if p == end) for end in (lo, hi))
+    return lo if exact_lo else math.nextafter(lo, -_INF), hi if exact_hi else math.nextafter(hi, _INF)
+
+
+def _down(a):
+    """The largest float that is not above an ``arb`` without radius, by half a unit at most."""
+    value = float(a)
+    return -_INF if math.isnan(value) else value if arb(value) <= a else math.nextafter(value, -_INF)
+
+
+def _up(a):
+    return -_down(-a)
+
+
+def _increasing(function, low=-_INF, high=_INF):
+    """An increasing function, given as a method of ``arb``, and its limits at the infinities."""
+    def rule(u):
+        lo = low if u[0] == -_INF else _down(function(arb(u[0])).lower())
+        hi = high if u[1] == _INF else _up(function(arb(u[1])).upper())
+        return max(lo, low), min(hi, high)
+    return rule
+
+
+def _log(u):
+    if u[0] < 0:
+        raise _Undefined
+    return -_INF if u[0] == 0 else _down(arb(u[0]).log().lower()), _INF if u[1] == _INF else _up(arb(u[1]).log().upper())
+
+
+def _cosh(u):
+    lo, hi = _abs(u)
+    return _increasing(arb.cosh, 1.0)((lo, hi))
 
 
 def _abs(u):
@@ -51,52 +97,81 @@ def _abs(u):
 
 
 def _nonnegative_power(u, p):
-    """``u^p`` for an interval ``u >= 0`` and a real constant ``p`` (an arb)."""
-    def end(x, side):
+    """``u^p`` for an interval ``u >= 0`` and a sympy rational ``p``."""
+    exponent = rational(p)
+
+    def end(x, rounded):
         if x == 0:
             return 0.0 if p > 0 else (1.0 if p == 0 else _INF)
         if math.isinf(x):
-            return _INF if p > 0 else 0.0
-        return float(getattr(arb(x) ** p, side)())
+            return _INF if p > 0 else (1.0 if p == 0 else 0.0)
+        return rounded(arb(x) ** exponent)
 
     lo, hi = (u if p >= 0 else u[::-1])
-    lo, hi = _out(end(lo, "lower"), end(hi, "upper"))
-    return max(lo, 0.0), hi
+    return max(end(lo, lambda v: _down(v.lower())), 0.0), end(hi, lambda v: _up(v.upper()))
 
 
-def _integer_power(u, n):
-    if n < 0:
-        v = _integer_power(u, -n)
-        if v[0] <= 0 <= v[1]:
-            return (0.0, _INF) if v[0] >= 0 else _EVERYTHING
-        return _out(1 / v[1], 1 / v[0])
-    if n % 2 == 0:
-        return _nonnegative_power(_abs(u), arb(n))
-    low = _nonnegative_power(_abs((u[0], u[0])), arb(n))
-    high = _nonnegative_power(_abs((u[1], u[1])), arb(n))
-    return (-low[1] if u[0] < 0 else low[0]), (-high[0] if u[1] < 0 else high[1])
+def _signed_power(u, p):
+    """``sign(u) |u|^p`` for ``p > 0``."""
+    low, high = (_nonnegative_power((abs(x), abs(x)), p) for x in u)
+    return -low[1] if u[0] < 0 else low[0], -high[0] if u[1] < 0 else high[1]
 
 
-def _sine(u, shift):
+def _power(u, p):
+    if not p.is_Integer:
+        if u[0] < 0:
+            raise _Undefined
+        return _nonnegative_power(u, p)
+    if p % 2 == 0:
+        return _nonnegative_power(_abs(u), p)
+    if p > 0:
+        return _signed_power(u, p)
+    if u[0] < 0 < u[1]:
+        return _EVERYTHING
+    lo, hi = _nonnegative_power(_abs(u), p)
+    return (lo, hi) if u[0] >= 0 else (-hi, -lo)
+
+
+def _sine(u, shift=0):
     """``sin`` of ``u`` after the phase ``shift``: 0 for the sine, 1 for the cosine."""
     if not (abs(u[0]) < 1e6 and abs(u[1]) < 1e6):
         return -1.0, 1.0
     phase = shift * math.pi / 2
     values = [arb(x).cos() if shift else arb(x).sin() for x in u]
-    lo = min(float(v.lower()) for v in values)
-    hi = max(float(v.upper()) for v in values)
+    lo, hi = min(_down(v.lower()) for v in values), max(_up(v.upper()) for v in values)
 
     def holds(extreme):   # may x + phase = extreme (mod 2 pi) for some x in u? generous by 1e-9
         start = math.ceil((u[0] + phase - extreme) / (2 * math.pi) - 1e-9)
         return start <= (u[1] + phase - extreme) / (2 * math.pi) + 1e-9
 
-    lo, hi = _out(lo, hi)
-    return (-1.0 if holds(-math.pi / 2) else lo), (1.0 if holds(math.pi / 2) else hi)
+    return (-1.0 if holds(-math.pi / 2) else max(lo, -1.0)), (1.0 if holds(math.pi / 2) else min(hi, 1.0))
+
+
+RULES = {
+    sympy.exp: _increasing(arb.exp, 0.0), sympy.sinh: _increasing(arb.sinh), sympy.tanh: _increasing(arb.tanh, -1.0, 1.0),
+    sympy.atan: _increasing(arb.atan, *(side * math.nextafter(math.pi / 2, _INF) for side in (-1, 1))), sympy.cosh: _cosh,
+    sympy.log: _log, sympy.sin: _sine, sympy.cos: lambda u: _sine(u, 1),
+}
 
 
 def _constant(e):
-    value = e.evalf(30)
-    return _out(*sorted([math.nextafter(float(value), -_INF), math.nextafter(float(value), _INF)]))
+    value = evaluate(e)
+    return _down(value.lower()), _up(value.upper())
+
+
+@cache
+def _primitive(e):
+    """An expression divided by a positive rational, so that its coefficients are integers if they are rational."""
+    return e.as_content_primitive()[1]
+
+
+def _of_modulus(e, u):
+    """`AbsPower` or `SignPower` of an interval."""
+    p = e.args[1]
+    size = _nonnegative_power(_abs(u), p)
+    if e.func is AbsPower or u[0] > 0:
+        return size
+    return (-size[1], -size[0]) if u[1] < 0 else (-size[1], size[1])
 
 
 def enclose(expression, box, symbols):
@@ -111,52 +186,69 @@ def enclose(expression, box, symbols):
     Returns
     -------
     (lo, hi) : floats, possibly infinite.
+        Ends are rounded outwards only where they are not floats, so ``1 - x1**2`` on [0, 1] is not negative.
+        Everything, where a root or a logarithm of what may be negative is in it.
+
+    Raises
+    ------
+    InputError
+        For a function without a rule, or a symbol that is not one of those given.
     """
-    done = {s: tuple(b) for s, b in zip(symbols, box)}
+    done = {s: tuple(map(float, b)) for s, b in zip(symbols, box)}
 
     def walk(e):
         if e in done:
             return done[e]
         if e.is_number:
             result = _constant(e)
-        elif e.is_Add:
-            result = (0.0, 0.0)
-            for a in e.args:
-                result = _add(result, walk(a))
-        elif e.is_Mul:
-            result = (1.0, 1.0)
-            for a in e.args:
-                result = _multiply(result, walk(a))
-        elif e.is_Pow and e.exp.is_Integer:
-            result = _integer_power(walk(e.base), int(e.exp))
-        elif e.is_Pow and e.base == sympy.E:
-            result = _monotone("exp", walk(e.exp))
-        elif e.is_Pow:
+        elif e.is_Add or e.is_Mul:
+            parts = [walk(a) for a in e.args]
+            result = reduce(_add if e.is_Add else _multiply, parts)
+        elif e.is_Pow and e.exp.is_Rational:
             u = walk(e.base)
-            result = _EVERYTHING if u[0] < 0 else _nonnegative_power(u, arb(e.exp.p) / arb(e.exp.q))
-        elif isinstance(e, AbsPower):
-            u, p = walk(e.args[0]), e.args[1]
-            result = _nonnegative_power(_abs(u), arb(p.p) / arb(p.q))
-        elif isinstance(e, SignPower):
-            u, p = walk(e.args[0]), e.args[1]
-            size = _nonnegative_power(_abs(u), arb(p.p) / arb(p.q))
-            result = size if u[0] > 0 else (-size[1], -size[0]) if u[1] < 0 else (-size[1], size[1])
-        elif isinstance(e, Jump):
+            if u[0] < 0 and not e.exp.is_Integer and walk(_primitive(e.base))[0] >= 0:
+                u = 0.0, u[1]
+            result = _power(u, e.exp)
+        elif e.func in (AbsPower, SignPower):
+            result = _of_modulus(e, walk(e.args[0]))
+        elif e.func is Jump:
             u = walk(e.args[0])
             result = (0.0, 0.0) if u[0] > 0 or u[1] < 0 else _EVERYTHING
-        elif e.func is sympy.log:
-            u = walk(e.args[0])
-            result = _EVERYTHING if u[0] <= 0 else _monotone("log", u)
-        elif e.func in (sympy.sin, sympy.cos):
-            result = _sine(walk(e.args[0]), 1 if e.func is sympy.cos else 0)
-        elif e.func is sympy.cosh:
-            result = _monotone("cosh", _abs(walk(e.args[0])))
+        elif e.func in RULES:
+            result = RULES[e.func](walk(e.args[0]))
         else:
-            result = _monotone(e.func.__name__, walk(e.args[0]))
+            no_rule(e)
         done[e] = result
         return result
 
-    return walk(expression)
+    with ctx.workprec(_BITS):
+        try:
+            return walk(expression)
+        except _Undefined:
+            return _EVERYTHING
+
+
+def nonnegative_on_cube(expression, dim, boxes=2000):
+    """Whether an expression is proved to be at least 0 on all of ``[0,1]^D``, by enclosures of so many boxes at most."""
+    expression, symbols, left = _primitive(expression), variables(dim), [((0.0, 1.0),) * dim]
+    for _ in range(boxes):
+        if not left:
+            return True
+        box = left.pop()
+        lo, hi = enclose(expression, box, symbols)
+        if hi < 0:
+            return False
+        if not lo >= 0:
+            left += _halves(box)
+    return not left
+
+
+def _halves(box):
+    """A box cut across its longest side."""
+    widths = [b - a for a, b in box]
+    axis = widths.index(max(widths))
+    a, b = box[axis]
+    return [box[:axis] + (part,) + box[axis + 1:] for part in ((a, (a + b) / 2), ((a + b) / 2, b))]
 
 
 def bound_on_cube(expression, dim, gap=0.01, work=200_000):
@@ -196,13 +288,9 @@ def bound_on_cube(expression, dim, gap=0.01, work=200_000):
         upper, box = -heap[0][0], heap[0][1]
         if upper <= best * (1 + gap) or upper == 0:
             return upper
-        widths = [b - a for a, b in box]
-        if max(widths) < 2.0**-30:
+        if max(b - a for a, b in box) < 2.0**-30:
             return upper
         heapq.heappop(heap)
-        axis = widths.index(max(widths))
-        a, b = box[axis]
-        for part in ((a, (a + b) / 2), ((a + b) / 2, b)):
-            half = box[:axis] + (part,) + box[axis + 1:]
+        for half in _halves(box):
             heapq.heappush(heap, (-size(half), half))
     return -heap[0][0]

@@ -5,40 +5,24 @@ whitelist is refused.
 """
 
 import ast
-import operator
-from functools import reduce
+from decimal import Decimal, InvalidOperation
 
 import sympy
 import torch
+from flint import arb, ctx
 
 from lib.errors import InputError, require
+from lib.formulas._numbers import evaluate, no_rule
+from lib.formulas._powers import AbsPower, SignPower
 
 MAXIMUM_LENGTH = 1000
 MAXIMUM_DEPTH = 60
 MAXIMUM_EXPONENT = 64
-
-
-class AbsPower(sympy.Function):
-    """``|u|^p`` with a constant ``p >= 0``; its derivative is ``p SignPower(u, p-1)``."""
-
-    def fdiff(self, argindex=1):
-        u, p = self.args
-        return p * SignPower(u, p - 1) if p != 0 else sympy.Integer(0)
-
-
-class SignPower(sympy.Function):
-    """``sign(u) |u|^p``; its derivative is ``p AbsPower(u, p-1)``, and for ``p = 0`` a jump."""
-
-    def fdiff(self, argindex=1):
-        u, p = self.args
-        return p * AbsPower(u, p - 1) if p != 0 else Jump(u)
-
-
-class Jump(sympy.Function):
-    """Zero where ``u`` is not 0; unbounded where it may be: the derivative of a sign."""
-
-    def fdiff(self, argindex=1):
-        return Jump(self.args[0])
+MAXIMUM_BITS = 1 << 17   # of a rational constant
+LARGEST = 10**100        # modulus of a constant; the smallest is its reciprocal
+_LIMITS = "0 or of modulus from 1e-100 to below 1e100"
+_BITS = 1024             # of the balls in which constants are compared with these: 1e100 is known to 1e-200 and better
+_NORMAL = 2.0**-1022     # below it float64 loses digits
 
 
 def _absolute(u):
@@ -66,6 +50,8 @@ def parse(formula, dim):
     formula : str
         Numbers, ``pi``, ``E``, ``x1 .. xD`` (``x`` too when ``D = 1``), ``+ - * / **`` with rational
         exponents up to 64, and the functions ``sin cos exp log sqrt tanh sinh cosh atan abs``.
+        Decimals are taken exactly, digit by digit.  A constant, written or arisen from others, must be 0
+        or of modulus from 1e-100 to below 1e100.
     dim : int
         ``D``.
 
@@ -80,19 +66,27 @@ def parse(formula, dim):
     """
     require(isinstance(formula, str), "formula", formula, "a string")
     require(len(formula) <= MAXIMUM_LENGTH, "formula", formula, f"at most {MAXIMUM_LENGTH} characters long")
+    source = formula.strip()
     try:
-        tree = ast.parse(formula.strip(), mode="eval").body
+        tree = ast.parse(source, mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         raise InputError(f"formula = {formula[:60]!r}: must be a formula such as sin(2*pi*x1)*exp(x2)") from None
     names = {**CONSTANTS, **{str(v): v for v in variables(dim)}}
     if dim == 1:
         names["x"] = variables(1)[0]
-    return _convert(tree, names, formula, 0)
+    expression = _convert(tree, names, source, 0)
+    _check_constants(expression, _refusal(formula))
+    return expression
+
+
+def _refusal(formula):
+    def refuse(what):
+        raise InputError(f"formula = {formula[:60]!r}: {what}")
+    return refuse
 
 
 def _convert(node, names, formula, depth):
-    def refuse(what):
-        raise InputError(f"formula = {formula[:60]!r}: {what}")
+    refuse = _refusal(formula)
 
     def child(n):
         return _convert(n, names, formula, depth + 1)
@@ -100,9 +94,7 @@ def _convert(node, names, formula, depth):
     if depth > MAXIMUM_DEPTH:
         refuse(f"nested more than {MAXIMUM_DEPTH} deep")
     if isinstance(node, ast.Constant) and type(node.value) in (int, float):
-        if not abs(node.value) < 1e100:
-            refuse("a number must be below 1e100")
-        return sympy.Rational(repr(node.value))
+        return _number(node, formula, refuse)
     if isinstance(node, ast.Name):
         if node.id not in names:
             refuse(f"the name {node.id!r} is not one of {', '.join([*names, *FUNCTIONS])}")
@@ -119,6 +111,9 @@ def _convert(node, names, formula, depth):
             if power < 0:
                 refuse("a power of an absolute value must be positive")
             return base.args[0] ** power if power.is_integer and power % 2 == 0 else AbsPower(base.args[0], power)
+        bits = sum(int(q.p).bit_length() + int(q.q).bit_length() for q in base.atoms(sympy.Rational))
+        if bits * abs(exponent) > MAXIMUM_BITS:
+            refuse("a power of a constant would have too many digits")
         return _checked(base**exponent, refuse)
     if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub, ast.Mult, ast.Div)):
         a, b = child(node.left), child(node.right)
@@ -133,78 +128,199 @@ def _convert(node, names, formula, depth):
     refuse(f"{type(node).__name__} is not allowed here")
 
 
+def _number(node, source, refuse):
+    """A literal exactly as it is written; the parser itself would round decimals to floats."""
+    text = str(node.value) if isinstance(node.value, int) else ast.get_source_segment(source, node)
+    try:
+        value = Decimal(text)
+    except InvalidOperation:   # an exponent of more than 18 digits
+        value = Decimal("inf")
+    if value and not Decimal(1).scaleb(-100) <= value < LARGEST:
+        refuse(f"the number {text[:40]} must be {_LIMITS}")
+    return sympy.Rational(*value.as_integer_ratio())
+
+
 def _checked(expression, refuse):
     """Refuse constants that are not real numbers of sensible size (and stop towers of powers early).
 
     Where sympy has simplified to an absolute value of its own, that becomes an `AbsPower`.
     """
     if expression.is_number:
-        value = complex(expression.evalf(20)) if expression.is_finite is not False else complex("nan")
-        if value.imag or not abs(value) < 1e100:
-            refuse("a constant must be a real number below 1e100")
-    return expression.replace(sympy.Abs, _absolute)
+        _check_constants(expression, refuse)
+    if not expression.has(sympy.Abs):
+        return expression
+    expression = expression.replace(sympy.Abs, _absolute)
+    return expression.replace(lambda e: e.is_Pow and isinstance(e.base, AbsPower) and e.exp.is_Rational and e.exp > 0,
+                              lambda e: AbsPower(e.base.args[0], e.base.args[1] * e.exp))
+
+
+def _check_constants(expression, refuse):
+    """Refuse a formula with a constant, or a product of constants, that is neither 0 nor of sensible size, or not real."""
+    for e in sympy.preorder_traversal(expression):
+        if e.is_Pow and not abs(e.exp) <= MAXIMUM_EXPONENT:
+            refuse(f"an exponent must be of modulus at most {MAXIMUM_EXPONENT}, also that of a power of a power")
+        if e.is_number:
+            _check_constant([e], refuse)
+        elif e.is_Mul:
+            _check_constant([a for a in e.args if a.is_number], refuse)
+
+
+def _check_constant(factors, refuse):
+    if len(factors) == 1 and factors[0].is_Rational:
+        p, q = abs(int(factors[0].p)), int(factors[0].q)
+        if p and not (q <= p * LARGEST and p < q * LARGEST):
+            refuse(f"the constant {str(factors[0])[:40]} must be {_LIMITS}")
+        return
+    with ctx.workprec(_BITS):
+        try:
+            value = arb(1)
+            for a in factors:
+                value *= evaluate(a)
+        except InputError:   # sympy's infinities and imaginary unit
+            value = arb("nan")
+        if not (value.is_zero() or value.abs_lower() * LARGEST >= 1 and value.abs_upper() < LARGEST):
+            shown = str(factors[0] if len(factors) == 1 else sympy.Mul(*factors, evaluate=False))
+            refuse(f"the constant {shown[:40]} must be a real number, {_LIMITS}")
+
+
+TORCH = {
+    sympy.sin: torch.sin, sympy.cos: torch.cos, sympy.exp: torch.exp, sympy.log: torch.log,
+    sympy.tanh: torch.tanh, sympy.sinh: torch.sinh, sympy.cosh: torch.cosh, sympy.atan: torch.atan,
+}
 
 
 def torch_function(expression, dim):
-    """A differentiable torch map (P, D) -> (P,) of a parsed formula."""
-    symbols = variables(dim)
-    table = {
-        sympy.sin: torch.sin, sympy.cos: torch.cos, sympy.exp: torch.exp, sympy.log: torch.log,
-        sympy.tanh: torch.tanh, sympy.sinh: torch.sinh, sympy.cosh: torch.cosh, sympy.atan: torch.atan,
-    }
+    """A differentiable torch map (P, D) -> (P,) of a parsed formula, or of a derivative of one.
 
-    steps, place = [], {}   # each step maps the points and the results of earlier steps to its result
+    Raises
+    ------
+    InputError
+        For an operation outside the whitelist and a constant that is no normal float64 number; when called, where
+        something on the way underflows and that matters: if the result changes, by more than a rounding and 1e-100, when
+        all that has underflowed is replaced by the smallest normal number.
+    """
+    symbols = variables(dim)
+    steps, place = [], {}   # each step maps the points, the results of earlier steps and a `_Watch` to its result
 
     def compiled(e):
         """The number of the step that computes ``e``."""
         if e in place:
             return place[e]
         if e.is_number:
-            step = _constant(float(e))
+            step = _constant(_float(e))
         elif e in symbols:
             step = _coordinate(symbols.index(e))
         elif e.is_Add or e.is_Mul:
-            step = _fold(operator.add if e.is_Add else operator.mul, [compiled(a) for a in e.args])
-        elif e.is_Pow:
+            step = (_sum if e.is_Add else _product)([compiled(a) for a in e.args])
+        elif e.is_Pow and e.exp.is_Rational:
             step = _power(compiled(e.base), int(e.exp) if e.exp.is_integer else float(e.exp))
-        elif isinstance(e, AbsPower):
-            step = _absolute_power(compiled(e.args[0]), float(e.args[1]))
+        elif e.func is AbsPower or e.func is SignPower:
+            step = _absolute_power(compiled(e.args[0]), float(e.args[1]), e.func is SignPower)
+        elif e.func in TORCH:
+            step = _apply(TORCH[e.func], compiled(e.args[0]))
         else:
-            step = _apply(table[e.func], compiled(e.args[0]))
+            no_rule(e)
         steps.append(step)
         place[e] = len(steps) - 1
         return place[e]
 
     compiled(expression)
 
-    def evaluate(x):
+    def run(x, watch):
         results = []
         for step in steps:
-            results.append(step(x, results))
+            results.append(step(x, results, watch))
         return results[-1] if isinstance(results[-1], torch.Tensor) else torch.full_like(x[:, 0], results[-1])
 
-    return evaluate
+    def function(x):
+        watch = _Watch()
+        values = run(x, watch)
+        if watch.seen:
+            with torch.no_grad():
+                change = (run(x, _Watch(replace=True)) - values).abs()
+                matters = values.isfinite() & ~(change <= 1e-100 + 2.0**-52 * values.abs())
+                require(not bool(matters.any()), "formula", expression,
+                        "such that no number on the way is below 2e-308 in modulus where that changes its value")
+        return values
+
+    return function
+
+
+def _float(e):
+    """A constant, rounded to nearest."""
+    with ctx.workprec(_BITS):
+        value = evaluate(e)
+        rounded = float(value.mid())
+    require(value.is_zero() or _is_normal(rounded), "formula", e, "of constants that are normal float64 numbers")
+    return rounded
+
+
+def _is_normal(value):
+    return _NORMAL <= abs(value) < float("inf")
+
+
+class _Watch:
+    """Looks for results that have lost digits to underflow; if asked to, puts the smallest normal number in their place."""
+
+    def __init__(self, replace=False):
+        self.seen, self._replace = 0, replace
+
+    def __call__(self, result, *operands):
+        """The result of an operation that is zero only if one of the operands is."""
+        if not isinstance(result, torch.Tensor):
+            require(_is_normal(result), "formula", result, "of constants whose products are normal float64 numbers")
+            return result
+        lost = result.detach().abs() < _NORMAL
+        if lost.any():
+            for operand in operands:
+                lost = lost & (operand != 0)
+            if lost.any():
+                self.seen += 1
+                if self._replace:   # each time a little more, so that two of them do not cancel
+                    least = torch.full_like(result, _NORMAL * (1 + self.seen / 8))
+                    return torch.where(lost, torch.copysign(least, result), result)
+        return result
 
 
 def _constant(value):
-    return lambda x, results: value
+    return lambda x, results, watch: value
 
 
 def _coordinate(i):
-    return lambda x, results: x[:, i]
+    return lambda x, results, watch: x[:, i]
 
 
-def _fold(operation, places):
-    return lambda x, results: reduce(operation, [results[i] for i in places])
+def _sum(places):
+    def step(x, results, watch):
+        total = results[places[0]]
+        for i in places[1:]:
+            total = total + results[i]
+        return total
+    return step
+
+
+def _product(places):
+    def step(x, results, watch):
+        total = results[places[0]]
+        for i in places[1:]:
+            total = watch(total * results[i], total, results[i])
+        return total
+    return step
 
 
 def _power(place, exponent):
-    return lambda x, results: results[place] ** exponent
+    return lambda x, results, watch: watch(results[place] ** exponent, results[place])
 
 
-def _absolute_power(place, exponent):
-    return lambda x, results: results[place].abs() ** exponent
+def _absolute_power(place, exponent, signed):
+    def step(x, results, watch):
+        u = results[place]
+        size = watch(u.abs() ** exponent, u)
+        return u.sign() * size if signed else size
+    return step
 
 
 def _apply(function, place):
-    return lambda x, results: function(results[place])
+    if function is torch.exp:
+        return lambda x, results, watch: watch(function(results[place]))
+    return lambda x, results, watch: function(results[place])

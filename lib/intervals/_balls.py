@@ -1,8 +1,11 @@
-"""Arrays of balls ``mid +- rad``: float64 arithmetic that encloses what real arithmetic would give (book: ``lem-ball``).
+"""Arrays of balls ``mid +- rad``: float64 arithmetic that encloses what real arithmetic would give (for ``lem-taylor``).
 
 python-flint has rigorous balls, one number at a time; this is the vectorised counterpart for sums and
 products, after Rump (*Fast and parallel interval arithmetic*, BIT 39, 1999).  Elementary functions are
 evaluated by python-flint, element by element.
+
+Rounding is to nearest with gradual underflow: a sum is off by a relative ``UNIT`` at most and exact where it is
+subnormal, a product by a relative ``UNIT`` plus ``2^-1075``.  What overflows is unknown: a ball of infinite radius.
 """
 
 import numpy as np
@@ -10,15 +13,18 @@ from flint import arb, ctx
 
 UNIT = 2.0**-53         # unit roundoff
 _TINY = 2.0**-1070      # more than all underflows of an operation
+_LEAST = 2.0**-1074     # the smallest float
+_NORMAL = 2.0**-1022    # below it products lose digits
 _BITS = 80              # of python-flint, so that its own rounding does not show
 
 
 def up(x, terms=0):
     """An upper bound of a sum of ``terms`` (or a dozen) non-negative numbers that was rounded to nearest on the way.
 
-    Each of at most ``terms + 12`` operations loses a factor ``1 - 2^-53`` at most.
+    Each of at most ``terms + 12`` operations loses a factor ``1 - 2^-53`` and, if it is a product, ``2^-1075`` at most.
+    Zero stays zero: whoever multiplies sees to products that underflow altogether.
     """
-    return x * (1 + (terms + 16) * 2 * UNIT)
+    return x * (1 + (terms + 16) * 2 * UNIT) + (terms + 16) * _LEAST * (x > 0)
 
 
 class Balls:
@@ -49,16 +55,19 @@ class Balls:
     def between(cls, lower, upper):
         """The smallest balls found around the intervals ``[lower, upper]``."""
         lower, upper = np.asarray(lower, float), np.asarray(upper, float)
-        mid = lower / 2 + upper / 2
-        return cls(mid, up(np.maximum(upper - mid, mid - lower)) + _TINY * (upper != lower))
+        with np.errstate(over="ignore", invalid="ignore"):
+            mid = np.where(lower == upper, lower, lower / 2 + upper / 2)
+            return cls(mid, up(np.maximum(upper - mid, mid - lower)))
 
     @classmethod
     def from_flint(cls, numbers, shape):
-        """From a flat iterable of ``arb``."""
+        """From a flat iterable of ``arb``; only what is exactly zero becomes an exact zero."""
         numbers = list(numbers)
         mid = np.array([float(a.mid()) for a in numbers]).reshape(shape)
         rad = np.array([float(a.rad()) for a in numbers]).reshape(shape)
-        return cls(mid, up(rad + np.abs(mid) * UNIT) + _TINY * (mid != 0))
+        zero = np.array([a.is_zero() for a in numbers]).reshape(shape)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return cls(mid, up(rad + np.abs(mid) * UNIT) + np.where(zero, 0.0, _TINY))
 
     @property
     def shape(self):
@@ -90,15 +99,17 @@ class Balls:
     @property
     def size(self):
         """Upper bounds of the moduli."""
-        return up(np.abs(self.mid) + self.rad)
+        with np.errstate(over="ignore"):
+            return up(np.abs(self.mid) + self.rad)
 
     def __neg__(self):
         return Balls(-self.mid, self.rad)
 
     def __add__(self, other):
         other = _balls(other)
-        mid = self.mid + other.mid
-        return Balls(mid, up(self.rad + other.rad + UNIT * np.abs(mid)))
+        with np.errstate(over="ignore", invalid="ignore"):
+            mid = self.mid + other.mid
+            return Balls(mid, up(self.rad + other.rad + UNIT * np.abs(mid)))
 
     __radd__ = __add__
 
@@ -118,20 +129,31 @@ class Balls:
 
     __rmul__ = __mul__
 
+    def square(self):
+        """``x^2``: never negative, which ``x * x`` does not know."""
+        product, most = self * self, self.size
+        least = np.maximum(np.maximum(self.lower, -self.upper), 0.0)
+        with np.errstate(over="ignore"):
+            highest = np.where(most > 0, up(most**2) + _TINY, 0.0)
+            ends = Balls.between(np.maximum(least**2 * (1 - 2 * UNIT) - _TINY, 0.0), highest)
+        better = ends.rad < product.rad
+        return Balls(np.where(better, ends.mid, product.mid), np.where(better, ends.rad, product.rad))
+
     def sum(self, axis=0):
         """Sums along an axis."""
         count = self.shape[axis]
-        rad = self.rad.sum(axis) + count * UNIT * np.abs(self.mid).sum(axis)
-        return Balls(self.mid.sum(axis), up(rad, count))
+        with np.errstate(over="ignore", invalid="ignore"):
+            rad = self.rad.sum(axis) + count * UNIT * np.abs(self.mid).sum(axis)
+            return Balls(self.mid.sum(axis), up(rad, count))
 
 
 def _sum_up(a, b):
     """``a + b`` rounded up, by the error of the rounded sum (Knuth's two-sum)."""
-    with np.errstate(invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         total = a + b
         part = total - a
         error = (a - (total - part)) + (b - part)
-    return np.where(error > 0, np.nextafter(total, np.inf), total)
+        return np.where(error <= 0, total, np.nextafter(total, np.inf))   # no error is known near the largest float
 
 
 def _balls(x):
@@ -148,39 +170,21 @@ def matmul(weight, x, bias=0.0):
     noise : float array, shape (.., O, P)
         What was allowed for rounding in it.
     """
-    size, terms = np.abs(weight), weight.shape[-1] + 2
-    magnitude = size @ (np.abs(x.mid) + x.rad) + np.abs(bias)
-    # once for the midpoint computed here, once for whoever evaluates the same numbers
-    noise = up(2 * terms * UNIT * magnitude, terms) + terms * _TINY * (magnitude > 0)
-    return Balls(weight @ x.mid + bias, up(size @ x.rad + noise, terms)), noise
+    size, reach, terms = np.abs(weight), np.abs(x.mid) + x.rad, weight.shape[-1] + 2
+    with np.errstate(over="ignore", invalid="ignore"):
+        magnitude = size @ reach + np.abs(bias)
+        touched = magnitude != 0
+        if _least(size) * _least(reach) < _NORMAL:   # products that are not zero may vanish
+            touched = touched | ((size > 0).astype(float) @ (reach > 0).astype(float) > 0)
+        # once for the midpoint computed here, once for whoever evaluates the same numbers
+        noise = up(2 * terms * UNIT * magnitude, terms) + terms * _TINY * touched
+        noise = np.where(np.isnan(noise), np.inf, noise)   # zero times something unknown
+        return Balls(weight @ x.mid + bias, up(size @ x.rad + noise, terms)), noise
 
 
-def evaluate(expression, values=None):
-    """A formula as an ``arb``; ``values`` holds those of its symbols."""
-    if values and expression in values:
-        return values[expression]
-    if expression.is_Rational:
-        return arb(int(expression.p)) / int(expression.q)
-    if expression.is_Float:
-        return arb(float(expression))
-    name = expression.func.__name__
-    if name in ("Pi", "Exp1"):
-        return arb.pi() if name == "Pi" else arb(1).exp()
-    if expression.is_Pow and expression.exp.is_Integer:
-        return evaluate(expression.base, values) ** int(expression.exp)
-    parts = [evaluate(a, values) for a in expression.args]
-    if expression.is_Add:
-        return sum(parts, arb(0))
-    if expression.is_Mul:
-        product = arb(1)
-        for p in parts:
-            product *= p
-        return product
-    if expression.is_Pow:
-        return parts[0] ** parts[1]
-    if name == "AbsPower":
-        return abs(parts[0]) ** parts[1]
-    return getattr(parts[0], name)()
+def _least(x):
+    """The smallest positive entry."""
+    return np.min(x, initial=np.inf, where=x > 0)
 
 
 class precision:

@@ -6,10 +6,12 @@ from math import factorial
 
 import numpy as np
 import sympy
-from flint import arb, arb_series, ctx
+from flint import arb
 
-from lib.certify._balls import UNIT, Balls, evaluate, precision, up
-from lib.formulas import AbsPower
+from lib.intervals._balls import UNIT, Balls, precision, up
+from lib.formulas import AbsPower, SignPower, evaluate, nonnegative_on_cube
+from lib.formulas import variables as coordinates
+from lib.formulas._numbers import FUNCTIONS, absolute_power, hull, no_rule, power, rational
 
 _PAIRS = 1 << 21   # numbers in the table of a product
 
@@ -105,6 +107,12 @@ class Taylor:
 
     __rmul__ = __mul__
 
+    def square(self):
+        """The product with itself, never negative."""
+        c = (self * self).coefficients
+        c[:1] = self.coefficients[:1].square()
+        return self._like(c)
+
     def compose(self, series):
         """``g`` of this, for the coefficients ``g^(k) / k!`` at (or over) its constant term: balls (order + 1, P)."""
         c = self.coefficients
@@ -172,86 +180,139 @@ def span(centre, over):
 
 # ---- formulas
 
-def _each(function, value, order):
-    """Coefficients of an elementary function around (over) balls (P,): balls (order + 1, P)."""
-    columns = [function(a, order) for a in value.flint()]
-    return Balls.from_flint((c for row in zip(*columns) for c in row), (order + 1, len(value)))
+def _each(series, value, order):
+    """Coefficients of an elementary function around (over) balls (P,): balls (order + 1, P).
+
+    Equal balls, as functions of one coordinate have on a grid, are evaluated once.
+    """
+    distinct, place = np.unique(np.stack([value.mid, value.rad]), axis=1, return_inverse=True)
+    columns = [series(a, order) for a in Balls(*distinct).flint()]
+    return Balls.from_flint((c for row in zip(*columns) for c in row), (order + 1, len(columns)))[:, place.reshape(-1)]
 
 
-# what arb_series lacks, through exp(u) or exp(2u)
-_BY_EXP = {
-    "tanh": lambda u: 1 - 2 / (1 + (u + u).exp()),
-    "sinh": lambda u: (u.exp() - (-u).exp()) / 2,
-    "cosh": lambda u: (u.exp() + (-u).exp()) / 2,
-}
-
-
-def _named(name):
-    evaluate = _BY_EXP.get(name) or (lambda u: getattr(u, name)())
-
+def _cycle(*functions):
+    """The series of a function whose derivatives repeat: itself and the next ones."""
     def series(u, order):
-        ctx.cap = order + 1
-        found = list(evaluate(arb_series([u, 1], order + 1)))
-        return found + [arb(0)] * (order + 1 - len(found))
+        values = [f(u) for f in functions]
+        return [values[k % len(values)] / factorial(k) for k in range(order + 1)]
     return series
 
 
-def _binomial(p, k):
-    """``p (p-1) .. (p-k+1) / k!`` of a rational ``p``."""
-    result = sympy.Integer(1)
-    for i in range(k):
-        result *= p - i
-    return result / factorial(k)
+def _log(u, order):
+    return [FUNCTIONS[sympy.log](u)] + [power(u, sympy.Integer(-k)) / (k if k % 2 else -k) for k in range(1, order + 1)]
+
+
+def _atan(u, order):
+    """``(-1)^(k-1) sin(k t) sin(t)^k / k`` with ``t = arccot u``, in ``(0, pi)``: the real form of partial fractions."""
+    if u > 1 or u < -1:
+        t = FUNCTIONS[sympy.atan](power(u, sympy.Integer(-1))) + (arb(0) if u > 0 else arb.pi())
+    else:
+        t = arb.pi() / 2 - FUNCTIONS[sympy.atan](u)
+    sine = t.sin()
+    return [FUNCTIONS[sympy.atan](u)] + [(k * t).sin() * power(sine, sympy.Integer(k)) / (k if k % 2 else -k)
+                                         for k in range(1, order + 1)]
+
+
+def _slope_of_tanh(u):
+    """``1 - tanh(u)^2`` without cancellation."""
+    def at(x):
+        e = (-2 * x).exp()
+        return 4 * e / (1 + e) ** 2
+    return hull(at(u.abs_lower()), at(u.abs_upper()))
+
+
+def _tanh(u, order):
+    """From ``t' = 1 - t^2``; over any ball the coefficients are at most 1 in modulus, by induction."""
+    t = [FUNCTIONS[sympy.tanh](u), _slope_of_tanh(u)]
+    for k in range(1, order):
+        t.append(sum((t[i] * t[k - i] for i in range(k + 1)), arb(0)) / -(k + 1))
+    return t[:order + 1]
+
+
+SERIES = {
+    sympy.exp: _cycle(FUNCTIONS[sympy.exp]), sympy.log: _log, sympy.tanh: _tanh, sympy.atan: _atan,
+    sympy.sin: _cycle(arb.sin, arb.cos, lambda u: -u.sin(), lambda u: -u.cos()),
+    sympy.cos: _cycle(arb.cos, lambda u: -u.sin(), lambda u: -u.cos(), arb.sin),
+    sympy.sinh: _cycle(FUNCTIONS[sympy.sinh], FUNCTIONS[sympy.cosh]),
+    sympy.cosh: _cycle(FUNCTIONS[sympy.cosh], FUNCTIONS[sympy.sinh]),
+}
+
+
+@cache
+def _binomials(p, order):
+    """``p (p-1) .. (p-k+1) / k!`` and ``p - k`` for a rational ``p`` and ``k = 0, .., order``."""
+    found, factor = [], sympy.Integer(1)
+    for k in range(order + 1):
+        found.append((factor, p - k))
+        factor = factor * (p - k) / (k + 1)
+    return found
 
 
 def _power(p):
-    """``u^p`` for a rational ``p``; for a fractional one where ``u > 0``."""
-    factors = {}
-
+    """``u^p`` for a rational ``p``."""
     def series(u, order):
-        result = []
-        for k in range(order + 1):
-            if k not in factors:
-                factors[k] = evaluate(_binomial(p, k)), p - k
-            factor, rest = factors[k]
-            if factor == 0:
-                result.append(arb(0))
-            elif rest.is_Integer:
-                result.append(factor * u ** int(rest))
-            else:
-                result.append(factor * u ** evaluate(rest) if u > 0 else arb("nan"))
+        return [rational(factor) * power(u, rest) if factor else arb(0) for factor, rest in _binomials(p, order)]
+    return series
+
+
+def _power_at_zero(p, one_sided, other_sided):
+    """``u^p``, ``p > 0``, where ``u`` may be 0: a bound for derivatives up to the order ``p``, beyond it nothing is known.
+
+    For ``u >= 0`` they are not negative; a sign is needed where the function goes on to the left of 0 otherwise, which
+    ``other_sided`` says of derivatives of even and of odd order.
+    """
+    def series(u, order):
+        top, result = u.abs_upper() if not one_sided else u.upper(), []
+        for k, (factor, rest) in enumerate(_binomials(p, order)):
+            if rest < 0:
+                result.append(arb("nan"))
+                continue
+            size = rational(factor) * absolute_power(top, rest)
+            result.append(hull(-size if other_sided[k % 2] or rest == 0 and not one_sided else arb(0), size))
         return result
     return series
 
 
-def _absolute_power(p):
-    """``|u|^p``, ``p > 0`` not an even integer; beyond its derivatives nothing is known where ``u`` may be 0."""
-    smooth = _power(p)
+def _nonnegative_power(p):
+    """``u^p`` for a fractional ``p`` and ``u >= 0``, of which the ball may not know."""
+    smooth, edge = _power(p), _power_at_zero(p, True, (False, False))
+    return lambda u, order: edge(u, order) if p > 0 and not u > 0 and u.upper() >= 0 else smooth(u, order)
+
+
+def _absolute_power(p, signed=False):
+    """``|u|^p``, ``p > 0`` not an even integer, or ``sign(u) |u|^p``."""
+    smooth, edge = _power(p), _power_at_zero(p, False, (signed, not signed))
 
     def series(u, order):
         if u > 0:
             return smooth(u, order)
         if u < 0:
-            return [c if k % 2 == 0 else -c for k, c in enumerate(smooth(-u, order))]
-        largest, result = abs(u).upper(), []
-        for k in range(order + 1):
-            if k > p:
-                result.append(arb("nan"))
-                continue
-            size = abs(evaluate(_binomial(p, k))) * (largest ** evaluate(p - k) if p != k else 1)
-            size = size.upper()
-            result.append(arb(0, size))
-        return result
+            return [c if (k + signed) % 2 == 0 else -c for k, c in enumerate(smooth(-u, order))]
+        return edge(u, order)
     return series
 
 
-def _function(e):
+_is_nonnegative = cache(nonnegative_on_cube)
+_BEYOND = 1e-9   # by which rounding may put a ball beyond the cube
+
+
+def _function(e, on_cube):
     """The series of the outermost function of a formula."""
-    if isinstance(e, AbsPower):
-        return _absolute_power(e.args[1])
-    if e.is_Pow and e.base == sympy.E or e.func is sympy.exp:
-        return _named("exp")
-    return _power(e.exp) if e.is_Pow else _named(e.func.__name__)
+    if e.func in (AbsPower, SignPower):
+        return _absolute_power(e.args[1], e.func is SignPower)
+    if e.is_Pow and e.exp.is_Rational:
+        roots = on_cube and not e.exp.is_Integer and _is_nonnegative(e.base, on_cube)
+        return (_nonnegative_power if roots else _power)(e.exp)
+    if e.func not in SERIES:
+        no_rule(e)
+    return SERIES[e.func]
+
+
+def _cube(variables):
+    """The dimension, if these are the coordinates of points of the cube, else 0."""
+    first = [v.coefficients[0] for v in variables.values()]
+    inside = all((c.lower >= -_BEYOND).all() and (c.upper <= 1 + _BEYOND).all() for c in first)
+    return len(first) if inside and list(variables) == coordinates(len(first)) else 0
 
 
 def expand(expression, variables):
@@ -268,8 +329,18 @@ def expand(expression, variables):
     -------
     Taylor
         Enclosures of the coefficients; infinite where a function is not defined or not smooth enough.
+
+    Raises
+    ------
+    InputError
+        For a function without a rule.
+
+    Notes
+    -----
+    The base of a fractional power that is proved to be non-negative on ``[0,1]^D`` is taken to be so over boxes of the cube
+    where its ball, by rounding or overestimation, reaches below 0.
     """
-    example = next(iter(variables.values()))
+    example, on_cube = next(iter(variables.values())), _cube(variables)
     done = dict(variables)
 
     def number(e):
@@ -290,12 +361,9 @@ def expand(expression, variables):
                     result = result + number(a) if e.is_Add else result * number(a)
                 done[e] = result
             else:
-                inner = e.exp if e.is_Pow and e.base == sympy.E else e.args[0]
-                u = walk(inner)
-                if e.is_Pow and e.exp == 2:
-                    done[e] = u * u
-                else:
-                    done[e] = u.compose(_each(_function(e), u.coefficients[0], u.order))
+                series = _function(e, on_cube)
+                u = walk(e.args[0])
+                done[e] = u.square() if e.is_Pow and e.exp == 2 else u.compose(_each(series, u.coefficients[0], u.order))
         return done[e]
 
     with precision():

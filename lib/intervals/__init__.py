@@ -1,0 +1,7 @@
+"""Enclosures of many numbers at once: balls in float64, Taylor expansions of formulas, values of formulas (chapter 10)."""
+
+from lib.intervals._balls import UNIT, Balls, matmul, precision, up
+from lib.intervals._taylor import Taylor, expand, exponents, span
+from lib.intervals._values import values_near
+
+__all__ = ["UNIT", "Balls", "Taylor", "expand", "exponents", "matmul", "precision", "span", "up", "values_near"]
