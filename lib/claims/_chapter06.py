@@ -22,7 +22,7 @@ def _reach(name):
 
 
 def _reach_and_more(name):
-    return 1.2 * manifold(name).reach
+    return 1.25 * manifold(name).reach
 
 
 @claim("lem-federer", uses=(), evidence="sampled", grid=grid(name=ALL), honest=_reach, tampered=_reach_and_more)

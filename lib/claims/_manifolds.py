@@ -38,11 +38,11 @@ def manifold(name):
 
 
 @cache
-def atlas(name, order=3):
-    """A plain atlas: bumps of radius 0.5 tau, covered to 0.375 tau (on SO(3) 0.7 and 0.55), exponent ``m``."""
+def atlas(name, exponent=3):
+    """A plain atlas: bumps of radius 0.5 tau, covered to 0.375 tau (on SO(3) 0.7 and 0.55)."""
     m = manifold(name)
     bump, cover = (0.7, 0.55) if m.dim == 3 else (0.5, 0.375)
-    return manifolds.Atlas(m, cover * m.reach, bump * m.reach, order)
+    return manifolds.Atlas(m, cover * m.reach, bump * m.reach, exponent)
 
 
 def pairs(name, count, near=None, seed=0):

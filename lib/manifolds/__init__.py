@@ -10,13 +10,13 @@ from lib.manifolds._level_sets import LevelSet, ellipsoid, peanut, torus
 from lib.manifolds._norms import (
     GRID, ball_grid, derivative_norms, differences, largest_nearby, lines, samples, smooth_along_lines,
 )
-from lib.manifolds._reach import estimate_reach, federer_quotients
+from lib.manifolds._reach import federer_quotients, reach_of_zeros
 from lib.manifolds._union import Union
 
 __all__ = [
     "GRID", "Atlas", "FourierCurve", "LevelSet", "Manifold", "RotationGroup", "Sphere", "Union", "ball_grid", "choose_atlas",
-    "circle", "derivative_norms", "differences", "ellipse", "ellipsoid", "estimate_reach", "farthest_points",
-    "federer_quotients", "image_rotations", "inset", "isometry", "largest_nearby", "lines", "living_terms", "peanut",
-    "projected_radius", "reach_enclosure", "room", "rotated", "samples", "score", "smallest_mesh", "smooth_along_lines",
+    "circle", "derivative_norms", "differences", "ellipse", "ellipsoid", "farthest_points", "federer_quotients",
+    "image_rotations", "inset", "isometry", "largest_nearby", "lines", "living_terms", "peanut", "projected_radius",
+    "reach_enclosure", "reach_of_zeros", "room", "rotated", "samples", "score", "smallest_mesh", "smooth_along_lines",
     "torus", "trefoil",
 ]

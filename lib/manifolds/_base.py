@@ -121,6 +121,16 @@ class Manifold:
         require(len(x) == 0 or far[worst] <= OFF, "x", x[worst:worst + 1].tolist(),
                 f"points of the manifold {self.name}; this one is {far.max(initial=0):.2g} away")
 
+    def towards(self, x):
+        """A tangent direction at points of an array (P, D), none of them special."""
+        away = 1 + np.arange(1, self.ambient_dim + 1) * (5**0.5 - 1) / 2 % 1
+        return (self.tangent_projector(x) @ away[:, None])[..., 0]
+
+    def along(self, x, gradient):
+        """The tangential parts of ambient gradients, float64 tensors (P, D)."""
+        basis = gradient.new_tensor(self.tangent_basis(x.detach().numpy()))
+        return (basis @ (basis.transpose(1, 2) @ gradient[..., None]))[..., 0]
+
     def slope(self, x, gradient):
         """Euclidean length of the tangential part of ambient gradients, float64 tensors (P, D); (P,)."""
         basis = gradient.new_tensor(self.tangent_basis(x.detach().numpy()))

@@ -19,7 +19,7 @@ def score(atlas, alpha, charts=3):
     """What the value bound of ``f = 1`` would be at one term: ``overlap A^{alpha/d} max |d^alpha rho_i|``.
 
     At a given number of terms, ``N`` is proportional to ``A^{-1/d}``, so this compares atlases fairly.
-    The norms are sampled in a few charts, on a coarse grid.
+    The norms are estimates: sampled in a few charts, on a coarse grid.
     """
     which = np.unique(np.linspace(0, len(atlas) - 1, charts).astype(int))
     grid = _GRID.get(atlas.dim, 12)
@@ -36,7 +36,8 @@ def choose_atlas(manifold, order=4, cells=None):
     ----------
     manifold : Manifold
     order : int
-        ``m``: the derivatives of this order count; exponents ``m`` and ``m + 1`` are tried.
+        ``m``: the derivatives of this order count; exponents ``m + 1`` and ``m + 2`` are
+        tried, with which those of the bumps are continuous.
     cells : int, optional
         The gates must hold from this many cells on; by default from 16 on, or 24, 32, .. if no atlas
         does.
@@ -66,7 +67,7 @@ def choose_atlas(manifold, order=4, cells=None):
         if len(enough) == 0:
             continue
         centres = net[order_of_choice[:enough[0] + 1]]
-        for q in (order, order + 1):
+        for q in (order + 1, order + 2):
             atlas = Atlas(manifold, cover, bump, q, centres)
             value = score(atlas, order)
             if best is None or value < best[0]:

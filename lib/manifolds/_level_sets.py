@@ -1,7 +1,7 @@
 """Manifolds given by equations ``F(x) = 0``: Newton's method, and nets by subdivision of the cube."""
 
 from functools import cached_property
-from itertools import product
+from itertools import combinations_with_replacement, permutations, product
 
 import numpy as np
 import sympy
@@ -10,13 +10,13 @@ import torch
 from lib.errors import InputError, positive, require
 from lib.formulas import bound_on_cube, parse, torch_function, variables
 from lib.manifolds._base import Manifold, check_cube
-from lib.manifolds._reach import estimate_reach
+from lib.manifolds._reach import SMALLEST, reach_of_zeros, require_regular
 
 _NEWTON = 10
 _SMALL = 1e-10   # a step after which Newton's method has arrived: the next would be about its square over the reach
 _STEPS = 2              # of the continuation along which a chart is inverted
 _MAXIMUM_BOXES = 2_000_000
-_MARGIN = 0.9           # an estimated reach is multiplied by this
+_WORK, _CLOSE = 50_000, 0.02   # spent on the bound of a derivative; how tight it is to be
 
 
 def _determinant(matrices):
@@ -35,17 +35,26 @@ class LevelSet(Manifold):
         ``D``, at most 4 (nets subdivide the cube).
     name : str
     reach : float, optional
-        If it is known.  By default the smallest Federer quotient over pairs of 1500 points and short
-        steps (`lib.manifolds.estimate_reach`), an upper estimate, is multiplied by 0.9;
-        ``reach_error`` is how much it changed, relatively, from 750 to 1500 points.
+        If it is known.  By default a lower bound is computed (`lib.manifolds.reach_of_zeros`).
     reach_source : str
         Where a given reach comes from.
     volume : float, optional
 
+    Attributes
+    ----------
+    reach_above : float
+        An upper bound of the reach, from pairs of points, where a lower bound is computed.
+    low, high : float64 arrays, shape (D,)
+        A box that holds the manifold.
+    second, third : float64 arrays, shape (D - d, D, D)
+        Rigorous bounds over that box: of the moduli of the second derivatives, and of the sums over the last index of
+        those of the third (infinite where none is found).
+
     Raises
     ------
     InputError
-        If there is no zero, gradients degenerate at one, or the manifold leaves the open cube.
+        If there is no zero, gradients are linearly dependent at one, the manifold leaves the open cube, or its reach is
+        below 1e-4 or too small to be bounded from below.
 
     Notes
     -----
@@ -61,31 +70,56 @@ class LevelSet(Manifold):
         require(isinstance(ambient_dim, int) and 2 <= ambient_dim <= 4, "ambient_dim", ambient_dim, "2, 3 or 4")
         require(1 <= len(formulas) < ambient_dim, "formulas", formulas, f"from 1 to {ambient_dim - 1} formulas")
         self.ambient_dim, self.dim, self.name, self.volume = ambient_dim, ambient_dim - len(formulas), name, volume
-        symbols, expressions = variables(ambient_dim), [parse(f, ambient_dim) for f in formulas]
-        self._functions = [torch_function(e, ambient_dim) for e in expressions]
-        self._gradients = [[torch_function(sympy.diff(e, s), ambient_dim) for s in symbols] for e in expressions]
-        self._second = np.array([[[bound_on_cube(sympy.diff(e, s, t), ambient_dim) for t in symbols] for s in symbols]
-                                 for e in expressions])
-        require(np.isfinite(self._second).all(), "formulas", formulas, "twice differentiable with bounded derivatives")
-        self._scale = 1 + self._second.sum()
-        centres, half = self._boxes(1 / 64)
+        self.codim = len(formulas)
+        expressions = [parse(f, ambient_dim) for f in formulas]
+        self.low, self.high = np.zeros(ambient_dim), np.ones(ambient_dim)
+        self._differentiate(expressions)
+        require(np.isfinite(self.second).all(), "formulas", formulas, "twice differentiable with bounded derivatives")
+        self.scale = 1 + self.second.sum()
+        centres, half = self.boxes(1 / 64)
         require(len(centres) > 0, "formulas", formulas, "with a zero in the cube")
+        self.low, self.high = centres.min(0) - half, centres.max(0) + half
+        self.second = self._bounds(expressions, 2)
+        self.third = self._bounds(expressions, 3).sum(-1)
+        require_regular(self, formulas)
         while half > 1 / 8192:   # look at the boxes at the faces more closely
             centres = centres[np.minimum(centres - half, 1 - centres - half).min(1) < 1e-9]
             if len(centres) == 0:
                 break
-            centres, half = self._boxes(half, centres, half)
+            centres, half = self.boxes(half, centres, half)
         require(len(centres) == 0, "manifold", name, "in the open unit cube, at least 1/4096 off its faces; scale or move it")
         if reach is not None:
-            self.reach, self.reach_source, self.reach_error = positive("reach", reach), reach_source, 0.0
-        else:
-            points = self.sample(1500, 1)
-            coarse, fine = (estimate_reach(self.project, self.tangent_basis, p, 1e-4) for p in (points[:750], points))
-            self.reach, self.reach_error = _MARGIN * fine, (coarse - fine) / fine
-            require(fine > 1e-4 and self.reach_error < 0.5, "formulas", formulas,
-                    f"with linearly independent gradients at their zeros (quotients of {fine:.1g} suggest reach 0)")
-            self.reach_source = ("0.9 of the smallest Federer quotient of 1500 points "
-                                 f"({self.reach_error:.1%} below that of 750)")
+            self.reach, self.reach_source = positive("reach", reach), reach_source
+            return
+        self.reach, self.reach_above = reach_of_zeros(self)
+        require(self.reach_above >= SMALLEST, "formulas", formulas,
+                f"with zeros whose reach is at least {SMALLEST:g}; pairs of points show that it is at most "
+                f"{self.reach_above:.2g}")
+        require(self.reach > 0.1 * self.reach_above, "formulas", formulas,
+                f"with zeros whose reach can be bounded from below with fewer boxes; it is at most {self.reach_above:.2g}")
+        self.reach_source = "lower bound from curvature and bottlenecks over boxes"
+
+    def _differentiate(self, expressions):
+        """The formulas and their derivatives as functions, and the bounds of second and third derivatives."""
+        dim, symbols = self.ambient_dim, variables(self.ambient_dim)
+        self._functions = [torch_function(e, dim) for e in expressions]
+        self._gradients = [[torch_function(sympy.diff(e, s), dim) for s in symbols] for e in expressions]
+        self._hessians = [{(i, j): torch_function(sympy.diff(e, symbols[i], symbols[j]), dim)
+                           for i, j in combinations_with_replacement(range(dim), 2)} for e in expressions]
+        self.second = self._bounds(expressions, 2)
+
+    def _bounds(self, expressions, order):
+        """Bounds of the moduli of all derivatives of this order in the box from ``low`` to ``high``: (D - d, D, .., D)."""
+        dim, symbols = self.ambient_dim, variables(self.ambient_dim)
+        place = {x: sympy.Rational(a) + sympy.Rational(b - a) * x for x, a, b in zip(symbols, self.low, self.high)}
+        result = np.zeros((len(expressions), *[dim] * order))
+        for k, e in enumerate(expressions):
+            for index in combinations_with_replacement(range(dim), order):
+                derivative = sympy.diff(e, *(symbols[i] for i in index)).subs(place, simultaneous=True)
+                bound = bound_on_cube(derivative, dim, _CLOSE, _WORK)
+                for other in permutations(index):
+                    result[k, *other] = bound
+        return result
 
     def values(self, x):
         """``F`` at points (P, D): (P, D - d)."""
@@ -97,7 +131,20 @@ class LevelSet(Manifold):
         x = torch.from_numpy(np.ascontiguousarray(x))
         return torch.stack([torch.stack([g(x) for g in row], dim=1) for row in self._gradients], dim=1).numpy()
 
-    def _boxes(self, width, centres=None, half=0.5):
+    def hessian(self, x):
+        """The second derivatives of ``F`` at points (P, D): (P, D - d, D, D)."""
+        y, result = torch.from_numpy(np.ascontiguousarray(x)), np.empty((len(x), *self.second.shape))
+        for k, row in enumerate(self._hessians):
+            for (i, j), function in row.items():
+                result[:, k, i, j] = result[:, k, j, i] = function(y).numpy()
+        return result
+
+    def may_vanish(self, centres, half):
+        """Whether boxes with centres (P, D) and this half width may hold a zero: bool array (P,)."""
+        allowed = half * np.abs(self.jacobian(centres)).sum(2) + half**2 / 2 * self.second.sum((1, 2))
+        return (np.abs(self.values(centres)) <= allowed).all(1)
+
+    def boxes(self, width, centres=None, half=0.5):
         """Centres (P, D) and half width of boxes, at most this wide, that cover the zeros in the cube or in given boxes."""
         centres = np.full((1, self.ambient_dim), 0.5) if centres is None else centres
         corners = np.array(list(product((-1, 1), repeat=self.ambient_dim)))
@@ -105,8 +152,7 @@ class LevelSet(Manifold):
             half /= 2
             centres = (centres[:, None] + half * corners).reshape(-1, self.ambient_dim)
             require(len(centres) <= _MAXIMUM_BOXES * 2**self.ambient_dim, "radius", 2 * half, "larger: the net is too fine")
-            allowed = half * np.abs(self.jacobian(centres)).sum(2) + half**2 / 2 * self._second.sum((1, 2))
-            centres = centres[(np.abs(self.values(centres)) <= allowed).all(1)]
+            centres = centres[self.may_vanish(centres, half)]
         return centres, half
 
     def _newton(self, x):
@@ -146,7 +192,7 @@ class LevelSet(Manifold):
                 if np.abs(step).max(initial=0) <= (_SMALL if k == _STEPS else 1e-3 * self.reach):
                     break
         x = centre + flat + height @ normal.T
-        good = np.isfinite(x).all() and np.abs(self.values(x)).max(initial=0) <= 1e-11 * self._scale
+        good = np.isfinite(x).all() and np.abs(self.values(x)).max(initial=0) <= 1e-11 * self.scale
         good = good and np.linalg.norm(x - centre, axis=1).max(initial=0) <= np.sqrt(2) * self.reach * (1 + 1e-9)
         require(good, "t", float(np.linalg.norm(t, axis=1).max(initial=0)),
                 f"the tangential part of a point of the chart (reach {self.reach:.4g})")
@@ -154,7 +200,7 @@ class LevelSet(Manifold):
 
     @cached_property
     def _leaves(self):
-        return self._boxes(1 / 128)
+        return self.boxes(1 / 128)
 
     def sample(self, points, seed=0):
         """Projections of uniform random points of boxes that meet the manifold."""
@@ -166,7 +212,7 @@ class LevelSet(Manifold):
     def net(self, radius):
         width = positive("radius", radius) / np.sqrt(self.ambient_dim) / 0.9
         while True:
-            centres, half = self._boxes(width)
+            centres, half = self.boxes(width)
             points = self.project(centres)
             found = np.linalg.norm(points - centres, axis=1).max() + half * np.sqrt(self.ambient_dim)
             if found <= radius:

@@ -1,4 +1,4 @@
-"""Derivatives of functions in charts, by divided differences (book: ``lem-partition``)."""
+"""Estimates of derivatives of functions in charts, by divided differences (book: ``lem-partition``)."""
 
 import numpy as np
 from scipy.ndimage import maximum_filter
@@ -73,7 +73,7 @@ def differences(values, step, alpha, lag=1):
 
 
 def derivative_norms(values, grid, alpha, lags=(1, 2)):
-    """Sampled norms of the derivatives of a function on the grid of `ball_grid`.
+    """Sampled norms of the derivatives of a function on the grid of `ball_grid`: lower estimates of the suprema.
 
     Returns
     -------
