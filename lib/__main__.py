@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from lib.errors import InputError, require
+from lib.errors import InputError, integer, require
 from lib.sweep import write_json
 
 
@@ -37,7 +37,7 @@ def _verify(arguments):
         print(f"{row['id']:18} {row['evidence']:9} {worst['bound']:11.3e} {worst['measured']:11.3e} {ratio}  "
               f"{'passed' if row['passed'] else 'FAILED'} ({len(row['points'])} points, {row['seconds']:.1f} s)")
     print(f"{len(claims)} claims in {time.perf_counter() - start:.0f} s, processes: {jobs}")
-    if arguments.json:
+    if arguments.json is not None:
         write_json(arguments.json, report)
     return 0 if all(row["passed"] for row in report["claims"]) else 1
 
@@ -45,7 +45,8 @@ def _verify(arguments):
 def _mutate(arguments):
     from lib.claims import mutation_run
 
-    require(arguments.count >= 1, "--count", arguments.count, "at least 1")
+    integer("--count", arguments.count, 1)
+    integer("--seed", arguments.seed, 0)
     found = mutation_run(arguments.seed, arguments.count, _bar(arguments.quiet))
     for row in found["mutants"]:
         if arguments.list or row["outcome"] == "survived":
@@ -54,7 +55,7 @@ def _mutate(arguments):
     outcomes = [row["outcome"] for row in found["mutants"]]
     print(f"seed {arguments.seed}: {len(outcomes)} mutants, " + ", ".join(f"{outcomes.count(o)} {o}" for o in
           ("caught", "harmless", "survived")) + f"; score {100 * found['score']:.1f} %")
-    if arguments.json:
+    if arguments.json is not None:
         write_json(arguments.json, found)
     return 0 if found["score"] == 1 else 1
 
@@ -63,22 +64,25 @@ def _approximate(arguments):
     import lib
     from lib.convresnet import threads
 
-    if arguments.out:
+    if arguments.out is not None:
         out = Path(arguments.out)
         require(out.resolve().parent.is_dir(), "--out", str(out), "in a folder that exists")
+    if (arguments.cells, arguments.tolerance, arguments.terms_per_block) == (None, None, None):
+        arguments.cells = 16
+    integer("--points", arguments.points, 1)
+    integer("--seed", arguments.seed, 0)
     steps = iter(_bar(arguments.quiet)(["bound the derivatives", "build", "measure", "save"]))
     next(steps)
     start = time.perf_counter()
     target = lib.Target.from_sympy(arguments.formula, arguments.dim)
     next(steps)
-    cells = arguments.cells if arguments.cells or arguments.tolerance or arguments.terms_per_block else 16
-    a = lib.approximate(target, lib.Cube(target.dim), order=arguments.order, cells=cells, tolerance=arguments.tolerance,
-                        kernel_size=arguments.kernel_size, blocks=arguments.blocks,
+    a = lib.approximate(target, lib.Cube(target.dim), order=arguments.order, cells=arguments.cells,
+                        tolerance=arguments.tolerance, kernel_size=arguments.kernel_size, blocks=arguments.blocks,
                         terms_per_block=arguments.terms_per_block)
     next(steps)
     measured = a.measure(arguments.points, arguments.seed)
     next(steps)
-    if arguments.out:
+    if arguments.out is not None:
         a.save(arguments.out)
     next(steps, None)
     built = measured.module_points > 0   # beyond 50 000 terms the module takes gigabytes
@@ -97,12 +101,20 @@ def _approximate(arguments):
     for norm in ("value", "gradient") if certificate else ():
         low, high = getattr(certificate, norm)
         print(f"{norm:11} certified from {low:.4e} to {high:.4e} over the whole cube")
-    passed = (sizes.within(a.promised) and measured.module_difference <= 2 * a.bound.rounding_value
-              and measured.value <= a.bound.value and measured.gradient <= a.bound.gradient)
-    if certificate:
-        passed = passed and measured.value <= certificate.value.upper <= a.bound.value
-        passed = passed and measured.gradient <= certificate.gradient.upper <= a.bound.gradient
-    if arguments.json:
+    same = measured.module_difference <= 2 * a.bound.rounding_value
+    checks = [("sizes within the promised ones", sizes.within(a.promised)),
+              ("module and sparse evaluation the same up to rounding", same)]
+    for norm in ("value", "gradient"):
+        bound, error = getattr(a.bound, norm), getattr(measured, norm)
+        checks.append((f"sampled {norm} at most the bound", error <= bound))
+        if certificate:
+            upper = getattr(certificate, norm).upper
+            checks.append((f"sampled at most certified at most bound, {norm}", error <= upper <= bound))
+    for what, held in checks:
+        if not held:
+            print(f"FAILED: {what}")
+    passed = all(held for _, held in checks)
+    if arguments.json is not None:
         write_json(arguments.json, {"formula": arguments.formula, "dim": a.dim, "order": a.order, "cells": a.cells,
                                      "refinement": a.refinement, "alpha": a.alpha, "passed": passed,
                                      "bound": {"value": a.bound.value, "gradient": a.bound.gradient},
@@ -115,6 +127,8 @@ def _train(arguments):
     from lib.convresnet import threads
     from lib.limits import study
 
+    if arguments.steps is not None:
+        integer("--steps", arguments.steps, 1)
     rows = study(arguments.folder, threads(), _bar(arguments.quiet), arguments.steps)
     names = ("value", "slope", "mean_value", "mean_slope")
     print(f"{'start':12} {'trained on':17} " + " ".join(f"{name:>18}" for name in names))
@@ -145,7 +159,7 @@ def _bench(arguments):
     for label in arguments.ids:
         require(label in ROWS, "row", label, f"one of {', '.join(ROWS)}")
     require(arguments.training > 0, "--training", arguments.training, "positive")
-    if arguments.json:
+    if arguments.json is not None:
         require(Path(arguments.json).resolve().parent.is_dir(), "--json", arguments.json, "in a folder that exists")
     print(", ".join(f"{name} {value}" for name, value in machine().items()))
     print(f"{'ratio':>9} {'ours':>11} {'other':>11}  row, case, unit", flush=True)
@@ -156,7 +170,7 @@ def _bench(arguments):
     found = run(arguments.ids, arguments.training, report)
     for label, meaning in found["meaning"].items():
         print(f"{label:12} {meaning}")
-    if arguments.json:
+    if arguments.json is not None:
         write_json(arguments.json, found)
     return 0
 
@@ -168,6 +182,12 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"error: {message} (see {self.prog} --help)\n")
 
 
+def _name(text):
+    if not text:
+        raise argparse.ArgumentTypeError("an empty name")
+    return text
+
+
 def _parser():
     parser = _Parser(prog="python -m lib", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -175,14 +195,14 @@ def _parser():
     verify = commands.add_parser("verify", help="check claims; exit code 1 if one fails")
     verify.add_argument("ids", nargs="*", metavar="ID", help="claims to check (all by default)")
     verify.add_argument("--full", action="store_true", help="also the larger grid points")
-    verify.add_argument("--json", metavar="FILE", help="write the report")
+    verify.add_argument("--json", type=_name, metavar="FILE", help="write the report")
     verify.add_argument("--quiet", action="store_true", help="no progress bar")
     verify.set_defaults(run=_verify)
     mutate = commands.add_parser("mutate", help="change networks in one place each; exit code 1 if one survives")
     mutate.add_argument("--seed", type=int, default=0)
     mutate.add_argument("--count", type=int, default=240)
     mutate.add_argument("--list", action="store_true", help="print every mutant")
-    mutate.add_argument("--json", metavar="FILE", help="write the list")
+    mutate.add_argument("--json", type=_name, metavar="FILE", help="write the list")
     mutate.add_argument("--quiet", action="store_true", help="no progress bar")
     mutate.set_defaults(run=_mutate)
     build = commands.add_parser("approximate", help="build, check and save the network of a formula")
@@ -196,8 +216,8 @@ def _parser():
     build.add_argument("--terms-per-block", type=int)
     build.add_argument("--points", type=int, default=1 << 14)
     build.add_argument("--seed", type=int, default=0)
-    build.add_argument("--out", metavar="FOLDER", help="save the network there")
-    build.add_argument("--json", metavar="FILE", help="write the report")
+    build.add_argument("--out", type=_name, metavar="FOLDER", help="save the network there")
+    build.add_argument("--json", type=_name, metavar="FILE", help="write the report")
     build.add_argument("--certify", action="store_true", help="enclose both errors over the whole cube")
     build.add_argument("--quiet", action="store_true", help="no progress bar")
     build.set_defaults(run=_approximate)
@@ -216,7 +236,7 @@ def _parser():
     bench = commands.add_parser("bench", help="what it costs: ratios, each measured in this run")
     bench.add_argument("ids", nargs="*", metavar="ROW", help="rows to measure (all by default)")
     bench.add_argument("--training", type=float, default=60.0, metavar="SECONDS", help="for each trained network")
-    bench.add_argument("--json", metavar="FILE", help="write the report")
+    bench.add_argument("--json", type=_name, metavar="FILE", help="write the report")
     bench.set_defaults(run=_bench)
     return parser
 

@@ -36,3 +36,10 @@ def positive(name, value):
     ok = isinstance(value, (int, float, np.floating, np.integer)) and not isinstance(value, bool) and 0 < value < np.inf
     require(ok, name, value, "a positive number")
     return float(value)
+
+
+def integer(name, value, least):
+    """The value as an int; raises `InputError` unless it is an integer, numpy's included, and at least ``least``."""
+    ok = isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= least
+    require(ok, name, value, f"an integer, at least {least}")
+    return int(value)

@@ -241,10 +241,30 @@ def test_samples_that_are_not_finite():
 
 @pytest.mark.parametrize("bounds, shown", [
     ({}, "{}"), (None, "None"), ({2: 1.0}, "2"), ({(2,): 1.0, (2, 0): 1.0}, "(2, 0)"), ({(2,): -1.0}, "-1.0"),
-    ({(2,): NAN}, "nan"), ({(2,): INF}, "inf"), ({(2,): "1"}, "'1'"), ({(): 1.0}, "()"),
+    ({(2,): NAN}, "nan"), ({(2,): INF}, "inf"), ({(2,): "1"}, "'1'"), ({(): 1.0}, "()"), ({(2,): True}, "True"),
+    ({(2,): None}, "None"), ({(2,): 1j}, "1j"), ({(-1,): 1.0}, "-1"), ({(2.0,): 1.0}, "2.0"), ({(True,): 1.0}, "True"),
+    ({"2": 1.0}, "'2'"),
 ])
 def test_bounds_of_a_target(bounds, shown):
     _refused(lambda: lib.Target(torch.sin, bounds), "derivative_bounds", shown, "must be")
+
+
+def test_bounds_and_dimension_of_a_target():
+    _refused(lambda: lib.Target(torch.sin, {(2, 0): 1.0}, dim=3), "dim", "3", "derivative_bounds, 2")
+    _refused(lambda: lib.Target(torch.sin, {(2,): 1.0}, dim=True), "dim", "True", "an integer, at least 1")
+    assert lib.Target(torch.sin, {(np.int64(2),): np.float32(1)}, dim=1).derivative_bounds(2) == (2, {(2,): 1.0})
+
+
+def test_bounds_on_a_manifold():
+    goal = lib.Target(lambda x: x[:, 0], {(2, 0): 0.0, (1, 1): 0.0, (0, 2): 0.0})
+    _refused(lambda: lib.approximate(goal, lib.manifolds.circle(), order=2, cells=40), "derivative_bounds", "(1, 1)",
+             "left out on a manifold")
+
+
+@pytest.mark.parametrize("dtype", (torch.int64, torch.bool, torch.complex128))
+def test_target_with_values_that_are_no_real_numbers(dtype):
+    goal = lib.Target(lambda x: torch.ones(len(x), dtype=dtype), dim=1)
+    _refused(lambda: goal(random_points(5, 1)), "function", str(dtype), "real floating-point numbers")
 
 
 def test_function_of_a_target():

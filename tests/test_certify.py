@@ -11,12 +11,11 @@ from flint import arb
 import lib
 from lib import certify, manifolds, relu, splines
 from lib.certify import _certificate, _deviation, _error, _stored
-from lib.certify._balls import Balls, evaluate, matmul, precision
 from lib.certify._points import network_value
-from lib.certify._taylor import Taylor, expand, exponents, span
 from lib.claims._grammar import target as random_target
-from lib.convresnet import Convolution
-from lib.formulas import parse, variables
+from lib.convresnet import Convolution, rounding
+from lib.formulas import evaluate, parse, variables
+from lib.intervals import Balls, Taylor, expand, exponents, matmul, precision, span
 from lib.relu import layers
 
 
@@ -220,7 +219,7 @@ def test_terms_deviate_by_no_more(m, d):
 @pytest.mark.parametrize("m, D, N, n", [(2, 1, 13, 4), (3, 1, 50, 20), (4, 2, 7, 30), (5, 1, 9, 12), (4, 1, 1000, 40)])
 def test_rounding_of_the_module_is_below_its_bound(m, D, N, n):
     a = _approximation("cos(3*x1)" if D == 1 else "cos(3*x1)*x2", D, m, N, refinement=n)
-    term, total = _deviation.rounding(m, n, D, 2 * N)
+    term, total = rounding(m, n, D, 2 * N)
     x = np.random.default_rng(0).random((20, D))
     found = a.network(torch.from_numpy(x)).detach().numpy()
     largest = np.abs(a.coefficients).max() * m**D
@@ -239,7 +238,7 @@ SMOOTH = ("sin(2*pi*x1)", "exp(x1)", "1/(1+4*(x1-0.5)**2)", "abs(x1-1/3)**3", "c
 def test_one_dimension_within_a_fifth_of_the_sampled_maximum(formula, m, N):
     a = _approximation(formula, 1, m, N)
     c, s = a.certify(), a.measure(1 << 14, module_points=16)
-    assert c.complete
+    assert c.search_finished
     for enclosure, sampled in ((c.value, s.value), (c.gradient, s.gradient)):
         assert enclosure.lower <= enclosure.upper and sampled <= enclosure.upper <= 1.2 * max(sampled, enclosure.lower)
 
@@ -248,7 +247,7 @@ def test_one_dimension_within_a_fifth_of_the_sampled_maximum(formula, m, N):
 def test_two_dimensions_within_a_fifth_of_the_sampled_maximum(m):
     a = _approximation("sin(2*pi*x1)*exp(x2)", 2, m, 16 if m < 5 else 8)
     c, s = a.certify(), a.measure(1 << 14, module_points=0)
-    assert c.complete and c.seconds < 60
+    assert c.search_finished and c.seconds < 60
     assert s.value <= c.value.upper <= 1.2 * max(s.value, c.value.lower)
     assert s.gradient <= c.gradient.upper <= 1.2 * max(s.gradient, c.gradient.lower)
     assert c.value.upper <= a.bound.value and c.gradient.upper <= a.bound.gradient
@@ -289,7 +288,7 @@ def test_a_patch_of_a_sphere(on_a_sphere, axis, sign):
     assert np.abs(np.linalg.norm(x.numpy() - 0.5, axis=1) - 0.5).max() < 1e-14
     (f, df), (g, dg) = a.target.value_and_gradient(x), a.sparse.value_and_gradient(x)
     value, slope = float((f - g).abs().max()), float(a.domain.slope(x, df - dg).max())
-    assert c.complete and value <= c.value.upper <= 1.3 * value and slope <= c.gradient.upper <= 1.5 * slope
+    assert c.search_finished and value <= c.value.upper <= 1.3 * value and slope <= c.gradient.upper <= 1.5 * slope
     assert c.value.lower <= c.value.upper and 0.5 * slope < c.gradient.lower <= c.gradient.upper
 
 
@@ -461,9 +460,9 @@ def test_the_second_proof_rejects(tmp_path):
 def test_bounds_to_be_proved():
     a = _approximation(m=4, N=16)
     few, many = a.certify(at_most=(a.bound.value, a.bound.gradient)), a.certify()
-    assert few.complete and len(few.level) < len(many.level)
+    assert few.search_finished and len(few.level) < len(many.level)
     assert few.value.upper <= a.bound.value and few.gradient.upper <= a.bound.gradient
-    assert not a.certify(at_most=(0.5 * many.value.lower, 1.0)).complete
+    assert not a.certify(at_most=(0.5 * many.value.lower, 1.0)).search_finished
 
 
 @pytest.mark.parametrize("options", [{"gap": 0.0}, {"boxes": 0}, {"at_most": (1.0,)}], ids=list)
@@ -480,5 +479,6 @@ def test_a_target_that_is_no_formula_is_refused():
 
 def test_pieces_of_an_unchanged_network_are_its_charts():
     a = _approximation(m=3, N=8, blocks=3)
-    pieces, damaged = _stored.read(a.charts, a.order, a.refinement, a.kernel_size, a.blocks, a.network)
-    assert not damaged and len(pieces) == 1 and np.array_equal(np.sort(pieces[0].table.mid[1:-1]), np.sort(a.coefficients))
+    pieces, damaged, unchanged = _stored.read(a.charts, a.order, a.refinement, a.kernel_size, a.blocks, a.network)
+    assert unchanged and not damaged and len(pieces) == 1
+    assert np.array_equal(np.sort(pieces[0].table.mid[1:-1]), np.sort(a.coefficients))

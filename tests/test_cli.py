@@ -130,6 +130,25 @@ def test_a_bound_that_fails_gives_exit_code_1(monkeypatch, capsys):
     assert main(SMALL) == 1
 
 
+def test_what_fails_is_named(monkeypatch, capsys):
+    from lib.approximation import Approximation
+
+    measure = Approximation.measure
+    monkeypatch.setattr(Approximation, "measure", lambda self, *a: replace(measure(self, *a), value=2 * self.bound.value))
+    assert main([*SMALL, "--certify"]) == 1
+    text = capsys.readouterr().out
+    assert "FAILED: sampled value at most the bound" in text and "FAILED: sampled at most certified" in text
+
+
+@pytest.mark.parametrize("formula", ["5", "x1**2+x1", "0.1*x1+0.2", "x1**2.5", "x1/3-x1**3/7"])
+def test_certified_is_at_most_the_bound(formula, tmp_path, capsys):
+    assert main(["approximate", formula, "--certify", "--quiet", "--json", str(tmp_path / "r.json")]) == 0
+    report = json.loads((tmp_path / "r.json").read_text())
+    for norm in ("value", "gradient"):
+        low, high = report["certified"][norm]
+        assert 0 <= low <= report["measured"][norm] * 1.01 and report["measured"][norm] <= high <= report["bound"][norm]
+
+
 # ---- bad calls
 
 BAD = {
@@ -142,6 +161,16 @@ BAD = {
     "order-6": ([*SMALL, "--order", "6"], "order = 6"),
     "too-few-cells": ([*SMALL, "--cells", "2"], "cells = 2"),
     "negative-cells": ([*SMALL, "--cells", "-5"], "cells = -5"),
+    "no-cells": ([*SMALL, "--cells", "0"], "cells = 0"),
+    "no-cells-by-default": (["approximate", "x1**5", "--cells", "0"], "cells = 0"),
+    "no-tolerance": (["approximate", "x1**5", "--tolerance", "0"], "tolerance = 0.0"),
+    "no-terms": (["approximate", "x1**5", "--terms-per-block", "0"], "terms_per_block = 0"),
+    "order-0": ([*SMALL, "--order", "0"], "order = 0"),
+    "negative-seed": ([*SMALL, "--seed", "-1"], "seed = -1"),
+    "negative-seed-of-mutants": (["mutate", "--seed", "-1"], "seed = -1"),
+    "no-mutants": (["mutate", "--count", "0"], "count = 0"),
+    "no-steps": (["train", ".", "--steps", "0"], "steps = 0"),
+    "no-epochs": (["robustness", ".", "--epochs", "0"], "--epochs"),
     "too-many-cells": ([*SMALL, "--cells", "10000000"], "cells = 10000000"),
     "kernel-1-in-two-dimensions": (["approximate", "x1*x2", "--kernel-size", "1", "--cells", "8"], "kernel_size = 1"),
     "kernel-0": ([*SMALL, "--kernel-size", "0"], "kernel_size = 0"),
@@ -188,7 +217,8 @@ def test_bad_call_gives_one_line_and_exit_code_2(name, folder, capsys):
 
 
 @pytest.mark.parametrize("arguments", ([], ["prove"], ["approximate"], ["approximate", "x1", "--cells", "many"],
-                                       ["verify", "--nonsense"], ["approximate", "x1", "--tolerance", "small"]))
+                                       ["verify", "--nonsense"], ["approximate", "x1", "--tolerance", "small"],
+                                       ["approximate", "x1", "--out", ""], ["verify", "--json", ""]))
 def test_malformed_call_gives_one_line_and_exit_code_2(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
         main(arguments)

@@ -3,9 +3,13 @@
 from dataclasses import dataclass, field
 from math import pi
 
+import numpy as np
+
 from lib import relu
+from lib.convresnet import rounding, stored_folds
 from lib.splines import interpolate
 
+_ARITHMETIC = 2.0**-40
 SHARE = 1 / 8   # the network may add this fraction of the spline's error
 
 
@@ -20,14 +24,17 @@ class Bound:
     network_value, network_gradient : float
         The same for the network against the spline.
     rounding_value, rounding_gradient : float
-        Allowance for evaluating the network in float64 (`rounding_allowance`); negligible unless the
-        other two parts are tiny, as for polynomial targets.
+        For computing coefficients, storing weights and evaluating the network in float64 (`rounding_error`); negligible
+        unless the other two parts are tiny, as for polynomial targets.
     dim : int
         ``d``: the number of mesh coordinates.
     reach : float or None
         ``tau`` of the manifold; None on the cube.
     factors : dict
         The numbers whose product the spline part is, by name.
+    rigorous : bool
+        Whether every part is proved: on the cube, for a formula.  Otherwise it is as good as the derivative bounds that were
+        stated, or on a manifold an *estimate*, with sampled derivatives.
     """
 
     spline_value: float
@@ -39,6 +46,7 @@ class Bound:
     dim: int
     reach: float | None = None
     factors: dict = field(default_factory=dict)
+    rigorous: bool = False
 
     @property
     def value(self):
@@ -61,16 +69,25 @@ class Bound:
         return interpolate(self.value, max(pi / 2 * self.gradient, self.value / self.reach), 1, s)
 
 
-def rounding_allowance(order, dim, slope, depth, largest_coefficient):
-    """Allowance for float64: value and slope.
+def rounding_error(problem, charts, cells, refinement, error):
+    """What rounding adds to the bound: value and slope (``prop-rounding``).
 
-    Every number inside a network is at most 4 and is made by at most two rounded operations, so a
-    term that passes ``depth`` layers is off by at most about ``8 depth`` units ``u = 2^-53``; at most
-    ``m^d`` terms are alive, weighted by ``max |c_j|``.  A slope is as many times as large as the slope
-    of the mesh coordinates, ``N`` on the cube.  First order in ``u``, not an enclosure.
+    Three parts: coefficients are computed in float64, the weights ``a_r`` of the folds are stored in float64,
+    and (value only) the network is evaluated in float64.  ``error`` is what coefficients may be off.
     """
-    value = 2.0**-53 * 8 * depth * order**dim * largest_coefficient
-    return value, slope * value
+    largest = largest_coefficient(charts)
+    order, dim, alive = problem.order, problem.dim, problem.order**problem.dim
+    steep = relu.bspline_slope(order)
+    fold_value, fold_slope = stored_folds(order)
+    evaluation = sum(rounding(order, refinement, dim, problem.mesh_rounding(charts, cells)))
+    value = error + largest * alive * (dim * fold_value + evaluation)
+    slope = alive * (steep * error + largest * (fold_slope + (dim - 1) * steep * fold_value))
+    return problem.overlap(cells) * value, problem.overlap(cells) * problem.slope_factor * problem.mesh_slope(cells) * slope
+
+
+def largest_coefficient(charts):
+    """``max |c_j|``."""
+    return max(float(np.abs(c.coefficients).max()) for c in charts)
 
 
 def network_error(problem, cells, refinement, largest_coefficient):
@@ -80,13 +97,15 @@ def network_error(problem, cells, refinement, largest_coefficient):
     return overlap * error.value, overlap * problem.slope_factor * error.slope
 
 
-def bound(problem, cells, refinement, largest_coefficient, depth):
-    """The bound for given sizes; ``largest_coefficient`` is ``max |c_j|``, ``depth`` the layers of a block."""
-    spline = problem.spline_error(cells)
-    network = network_error(problem, cells, refinement, largest_coefficient)
-    rounding = rounding_allowance(problem.order, problem.dim, problem.mesh_slope(cells), depth, largest_coefficient)
-    rounding = (problem.overlap(cells) * rounding[0], problem.overlap(cells) * problem.slope_factor * rounding[1])
-    return Bound(spline.value, spline.gradient, *network, *rounding, problem.dim, problem.reach, problem.factors(cells))
+def bound(problem, charts, cells, refinement):
+    """The bound for given sizes; ``charts`` as `problem` makes them for ``cells``."""
+    spline, network = problem.spline_error(cells), network_error(problem, cells, refinement, largest_coefficient(charts))
+    coefficients, rigorous = problem.coefficient_error(charts, cells)
+    rounded = rounding_error(problem, charts, cells, refinement, coefficients)
+    # this arithmetic: fewer than 2^12 operations on numbers that are not negative
+    value, slope = (r + _ARITHMETIC * (s + n + r) for r, s, n in zip(rounded, (spline.value, spline.gradient), network))
+    return Bound(spline.value, spline.gradient, *network, value, slope, problem.dim, problem.reach, problem.factors(cells),
+                 rigorous)
 
 
 def choose_refinement(problem, cells, largest_coefficient, room=None):

@@ -1,25 +1,17 @@
 """`approximate`: from a target to a network with a guaranteed error (book: ``thm-cube``, ``thm-manifold``)."""
 
-import numpy as np
-
-from lib.approximation._bound import bound, choose_refinement
-from lib.approximation._cube import Cube, CubeProblem, largest_coefficient
+from lib.approximation._bound import bound, choose_refinement, largest_coefficient
+from lib.approximation._cube import Cube, CubeProblem
 from lib.approximation._manifold import ManifoldProblem
 from lib.approximation._result import Approximation
 from lib.convresnet import check_kernel_size, promised_architecture
-from lib.errors import InputError, require
+from lib.errors import InputError, integer, positive, require
 from lib.manifolds import Atlas, Manifold
 from lib.relu import MAXIMUM_REFINEMENT, MINIMUM_REFINEMENT, check_refinement
 from lib.splines import check_order
 
 _POLYNOMIAL_REFINEMENT = 30
 _MAXIMUM_TERMS = 6_000_000
-
-
-def _integer(name, value, least):
-    require(isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= least,
-            name, value, f"an integer, at least {least}")
-    return int(value)
 
 
 def approximate(target, domain, *, order=4, cells=None, tolerance=None, kernel_size=2, blocks=None,
@@ -32,7 +24,7 @@ def approximate(target, domain, *, order=4, cells=None, tolerance=None, kernel_s
     ----------
     target : Target or callable
         On the cube a `Target`, with bounds of its derivatives.  On a manifold also any differentiable
-        torch map (P, D) -> (P,): what the bound needs is sampled in the charts.
+        torch map (P, D) -> (P,): what the bound needs is estimated from samples in the charts.
     domain : Cube, Manifold or Atlas
         An `Atlas` fixes the charts; for a manifold they are chosen by `lib.manifolds.choose_atlas`.
     order : int
@@ -63,29 +55,29 @@ def approximate(target, domain, *, order=4, cells=None, tolerance=None, kernel_s
     ------
     InputError
         For an argument outside these ranges, a target of another dimension, a budget that cannot
-        hold the terms, a mesh too coarse for the gates or a tolerance that cannot be met.
+        hold the terms, a mesh too coarse for the gates or a tolerance that cannot be met; for a target whose
+        gradients are not those of its values, or whose values refute a stated bound.
     """
     require(isinstance(domain, (Cube, Manifold, Atlas)), "domain", domain,
             "a lib.Cube, a manifold or an atlas of lib.manifolds")
     check_order(order)
     check_kernel_size(kernel_size, domain.ambient_dim)
-    blocks = None if blocks is None else _integer("blocks", blocks, 1)
+    blocks = None if blocks is None else integer("blocks", blocks, 1)
     require(cells is None or tolerance is None, "tolerance", tolerance, "left out where cells are given")
     if cells is not None:
-        cells = _integer("cells", cells, order)
+        cells = integer("cells", cells, order)
     if isinstance(domain, Cube):
         problem = CubeProblem(target, domain, order)
     else:
         problem = ManifoldProblem(target, domain, order, cells)
     least, budget = problem.terms(problem.minimum_cells), None
     if terms_per_block is not None:
-        budget = (blocks or 1) * _integer("terms_per_block", terms_per_block, 1)
+        budget = (blocks or 1) * integer("terms_per_block", terms_per_block, 1)
         require(budget >= least, "blocks * terms_per_block", budget,
                 f"at least {least}, the terms of the coarsest mesh of order {order}")
 
     if tolerance is not None:
-        require(isinstance(tolerance, (int, float)) and 0 < tolerance < float("inf"), "tolerance", tolerance,
-                "a positive number")
+        tolerance = positive("tolerance", tolerance)
         require(refinement is None, "refinement", refinement, "left out where a tolerance is given")
         cells, refinement = _cheapest(problem, tolerance, kernel_size)
     elif cells is None:
@@ -110,7 +102,7 @@ def approximate(target, domain, *, order=4, cells=None, tolerance=None, kernel_s
     check_refinement(refinement, MINIMUM_REFINEMENT)
     promised = promised_architecture(charts, order, refinement, kernel_size, blocks)
     return Approximation(
-        charts=charts, promised=promised, bound=bound(problem, cells, refinement, largest, promised.L),
+        charts=charts, promised=promised, bound=bound(problem, charts, cells, refinement),
         target=problem.target, domain=problem.domain, order=int(order), cells=cells, refinement=refinement,
         kernel_size=int(kernel_size), blocks=blocks, alpha=problem.alpha, derivative_bounds=problem.derivative_bounds,
     )
@@ -144,9 +136,11 @@ def _cheapest(problem, tolerance, kernel_size):
         if n is None:
             continue
         depth = promised_architecture(charts, problem.order, n, kernel_size, 1).L
-        guarantee = bound(problem, cells, n, largest, depth)
         cost = terms * depth
-        if max(guarantee.value, guarantee.gradient) <= tolerance and (best is None or cost < best[0]):
+        if best is not None and cost >= best[0]:
+            continue
+        guarantee = bound(problem, charts, cells, n)
+        if max(guarantee.value, guarantee.gradient) <= tolerance:
             best = (cost, cells, n)
     if best is None:
         raise InputError(f"tolerance = {tolerance}: must be larger; {MAXIMUM_REFINEMENT} levels of refinement do not suffice")

@@ -3,12 +3,16 @@
 import numpy as np
 from scipy.stats import qmc
 
+from lib.approximation._refute import evaluation_noise, refute_bounds, thinned
 from lib.approximation._target import Target
 from lib.convresnet import cube_chart
 from lib.errors import require
-from lib.splines import QuasiInterpolant, jackson_bound
+from lib.intervals import values_near
+from lib.splines import QuasiInterpolant, allowance, jackson_bound
 
 _BATCH = 1 << 16   # points held at once
+_GOLDEN = (5**0.5 - 1) / 2   # its multiples modulo 1 are far apart
+_FIRST, _LATER = 1 << 14, 1 << 18   # points of a grid on which stated bounds are tested: before a mesh is known, and on it
 
 
 class Cube:
@@ -47,6 +51,15 @@ class Cube:
         outside = x[~((x >= 0) & (x <= 1))]
         require(len(outside) == 0, "x", outside[:1].tolist(), f"points of the cube [0,1]^{self.dim}")
 
+    def towards(self, x):
+        """A direction at points of an array (P, D): to larger coordinates, to smaller ones at 1, none of them special."""
+        away = 1 + np.arange(1, self.dim + 1) * _GOLDEN % 1
+        return np.where(x < 1, away, -away)
+
+    def along(self, x, gradient):
+        """The part of gradients, tensor (P, D), that counts: all of it."""
+        return gradient
+
     def slope(self, x, gradient):
         """The norm in which slopes are measured: ``max_k |g_k|`` of gradients (P, D), tensor (P,)."""
         return gradient.abs().amax(1)
@@ -74,6 +87,21 @@ class CubeProblem:
         self.target, self.domain, self.dim, self.order = target, domain, domain.dim, order
         self.alpha, self.derivative_bounds = target.derivative_bounds(order)
         self.minimum_cells = order
+        target.check_slopes(domain)
+        used = {(0,) * self.dim, *self.derivative_bounds}
+        self._stated, self._finest = {k: bound for k, bound in target.stated.items() if k in used}, 0
+        if self._stated:
+            self._noise = evaluation_noise(target, domain)
+            first = int(_FIRST ** (1 / self.dim) + 1e-9) + 1
+            if first > self.alpha:
+                self._test_bounds(np.linspace(0, 1, first))
+
+    def _test_bounds(self, axis):
+        """Refuse stated bounds of derivatives that a grid refutes, if it is at least twice as fine as any before."""
+        axis = thinned(axis, self.dim, _LATER, self.alpha + 1)
+        if self._stated and len(axis) - 1 >= 2 * (self._finest - 1):
+            refute_bounds(self.target, axis, self._stated, *self._noise)
+            self._finest = len(axis)
 
     def terms(self, cells):
         """``(N + m - 1)^D``."""
@@ -87,6 +115,23 @@ class CubeProblem:
         """Mesh units a unit of length: ``N``."""
         return cells
 
+    def mesh_rounding(self, charts, cells):
+        """What the mesh coordinates may be off, in mesh units and units of roundoff (``lem-rounding``)."""
+        return 2 * cells
+
+    def coefficient_error(self, charts, cells):
+        """``max_j |lambda_j(f) - c_j|`` for coefficients in float64 (``prop-rounding``), and whether it is proved.
+
+        For a formula an enclosure; otherwise an allowance, for values that are within eight roundings of the exact ones.
+        """
+        coefficients = charts[0].coefficients.reshape((cells + self.order - 1,) * self.dim)
+        if self.target.expression is not None:
+            error = QuasiInterpolant(self.order, cells).coefficient_error(
+                lambda points: values_near(self.target.expression, points), coefficients)
+            if error < float("inf"):
+                return error, True
+        return allowance(self.order, self.dim, coefficients), False
+
     def spline_error(self, cells):
         """`lib.splines.Jackson` bounds of ``f - Q f``."""
         return jackson_bound(self.order, cells, self.alpha, self.derivative_bounds)
@@ -96,10 +141,13 @@ class CubeProblem:
         return {"h": 1 / cells, "alpha": self.alpha, "largest derivative": max(self.derivative_bounds.values())}
 
     def charts(self, cells):
-        """The cube as a list of one chart, with the coefficients ``lambda_j(f)``."""
-        return [cube_chart(QuasiInterpolant(self.order, cells).coefficients(self.target.values, self.dim), self.order)]
+        """The cube as a list of one chart, with the coefficients ``lambda_j(f)``.
 
-
-def largest_coefficient(charts):
-    """``max |c_j|``."""
-    return max(float(np.abs(c.coefficients).max()) for c in charts)
+        Raises
+        ------
+        InputError
+            For stated bounds of derivatives that the values at the nodes refute (`refute_bounds`).
+        """
+        quasi = QuasiInterpolant(self.order, cells)
+        self._test_bounds(quasi.nodes)
+        return [cube_chart(quasi.coefficients(self.target.values, self.dim), self.order)]

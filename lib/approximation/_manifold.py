@@ -9,7 +9,10 @@ from lib.manifolds import (
     GRID, Atlas, ball_grid, choose_atlas, derivative_norms, differences, inset, largest_nearby, living_terms,
     lines, samples, smooth_along_lines,
 )
-from lib.splines import Jackson, QuasiInterpolant, jackson_bound
+from lib.splines import Jackson, QuasiInterpolant, allowance, jackson_bound
+
+
+_LAYERS = 200   # more than those in which a mesh coordinate is gathered and doubled
 
 
 class ManifoldProblem:
@@ -19,11 +22,13 @@ class ManifoldProblem:
     ----------
     atlas : Atlas
     alpha : int
-        The smoothness that is used: the largest order, at most the exponent of the bumps, for which
-        the derivatives of ``f`` look bounded along lines in every chart (`smooth_along_lines`).
+        The smoothness that is used: the largest order below the exponent of the bumps, whose derivatives
+        of that order are then continuous, for which those of ``f`` look bounded along lines in every
+        chart (`smooth_along_lines`).
     norms : list of dict
-        For each chart the bounds of derivatives of ``f_i = f rho_i`` in its coordinates: the largest
-        divided difference over one step, plus its distance from the largest one over two.
+        For each chart *estimates* of the suprema of derivatives of ``f_i = f rho_i`` in its coordinates:
+        the largest divided difference over one step, plus its distance from the largest one over two.
+        They may lie below, so what rests on them, the a priori bound too, is an estimate.
     maximum_cells : int
         The grid of the samples: a finer mesh would see what they do not.
     slope_factor : float
@@ -35,6 +40,9 @@ class ManifoldProblem:
             require(callable(target), "target", target, "a lib.Target or a torch map (P, D) -> (P,)")
             target = Target(target, dim=domain.ambient_dim)
         require(target.dim == domain.ambient_dim, "domain", domain, f"in the dimension of the target, {target.dim}")
+        require(not target.stated, "derivative_bounds", target.stated,
+                "left out on a manifold, where norms are sampled in the charts: lib.Target(function, dim=..)")
+        target.check_slopes(domain.manifold if isinstance(domain, Atlas) else domain)
         if not isinstance(domain, Atlas):
             domain = choose_atlas(domain, order, cells)
         self.atlas, self.domain, self.target, self.order = domain, domain.manifold, target, order
@@ -48,7 +56,8 @@ class ManifoldProblem:
         self._pad = 2 * ((order + 1) // 2)
         axis, inside = ball_grid(self.dim, self.grid, self._pad)
         self._values = [samples(self.atlas, i, target.values, axis, inside) for i in range(len(self.atlas))]
-        self.alpha = self._smoothness(min(order, self.atlas.exponent))
+        require(self.atlas.exponent >= 3, "atlas", self.atlas, "with bumps of an exponent of 3 at least: one more than alpha")
+        self.alpha = self._smoothness(min(order, self.atlas.exponent - 1))
         norms = [derivative_norms(v, self.grid, self.alpha) for v in self._values]
         self.norms = [{k: fine + abs(fine - coarse) for k, (fine, coarse) in n.items()} for n in norms]
         self.derivative_bounds = {k: max(n[k] for n in self.norms) for k in self.norms[0]}
@@ -74,11 +83,20 @@ class ManifoldProblem:
         """``A``: the largest number of charts whose terms are alive at a point, bounded from above."""
         return int(self.atlas.largest_sum(np.ones(len(self.atlas)), self.atlas.living_radius(self.order, cells)))
 
+    def mesh_rounding(self, charts, cells):
+        """What the mesh coordinates may be off, in mesh units and units of roundoff (``cor-certified-curve``)."""
+        largest = max(float((np.abs(c.matrix).sum(1) + np.abs(c.offset)).max()) for c in charts)
+        return 4 * (self.domain.ambient_dim + _LAYERS) * largest
+
+    def coefficient_error(self, charts, cells):
+        """``max_j |lambda_j(f_i) - c_j|``, an allowance, and that nothing is proved: norms are sampled."""
+        return max(allowance(self.order, self.dim, c.coefficients) for c in charts), False
+
     def spline_error(self, cells):
-        """Bounds of the error of the splines: value and length of the tangential gradient.
+        """Estimates of the error of the splines: value and length of the tangential gradient.
 
         The error of chart ``i`` at a point depends on the derivatives of ``f_i`` within ``m - delta``
-        cells; these bounds are summed over the charts at each point of the atlas' net, whose radius is
+        cells; bounds with their estimates are summed over the charts at each point of the atlas' net, whose radius is
         added to the neighbourhoods.
         """
         if cells not in self._errors:

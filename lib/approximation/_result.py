@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -18,12 +19,16 @@ from lib.approximation._bound import Bound
 from lib.approximation._cube import Cube
 from lib.approximation._target import Target
 from lib.convresnet import (
-    Architecture, Chart, Convolution, ConvResNet, Gate, SparseEvaluator, measure_architecture, spline_network,
+    Architecture, Chart, Convolution, ConvResNet, Gate, SparseEvaluator, computes_its_weights, is_construction,
+    measure_architecture, spline_network, weights_digest,
 )
-from lib.errors import InputError, require
+from lib.errors import InputError, integer, require
+from lib.splines import QuasiInterpolant
 
-FORMAT = "convresnet-approximation 2"
+FORMAT = "convresnet-approximation 3"
+_READABLE = ("convresnet-approximation 2", FORMAT)   # the older one has no rigorous bounds
 _MODULE_TERMS, _MODULE_WORK = 50_000, 1 << 18
+_SAME = 1e-9   # relative difference of coefficients that evaluation in another way may make
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ class Measurement:
         On that many of the points the module itself was evaluated, and differed from the sparse
         evaluation (values) by at most ``module_difference``.
     module_difference : float
+        NaN if weights were changed: then the module was evaluated at all points, and there is nothing to compare it with.
     """
 
     value: float
@@ -71,8 +77,10 @@ class Approximation:
         The terms and where they live; one chart on the cube.
     promised : Architecture
         The sizes of Theorem A or B for these parameters.
-    bound : Bound
-        A priori bound of the error, value and gradient.
+    bound : Bound or None
+        A priori bound of the error of the construction, value and gradient.  Training the network, or changing a weight,
+        does not change it: see `unchanged`.  None after loading a network whose weights had been changed, and with other
+        coefficients or another target.
     target : Target or None
         None after loading a network whose target was not a formula.
     domain : Cube, Manifold or None
@@ -81,7 +89,7 @@ class Approximation:
         ``m``, ``N``, ``n``, ``K``, ``M~`` and the smoothness used.
     derivative_bounds : dict
         The bounds of derivatives that entered the bound: of the target on the cube; on a manifold
-        the largest over the charts (sampled), in the coordinates of a chart.
+        the largest *estimates* over the charts, sampled in their coordinates.
     """
 
     charts: list
@@ -99,13 +107,43 @@ class Approximation:
 
     @cached_property
     def network(self):
-        """The ConvResNet, a float64 module (P, D) -> (P,); built when it is first asked for."""
+        """The ConvResNet, a float64 module (P, D) -> (P,); built when it is first asked for.
+
+        Its slopes by automatic differentiation are right almost everywhere, and wrong at kinks, such as knots and dyadic
+        points of a regular grid: torch takes ``ReLU'(0) = 0`` in every layer, and what comes out need not be the slope of
+        any linear piece.  `value_and_slope` is right there, too.
+        """
         return spline_network(self.charts, self.order, self.refinement, self.kernel_size, self.blocks)
 
     @cached_property
     def sparse(self):
-        """The same function, evaluated through the terms that are alive (`SparseEvaluator`)."""
+        """The construction, evaluated through the terms that are alive (`SparseEvaluator`).
+
+        It is made from the charts: of changes of the weights of `network` it knows nothing.
+        """
         return SparseEvaluator(self.charts, self.order, self.refinement, self.kernel_size)
+
+    @property
+    def unchanged(self):
+        """Whether `network` is the construction of the charts, bit by bit, and nothing was added to it.
+
+        Compared block by block, which costs about as much as building the network, whenever its digest is another than at
+        the last time.
+        """
+        if "network" not in self.__dict__:
+            return True
+        if not computes_its_weights(self.network):
+            return False
+        mark, known = weights_digest(self.network), self.__dict__.get("_compared")
+        if known is None or known[0] != mark:
+            same = is_construction(self.network, self.charts, self.order, self.refinement, self.kernel_size, self.blocks)
+            known = self.__dict__["_compared"] = (mark, same)
+        return known[1]
+
+    @property
+    def evaluator(self):
+        """What computes values and slopes of the network: `sparse`, or the module itself if a weight was changed."""
+        return self.sparse if self.unchanged else self.network
 
     @property
     def dim(self):
@@ -118,9 +156,11 @@ class Approximation:
         return np.concatenate([c.coefficients for c in self.charts])
 
     def with_coefficients(self, coefficients):
-        """The approximation with other coefficients, float64 array (T,), and everything else unchanged."""
-        parts = np.split(np.asarray(coefficients, float), np.cumsum([len(c.coefficients) for c in self.charts])[:-1])
-        return replace(self, charts=[replace(c, coefficients=p) for c, p in zip(self.charts, parts)])
+        """The construction with other coefficients, float64 array (T,); it has no bound, unless they are the same."""
+        coefficients = np.asarray(coefficients, float)
+        parts = np.split(coefficients, np.cumsum([len(c.coefficients) for c in self.charts])[:-1])
+        bound = self.bound if np.array_equal(coefficients, self.coefficients) else None
+        return replace(self, charts=[replace(c, coefficients=p) for c, p in zip(self.charts, parts)], bound=bound)
 
     @property
     def architecture(self):
@@ -133,6 +173,7 @@ class Approximation:
 
         ``bound = C T^{-(alpha - s)/d}`` with ``T`` the number of terms.
         """
+        require(self.bound is not None, "bound", None, "known: these are not the coefficients or weights of the theorem")
         edge = len(self.coefficients) ** (1 / self.charts[0].dim)
         return self.bound.value * edge**self.alpha, self.bound.gradient * edge ** (self.alpha - 1)
 
@@ -147,18 +188,54 @@ class Approximation:
 
         Returns
         -------
-        float64 tensor, shape (P,), differentiable.
+        float64 tensor, shape (P,), differentiable: almost everywhere, not at kinks (see `network` and `value_and_slope`).
 
         Raises
         ------
         InputError
             For points outside the domain, another shape or dtype.
         """
-        require(isinstance(x, torch.Tensor), "x", x, "a float64 tensor")
+        self._check_points(x)
+        return self.network(x)
+
+    def _check_points(self, x):
+        """Raise `InputError` unless ``x`` is a float64 tensor (P, D) of points of the domain."""
+        require(isinstance(x, torch.Tensor), "x", x, "a torch tensor of dtype float64")
+        require(x.dtype == torch.float64, "x", x.dtype, "a torch tensor of dtype float64")
+        require(x.ndim == 2 and x.shape[1] == self.dim, "x.shape", tuple(x.shape), f"(P, {self.dim})")
         require(self.domain is not None, "domain", None, "known (set it after loading: see `with_target`)")
-        value = self.network(x)
         self.domain.check(x)
-        return value
+
+    def value_and_slope(self, x):
+        """Values and slopes of the network, right at kinks, too.
+
+        Parameters
+        ----------
+        x : float64 tensor, shape (P, D)
+            Points of the domain.
+
+        Returns
+        -------
+        values : float64 tensor, shape (P,)
+        slopes : float64 tensor, shape (P, D)
+            Gradients on the cube, tangential gradients on a manifold: at a kink the limit of the gradient along ``x + t w``
+            as ``t`` goes to 0 from above.  On the cube ``w`` points to larger coordinates (to smaller ones where a
+            coordinate is 1), in no special direction otherwise; on a manifold it is a tangent vector.  Where an
+            intermediate number of the network is within rounding of a kink, it may be that of either side.
+
+        Raises
+        ------
+        InputError
+            For points outside the domain, another shape or dtype.
+        """
+        self._check_points(x)
+        x = x.detach()
+        towards = self.domain.towards(x.numpy())
+        if self.unchanged:
+            values, slopes = map(torch.from_numpy, self.sparse.value_and_slope(x.numpy(), towards))
+        else:
+            values, slopes = self.network.value_and_slope(x, torch.from_numpy(towards))
+        return values, self.domain.along(x, slopes)
 
     def measure(self, points=1 << 14, seed=0, module_points=None):
         """Sample the error of the network, in value and in slope, batch by batch: any number of points will do.
@@ -172,6 +249,7 @@ class Approximation:
             The module is evaluated on the first so many points; the others use the exact sparse
             evaluation of the same function.  By default 256, fewer for more than 1024 terms (2^18 over
             their number, but 16), and none for more than 50 000, for which the module takes gigabytes.
+            Where weights were changed the module is evaluated at all points.
 
         Returns
         -------
@@ -183,17 +261,17 @@ class Approximation:
             Without a target or a domain.
         """
         require(None not in (self.target, self.domain), "target", None, "known (set it after loading: see `with_target`)")
-        points = int(points)
-        require(points >= 1, "points", points, "at least 1")
+        points, seed = integer("points", points, 1), integer("seed", seed, 0)
         if module_points is None:
             terms = len(self.coefficients)
             module_points = min(256, max(16, _MODULE_WORK // terms)) if terms <= _MODULE_TERMS else 0
-        module_points = max(0, min(int(module_points), points))
-        worst, difference, done = {}, 0.0, 0
+        unchanged = self.unchanged
+        module_points = max(0, min(integer("module_points", module_points, 0), points)) if unchanged else points
+        worst, difference, done = {}, 0.0 if unchanged else math.nan, 0
         for x in map(torch.from_numpy, self.domain.batches(points, seed)):
             f, df = self.target.value_and_gradient(x)
-            g, dg = self.sparse.value_and_gradient(x)
-            subset = max(0, min(module_points - done, len(x)))
+            g, dg = (self.sparse if unchanged else self.network).value_and_gradient(x)
+            subset = max(0, min(module_points - done, len(x))) if unchanged else 0
             if subset:
                 h, dh = self.network.value_and_gradient(x[:subset])
                 difference = max(difference, float((h - g[:subset]).abs().max()))
@@ -227,7 +305,7 @@ class Approximation:
         """Write the network to the folder ``path`` (safetensors and JSON; never pickle).
 
         The folder is written beside its place and renamed; one that exists is replaced only if it
-        holds a saved network.
+        holds a saved network.  Weights that were changed are kept; the bound, which is not theirs, is left out then.
 
         Raises
         ------
@@ -257,7 +335,8 @@ class Approximation:
                 "formula": self.target.formula if self.target is not None else None,
                 "sizes": {k: getattr(self, k) for k in
                           ("order", "cells", "refinement", "kernel_size", "blocks", "alpha")},
-                "bound": asdict(self.bound), "promised": asdict(self.promised),
+                "bound": asdict(self.bound) if self.bound is not None and self.unchanged else None,
+                "promised": asdict(self.promised),
                 "derivative_bounds": [[list(k), v] for k, v in self.derivative_bounds.items()],
             }
             description["seal"] = _seal(description)
@@ -272,15 +351,31 @@ class Approximation:
             shutil.rmtree(beside, ignore_errors=True)
 
     def with_target(self, target, domain=None):
-        """The same approximation with a target to measure against, and a domain if that is unknown (after loading)."""
+        """The same approximation with a target to measure against, and a domain if that is unknown (after loading).
+
+        The bound is kept only for the function it was made for: the same formula or, on the cube, one with the same
+        coefficients.  (On a manifold without a formula it is taken to be that function.)
+        """
         require(isinstance(target, Target) and target.dim == self.dim, "target", target,
                 f"a lib.Target of dimension {self.dim}")
         domain = self.domain if domain is None else domain
         require(domain is None or domain.ambient_dim == self.dim, "domain", domain, f"in dimension {self.dim}")
-        result = replace(self, target=target, domain=domain)
+        if domain is not None:
+            target.check_slopes(domain)
+        result = replace(self, target=target, domain=domain, bound=self.bound if self._is_of(target) else None)
         if "network" in self.__dict__:   # keep the weights that were loaded
             result.__dict__["network"] = self.network
         return result
+
+    def _is_of(self, target):
+        """Whether this approximation may be one of a target."""
+        mine = self.target.formula if self.target is not None else None
+        if mine is not None and target.formula is not None:
+            return target.formula == mine
+        if not isinstance(self.domain, Cube):
+            return True
+        found = QuasiInterpolant(self.order, self.cells).coefficients(target.values, self.dim).reshape(-1)
+        return bool(np.abs(found - self.coefficients).max() <= _SAME * np.abs(found).max())
 
 
 def _seal(description):
@@ -317,7 +412,7 @@ def load(path):
 
     try:
         description = json.loads((path / "network.json").read_text())
-        if not isinstance(description, dict) or description.get("format") != FORMAT:
+        if not isinstance(description, dict) or description.get("format") not in _READABLE:
             raise broken("its format is another")
         if description.pop("seal", None) != _seal(description):
             raise broken("network.json was altered")
@@ -333,7 +428,8 @@ def load(path):
         formula = description["formula"]
         result = Approximation(
             charts=[_chart(tensors, i, **chart) for i, chart in enumerate(description["charts"])],
-            promised=Architecture(**description["promised"]), bound=Bound(**description["bound"]),
+            promised=Architecture(**description["promised"]),
+            bound=None if description["bound"] is None else Bound(**description["bound"]),
             target=None if formula is None else Target.from_sympy(formula, description["dim"]),
             domain=Cube(description["dim"]) if description["domain"] == "cube" else None,
             derivative_bounds={tuple(k): v for k, v in description["derivative_bounds"]},

@@ -8,6 +8,7 @@ import numpy as np
 import sympy
 import torch
 
+from lib.approximation._refute import refute_slopes
 from lib.formulas import bound_on_cube, parse, torch_function, variables
 from lib.errors import InputError, require
 from lib.splines import needed_derivatives
@@ -35,9 +36,11 @@ def _checked(bounds):
     require(len(lengths) == 1 and 0 not in lengths, "derivative_bounds", list(bounds),
             "keyed by tuples of one length, the dimension")
     for key, bound in bounds.items():
-        require(isinstance(bound, (int, float)) and 0 <= bound < math.inf, "derivative_bounds", {key: bound},
-                "finite and not negative")
-    return lengths.pop(), {tuple(k): float(v) for k, v in bounds.items()}
+        require(all(isinstance(k, (int, np.integer)) and not isinstance(k, bool) and k >= 0 for k in key),
+                "derivative_bounds", {key: bound}, "keyed by tuples of integers, at least 0")
+        number = isinstance(bound, (int, float, np.integer, np.floating)) and not isinstance(bound, bool)
+        require(number and 0 <= bound < math.inf, "derivative_bounds", {key: bound}, "numbers, finite and not negative")
+    return lengths.pop(), {tuple(map(int, k)): float(v) for k, v in bounds.items()}
 
 
 class Target:
@@ -46,14 +49,16 @@ class Target:
     Parameters
     ----------
     function : callable
-        Differentiable torch map of a float64 tensor (P, D) to (P,).
+        Differentiable torch map of a float64 tensor (P, D) to (P,); automatic differentiation must see
+        all of it (`check_slopes`).
     derivative_bounds : dict, optional
         ``{multi-index: bound}`` with ``sup |d^nu f| <= bound`` on the cube; for smoothness ``alpha``
-        the multi-indices of `lib.splines.needed_derivatives` are required.  Manifolds need none.
+        the multi-indices of `lib.splines.needed_derivatives` are required.  `lib.approximate` refuses bounds
+        that divided differences refute, and on a manifold, where norms are sampled in the charts, any.
     formula : str, optional
         A formula that says the same, kept for saving.
     dim : int, optional
-        ``D``, where no bounds are given.
+        ``D``; needed where no bounds are given.
 
     Attributes
     ----------
@@ -65,17 +70,20 @@ class Target:
     Raises
     ------
     InputError
-        If the keys are not multi-indices of one length or a bound is negative or not finite.
+        If the keys are not multi-indices of one length, ``dim`` if given, or a bound is no number, negative or
+        not finite.
     """
 
     def __init__(self, function, derivative_bounds=None, formula=None, dim=None):
         require(callable(function), "function", function, "callable")
         self.function, self.formula = function, formula
+        require(dim is None or isinstance(dim, int) and not isinstance(dim, bool) and dim >= 1, "dim", dim,
+                "an integer, at least 1")
         if derivative_bounds is None and dim is not None:
-            require(isinstance(dim, int) and not isinstance(dim, bool) and dim >= 1, "dim", dim, "an integer, at least 1")
             self.dim, self._bounds = dim, {}
         else:
             self.dim, self._bounds = _checked(derivative_bounds)
+        require(dim in (None, self.dim), "dim", dim, f"the length of the multi-indices of derivative_bounds, {self.dim}")
         self.expression = None
 
     @classmethod
@@ -150,13 +158,45 @@ class Target:
         values = self.function(x)
         require(isinstance(values, torch.Tensor) and values.shape == x.shape[:1], "function",
                 getattr(values, "shape", type(values)), f"a map to a tensor of shape ({len(x)},)")
+        require(values.is_floating_point(), "function", values.dtype, "a map to a tensor of real floating-point numbers")
         require(bool(torch.isfinite(values).all()), "function", "values that are not finite", "finite on the cube")
         return values
 
     def values(self, points):
         """Values at a float64 array (P, D), as a float64 array (P,)."""
         with torch.no_grad():
-            return self(torch.from_numpy(np.ascontiguousarray(points))).numpy()
+            return self(torch.from_numpy(np.ascontiguousarray(points))).detach().numpy()
+
+    @property
+    def stated(self):
+        """The bounds of derivatives that were given, none of them derived from a formula: ``{multi-index: bound}``."""
+        return {} if self.expression is not None else dict(self._bounds)
+
+    def check_slopes(self, domain):
+        """Raise `InputError` if automatic differentiation does not see all of the function on a domain.
+
+        Values through numpy, under ``torch.no_grad`` or detached, wholly or in part, roundings and wrong
+        ``backward`` methods give gradients that are not those of the values (`refute_slopes`).  A formula
+        needs no check; without a domain there is none.
+        """
+        if self.expression is None and domain is not None:
+            refute_slopes(self, domain)
+
+    def slopes(self, x):
+        """What automatic differentiation says, right or not: float64 arrays of values (P,) and gradients (P, D)
+        at a float64 array (P, D); zero where it sees nothing."""
+        with torch.inference_mode(False), torch.enable_grad():
+            x = torch.tensor(np.ascontiguousarray(x), requires_grad=True)
+            values, gradient = self._differentiated(x)
+        gradient = torch.zeros_like(x) if gradient is None else gradient
+        return values.double().numpy(), gradient.numpy()
+
+    def _differentiated(self, x):
+        """Values and gradients at ``x``, which requires them; None for gradients that do not depend on ``x``."""
+        values, gradient = self(x), None
+        if values.requires_grad:
+            (gradient,) = torch.autograd.grad(values.sum(), x, allow_unused=True)
+        return values.detach(), gradient
 
     def value_and_gradient(self, x):
         """Values (P,) and gradients (P, D) by automatic differentiation.
@@ -164,12 +204,17 @@ class Target:
         Raises
         ------
         InputError
-            If one of them is not finite.
+            If one of them is not finite, or automatic differentiation sees nothing of values that vary.
         """
-        x = x.detach().clone().requires_grad_(True)
-        values = self(x)
-        gradient = torch.zeros_like(x)
-        if values.requires_grad:
-            (gradient,) = torch.autograd.grad(values.sum(), x)
+        with torch.inference_mode(False), torch.enable_grad():
+            x = x.detach().clone().requires_grad_(True)
+            values, gradient = self._differentiated(x)
+        if gradient is None:
+            gradient = torch.zeros_like(x)
+            if len(values):
+                low, high = values.min(), values.max()
+                rounding = 64 * torch.finfo(values.dtype).eps * max(abs(low), abs(high))
+                require(high - low <= rounding, "function", self.function, "differentiable by torch.autograd, which "
+                        f"sees nothing of values from {float(low):.6g} to {float(high):.6g}")
         require(bool(torch.isfinite(gradient).all()), "function", "slopes that are not finite", "of finite slopes")
-        return values.detach(), gradient
+        return values, gradient

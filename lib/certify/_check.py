@@ -1,4 +1,4 @@
-"""A second, slower proof of a certificate on the cube that takes nothing from it but its boxes and its two claims.
+"""A second, slower proof of a certificate on the cube that takes nothing from it but its boxes, its points and its claims.
 
 Shared with `lib.certify.certify` are the construction of the network and the tables of the B-spline and its folds.
 Numbers are balls of python-flint, one at a time; derivatives of the formula are symbolic; the polynomial of a cell is
@@ -8,23 +8,29 @@ expanded by the binomial theorem; and the bounds of ``lem-deviation`` and ``lem-
 from fractions import Fraction
 from functools import cached_property
 from itertools import product
-from math import comb, factorial
+from math import comb, factorial, prod
 
+import numpy as np
 import sympy
 from flint import arb, ctx
 
 from lib.approximation import Cube
-from lib.convresnet import spline_network
+from lib.certify._certificate import Certificate, a_priori
+from lib.certify._digest import digest
+from lib.certify._domains import CubeDomain
+from lib.convresnet import is_construction
 from lib.errors import require
-from lib.formulas import AbsPower, Jump, SignPower, variables
+from lib.formulas import AbsPower, Jump, SignPower, parse, variables
 from lib.relu import fold_terms
 from lib.splines import pieces
 
 _BITS, _DEEPER = 80, 6   # of the balls; halvings of a box where the claim does not follow at once
+_FUNCTIONS = ("sin", "cos", "exp", "log", "tanh", "sinh", "cosh", "atan")
+_POINT_BITS, _STEP = 500, Fraction(1, 2**120)   # at single points; of a difference quotient there
 
 
 def check(certificate, approximation):
-    """Prove once more what a certificate claims.
+    """Prove once more what a certificate claims, both ends.
 
     Parameters
     ----------
@@ -40,58 +46,112 @@ def check(certificate, approximation):
     Raises
     ------
     InputError
-        If the boxes do not cover the cube, the network is not the construction, or a bound does not follow.
+        If the certificate is about something else or its parts have another form, the boxes do not cover the cube, the
+        network is not the construction, or an end does not follow.
     """
     a = approximation
-    require(isinstance(a.domain, Cube), "approximation", a.domain, "on a cube")
-    ideal = spline_network(a.charts, a.order, a.refinement, a.kernel_size, a.blocks).state_dict()
-    mine = a.network.state_dict()
-    require(mine.keys() == ideal.keys() and all(v.shape == mine[k].shape and bool((v == mine[k]).all())
-                                                for k, v in ideal.items()),
-            "approximation", "changed weights", "the construction itself")
-    roots = tuple(certificate.roots)
-    require(roots == (a.cells,) * a.dim, "certificate", roots, f"of boxes of {a.cells} cells a side")
-    boxes = [(int(level), tuple(map(int, index))) for level, index in zip(certificate.level, certificate.index)]
+    _same_subject(certificate, a)
+    roots = (a.cells,) * a.dim
+    require(certificate.roots == roots, "certificate", certificate.roots, f"of boxes of {a.cells} cells a side")
+    boxes = _boxes(certificate.level, certificate.index, a.dim)
     require(_cover(boxes, roots), "certificate", f"{len(boxes)} boxes", "boxes that cover the cube without overlap")
     before, ctx.prec = ctx.prec, _BITS
     try:
-        proof, todo, count = _Proof(a), [(box, 0) for box in boxes], 0
-        while todo:
-            (level, index), depth = todo.pop()
-            count += 1
-            value, slope = proof.bounds([Fraction(2 * i + 1, 2 ** (level + 1)) for i in index], Fraction(1, 2 ** (level + 1)))
-            if value <= certificate.value.upper and slope <= certificate.gradient.upper:
-                continue
-            require(depth < _DEEPER, "certificate", (level, index),
-                    f"a box with errors below {certificate.value.upper:.6g} and {certificate.gradient.upper:.6g}; "
-                    f"found are {float(value):.6g} and {float(slope):.6g}")
-            todo += [((level + 1, tuple(2 * i + c for i, c in zip(index, corner))), depth + 1)
-                     for corner in product((0, 1), repeat=len(index))]
+        proof = _Proof(a)
+        count = _prove_upper_ends(proof, certificate, boxes)
+        ctx.prec = _POINT_BITS
+        _prove_lower_ends(proof, certificate)
         return count
     finally:
         ctx.prec = before
+
+
+def _same_subject(certificate, a):
+    """Refuse anything but a certificate of this approximation of a formula on a cube by an unchanged network."""
+    require(isinstance(certificate, Certificate), "certificate", type(certificate).__name__, "a Certificate")
+    certificate.__post_init__()   # of a frozen class, which can be changed all the same
+    require(isinstance(a.domain, Cube) and a.domain.dim == a.dim, "approximation", a.domain, "on a cube")
+    require(a.target is not None and a.target.expression is not None and a.target.dim == a.dim, "approximation", a.target,
+            "of a formula")
+    require(isinstance(a.target.formula, str) and parse(a.target.formula, a.dim) == a.target.expression, "target",
+            a.target.formula, "the formula that its expression says")
+    require(len(a.charts) == 1, "approximation", f"{len(a.charts)} charts", "with one chart")
+    chart, terms = a.charts[0], a.charts[0].indices.tolist()
+    require(chart.gate is None and chart.cells == a.cells and not chart.offset.any()
+            and chart.matrix.tolist() == [[a.cells * (i == k) for i in range(a.dim)] for k in range(a.dim)],
+            "approximation", "another chart", f"of the mesh of the cube, u = {a.cells} x, without a gate")
+    require(all(type(i) is int and -a.order < i < a.cells for j in terms for i in j)
+            and len(set(map(tuple, terms))) == len(terms) == len(chart.coefficients), "approximation", "its indices",
+            f"with one index from {1 - a.order} to {a.cells - 1} a term and axis, none twice")
+    require(is_construction(a.network, a.charts, a.order, a.refinement, a.kernel_size, a.blocks), "approximation",
+            "changed weights", "the construction itself")
+    domain = CubeDomain(a.dim, a.cells)
+    require(certificate.digest == digest(a, domain), "certificate", certificate.digest,
+            "of this formula, mesh and network (the digest is of something else)")
+    wanted = f"{a.target.formula} on {domain.describe()}"
+    require(certificate.description == wanted, "certificate", certificate.description, f"described as {wanted!r}")
+
+
+def _boxes(level, index, dim):
+    """The boxes as integers: list of (level, place)."""
+    level, index = np.asarray(level), np.asarray(index)
+    require(level.dtype.kind == "i" and index.dtype.kind == "i" and level.ndim == 1 and index.shape == (len(level), dim),
+            "certificate", (level.dtype, level.shape, index.dtype, index.shape), f"with integers (B,) and (B, {dim})")
+    require(len(level) > 0 and 0 <= level.min() and level.max() <= 50, "certificate", "levels", "from 0 to 50")
+    return list(zip(level.tolist(), map(tuple, index.tolist())))
+
+
+def _prove_upper_ends(proof, certificate, boxes):
+    """Both upper ends on every box, halved where they do not follow at once, or by Theorem A; returns the boxes needed."""
+    claims = certificate.value.upper, certificate.gradient.upper
+    theorem, todo, count = None, [(box, 0) for box in boxes], 0
+    while todo:
+        (level, index), depth = todo.pop()
+        count += 1
+        found = proof.bounds([Fraction(2 * i + 1, 2 ** (level + 1)) for i in index], Fraction(1, 2 ** (level + 1)))
+        if all(claim == np.inf or f <= claim for f, claim in zip(found, claims)):
+            continue
+        if depth == _DEEPER and theorem is None:
+            theorem = a_priori(proof.a)
+        if depth == _DEEPER:
+            require(all(f <= claim or bound <= claim for f, claim, bound in zip(found, claims, theorem)), "certificate",
+                    (level, index), f"a box with errors below {claims[0]:.6g} and {claims[1]:.6g}; found are "
+                    f"{float(found[0]):.6g} and {float(found[1]):.6g}")
+            continue
+        todo += [((level + 1, tuple(2 * i + c for i, c in zip(index, corner))), depth + 1)
+                 for corner in product((0, 1), repeat=len(index))]
+    return count
+
+
+def _prove_lower_ends(proof, certificate):
+    """Both lower ends at their points."""
+    for name, enclosure, place in (("value", certificate.value, certificate.value_at),
+                                   ("gradient", certificate.gradient, certificate.gradient_at)):
+        require(len(place) == proof.dim and all(0 <= t <= 1 for t in place), "certificate", (f"{name}_at", place),
+                "with points of the cube")
+        here = [Fraction(t) for t in place]
+        found = abs(proof.error(here)) if name == "value" else max(proof.quotients(here), key=float)
+        require(enclosure.lower == 0 or found >= enclosure.lower, "certificate", (name, enclosure.lower),
+                f"a lower end that is reached at {place}; found is {float(found):.6g}")
 
 
 def _cover(boxes, roots):
     """Whether dyadic boxes fill ``[0, roots]`` and no two overlap."""
     seen, volume = set(boxes), Fraction(0)
     for level, index in boxes:
-        if level < 0 or not all(0 <= i < r * 2**level for i, r in zip(index, roots)):
+        if not all(0 <= i < r * 2**level for i, r in zip(index, roots)):
             return False
         if any((level - up, tuple(i >> up for i in index)) in seen for up in range(1, level + 1)):
             return False
         volume += Fraction(1, 2 ** (level * len(roots)))
-    total = 1
-    for r in roots:
-        total *= r
-    return len(seen) == len(boxes) and volume == total
+    return len(seen) == len(boxes) and volume == prod(roots)
 
 
 class _Proof:
     """Bounds over one box, for an approximation on a cube."""
 
     def __init__(self, a):
-        self.order, self.cells, self.n, self.dim = a.order, a.cells, a.refinement, a.dim
+        self.a, self.order, self.cells, self.n, self.dim = a, a.order, a.cells, a.refinement, a.dim
         self.symbols, self.derivatives = variables(a.dim), {(0,) * a.dim: a.target.expression}
         terms = zip(a.charts[0].indices.tolist(), a.charts[0].coefficients.tolist())
         self.coefficients = {tuple(j): arb(c) for j, c in terms}
@@ -180,6 +240,29 @@ class _Proof:
                 best = found
         return best
 
+    # ---- single points
+
+    def error(self, x):
+        """``f - f~`` at a rational point: the formula, minus the terms that are alive, in closed form."""
+        place = [self.cells * t for t in x]
+        cell = [min(int(s), self.cells - 1) for s in place]
+        total, known = arb(0), {v: _arb(t) for v, t in zip(self.symbols, x)}
+        for k in product(range(self.order), repeat=self.dim):
+            j = tuple(i - p for i, p in zip(cell, k))
+            if j in self.coefficients:
+                term = _fold_sum(self.order, self.n, place[0] - j[0])
+                for s, i in zip(place[1:], j[1:]):
+                    term = _product(self.n, _fold_sum(self.order, self.n, s - i), term)
+                total += self.coefficients[j] * term
+        return _value(self.derivative((0,) * self.dim), known, {}) - total
+
+    def quotients(self, x):
+        """Moduli of the difference quotients of the error along the axes."""
+        here = self.error(x)
+        for axis in range(self.dim):
+            step = _STEP if x[axis] < Fraction(1, 2) else -_STEP
+            yield abs(self.error([t + step * (k == axis) for k, t in enumerate(x)]) - here) / _arb(_STEP)
+
     # ---- the network against the spline
 
     @cached_property
@@ -242,6 +325,38 @@ def _arb(x):
     return arb(x.numerator) / x.denominator
 
 
+def _positive(t):
+    """The positive part of a ball, as a ball."""
+    if t > 0:
+        return t
+    return arb(0) if t <= 0 else arb(0).union(arb(t.upper()))
+
+
+def _square(n, z):
+    """``sq_n(z)`` of a ball in [0, 1], level by level."""
+    result, g = z, z
+    for k in range(1, n + 1):
+        g = 2 * _positive(g) - 4 * _positive(g - arb(0.5))
+        result = result - g / 4**k
+    return result
+
+
+def _product(n, a, b):
+    """``mu_n(a, b)``."""
+    return _positive(_square(n, (a + b) / 2) - _square(n, abs(a - b) / 2))
+
+
+def _fold_sum(order, n, x):
+    """``N~_m`` at a rational number, with the weights as they are stored."""
+    total = arb(0)
+    for _, sign, a, width, scale in fold_terms(order):
+        z = _arb(max(Fraction(0), Fraction(width) - abs(x - Fraction(order, 2))) / Fraction(scale))
+        power = {1: lambda z: z, 2: lambda z: _square(n, z), 3: lambda z: _product(n, z, _square(n, z)),
+                 4: lambda z: _square(n, _square(n, z))}[order - 1](z)
+        total += arb(sign * a) * power
+    return _positive(total)
+
+
 def _value(e, x, done):
     """A formula over balls, common parts once."""
     if e in x:
@@ -256,22 +371,29 @@ def _value(e, x, done):
             result = parts[0]
             for p in parts[1:]:
                 result = result + p if e.is_Add else result * p
+        elif e.is_Pow and e.exp.is_Integer:
+            result = parts[0] ** int(e.exp)
+        elif e.is_Pow and e.base != sympy.E:   # of a base that is nowhere negative, as the formula has values everywhere
+            result = arb("nan") if parts[0] < 0 else _of_modulus(False, *parts)
         elif e.is_Pow:
-            result = parts[0] ** int(e.exp) if e.exp.is_Integer else parts[0] ** parts[1]
+            result = parts[1].exp()
         elif isinstance(e, (AbsPower, SignPower)):
             result = _of_modulus(isinstance(e, SignPower), *parts)
         elif isinstance(e, Jump):
             result = arb(0) if parts[0] > 0 or parts[0] < 0 else arb("nan")
         else:
+            require(e.func.__name__ in _FUNCTIONS, "formula", e.func.__name__, f"made of {', '.join(_FUNCTIONS)}")
             result = getattr(parts[0], e.func.__name__)()
         done[e] = result
     return done[e]
 
 
 def _of_modulus(signed, u, p):
-    """``|u|^p`` or ``sign(u) |u|^p``."""
+    """``|u|^p`` or ``sign(u) |u|^p``; unknown for ``p < 0`` if ``u`` may be 0."""
     if u > 0 or u < 0:
         size = abs(u) ** p
         return -size if signed and u < 0 else size
+    if not p >= 0:
+        return arb("nan")
     top = arb(abs(u).upper()) ** p if p != 0 else arb(1)
     return arb(0, top.upper()) if signed else arb(top / 2).union(arb(0)).union(top)

@@ -1,4 +1,4 @@
-"""How far the terms of a network are from those of its spline over small boxes (book: ``lem-deviation``, ``lem-rounding``).
+"""How far the terms of a network are from those of its spline over small boxes (book: ``lem-deviation``).
 
 Everything here is an upper bound of a non-negative number, rounded up.
 """
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lib.certify._balls import UNIT, Balls, up
+from lib.intervals import UNIT, Balls, up
 from lib.relu import fold_terms
 from lib.splines import pieces
 
@@ -210,20 +210,3 @@ def terms(order, refinement, axes):
         error = joined * up(join(np.minimum(1, size + error), f.value) + join(error, f.size) + eps * join(ones, mine))
         size, alive, slopes = joined * up(join(size, f.size)), joined, steps
     return error, np.stack([s for s, _ in slopes])
-
-
-def rounding(order, refinement, dim, mesh_rounding):
-    """By how much float64 may miss the value of one term, and by how much times ``|c_j|`` their sum (``lem-rounding``).
-
-    Parameters
-    ----------
-    order, refinement, dim : int
-    mesh_rounding : float
-        What the gather layers may be off, in mesh units and units of ``u``.
-    """
-    square, product = 3 * refinement + 12, 3 * refinement + 40
-    power, lipschitz = {2: (0, 1), 3: (square, 2), 4: (2 * square + product, 3), 5: (3 * square, 4)}[order]
-    factor = 0.0
-    for _, _, a, _, scale in fold_terms(order):
-        factor += a * (lipschitz * ((mesh_rounding + order) / scale + 1) + power + 6)
-    return UNIT * 1.01 * (dim * factor + (dim - 1) * product), UNIT * 1.01 * (2 * order**dim + 4)

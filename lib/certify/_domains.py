@@ -10,9 +10,8 @@ import numpy as np
 import sympy
 from flint import arb
 
-from lib.certify._balls import UNIT, Balls, precision, up
-from lib.certify._taylor import Taylor, expand, span
 from lib.errors import require
+from lib.intervals import UNIT, Balls, Taylor, expand, precision, span, up
 from lib.manifolds import FourierCurve, Sphere
 
 
@@ -32,7 +31,7 @@ class Boxes:
 
 @dataclass(frozen=True)
 class Local:
-    """Expansions over boxes, at the middles and over the boxes (see `lib.certify._taylor.span`).
+    """Expansions over boxes, at the middles and over the boxes (see `lib.intervals._taylor.span`).
 
     Attributes
     ----------
@@ -78,6 +77,10 @@ class CubeDomain:
 
     def describe(self):
         return f"cube of dimension {self.dim}, {self.cells} cells"
+
+    def numbers(self):
+        """What tells it from every other domain of its kind (`lib.certify._digest.digest`)."""
+        return [self.dim, self.cells]
 
     def local(self, boxes, order):
         with precision():
@@ -129,6 +132,11 @@ class CurveDomain:
 
     def describe(self):
         return f"{self.curve.name} in dimension {self.curve.ambient_dim}, {self.roots[0]} roots"
+
+    def numbers(self):
+        """What tells it from every other domain of its kind (`lib.certify._digest.digest`)."""
+        c = self.curve
+        return [self.roots[0], c.cosine, c.sine, c.middle, c.frame]
 
     def _points(self, sine, cosine):
         """The coordinates, from functions of ``k t``; sums of floats times whatever they return."""
@@ -212,6 +220,10 @@ class SphereFace:
 
     def describe(self):
         return f"face {self.sign:+d}{self.axis} of {self.sphere!r}, {self.low} to {self.high}, {self.roots[0]} roots"
+
+    def numbers(self):
+        """What tells it from every other domain of its kind (`lib.certify._digest.digest`)."""
+        return [self.sphere.radius, self.sphere.middle, self.axis, self.sign, self.low, self.high, self.roots]
 
     def _place(self, y, inverse):
         """The coordinates, from ``y`` and ``1 / |(y, 1)|``."""

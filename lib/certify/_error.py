@@ -3,13 +3,15 @@
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
-from lib.certify._balls import UNIT, Balls, up
-from lib.certify._deviation import factors, piece_table, rounding, spline_knots, terms
-from lib.certify._taylor import Taylor, expand, exponents, span
-from lib.formulas import variables
+from lib.certify._deviation import factors, piece_table, spline_knots, terms
+from lib.convresnet import rounding
+from lib.formulas import torch_function, variables
+from lib.intervals import UNIT, Balls, Taylor, expand, exponents, span, up
 
 _BATCH = 4096
+_ASIDE = 2.0**-10   # of the radius of a box: how far its corners are within, and the step of differences there
 _MARGIN = 1e-9   # by which a gate must be open or closed, so that it is so in float64 too
 
 
@@ -28,13 +30,23 @@ class Found(NamedTuple):
     gradient_seen: np.ndarray
 
 
-def _samples(taylor, inner):
-    """Moduli at the middle and (unless ``inner``) at the corners of the boxes, without remainders: (1 + 2^p, P)."""
-    powers, middle = exponents(taylor.dim, taylor.order), taylor.coefficients.mid
-    middle = np.where(np.isfinite(taylor.coefficients.rad), middle, np.nan)
-    corners = np.stack(np.meshgrid(*[(-1.0, 1.0)] * taylor.dim, indexing="ij"), axis=-1).reshape(-1, taylor.dim)
-    found = np.abs(np.array([((corner**powers).prod(1)[:, None] * middle).sum(0) for corner in corners]))
-    centre = np.abs(taylor.coefficients.mid[0])
+def _corners(dim):
+    """The corners of a box, a little within: float array (2^p, p)."""
+    return (1 - 2 * _ASIDE) * np.stack(np.meshgrid(*[(-1.0, 1.0)] * dim, indexing="ij"), axis=-1).reshape(-1, dim)
+
+
+def _polynomial(taylor, s):
+    """The middles of the coefficients as polynomials at points (n, p) of the boxes, NaN where one is not known: (n, P)."""
+    middle = np.where(np.isfinite(taylor.coefficients.rad), taylor.coefficients.mid, np.nan)
+    return (s[:, None] ** exponents(taylor.dim, taylor.order)).prod(2) @ middle
+
+
+def _samples(taylor, missing, inner):
+    """Moduli at the middles and (unless ``inner``) at the corners of the boxes: (1 + 2^p, P).
+
+    ``missing`` (2^p, P) is what the polynomials of the target lack at the corners.
+    """
+    found, centre = np.abs(_polynomial(taylor, _corners(taylor.dim)) + missing), np.abs(taylor.coefficients.mid[0])
     return np.concatenate([centre[None], np.where(np.isnan(found) | inner, centre, found)])
 
 
@@ -66,13 +78,15 @@ class ErrorOf:
         From `lib.certify._stored.read`.
     order, refinement : int
     network : lib.convresnet.ConvResNet
+    unchanged : bool
+        Whether every weight is that of the construction.
     """
 
-    def __init__(self, expression, domain, pieces, damaged, order, refinement, network):
-        self.expression, self.domain, self.network = expression, domain, network
+    def __init__(self, expression, domain, pieces, damaged, order, refinement, network, unchanged=True):
+        self.expression, self.domain, self.network, self.unchanged = expression, domain, network, unchanged
         self.pieces, self.damaged, self.order, self.refinement = pieces, damaged, order, refinement
         self.expansion = order + (domain.dim == 1)
-        self.symbols = variables(network.dim)
+        self.symbols, self.function = variables(network.dim), torch_function(expression, network.dim)
         mesh = max(float((np.abs(p.matrix.mid).sum(1) + np.abs(p.offset.mid)).max()) for p in pieces)
         layers = network.dim + sum(len(b) for b in network.numbers()) / len(network.blocks)
         gated = pieces[0].gate is not None
@@ -87,7 +101,7 @@ class ErrorOf:
     def _bounds(self, boxes):
         local = self.domain.local(boxes, self.expansion)
         at, over = (expand(self.expression, dict(zip(self.symbols, x))) for x in (local.at, local.over))
-        dim = self.domain.dim
+        dim, missing = self.domain.dim, self._missing(boxes, at)
         shapes = (len(boxes),), (dim, len(boxes))
         sums = _Sums(*(np.zeros(shape) for shape in shapes), *(Balls(*np.zeros((2, *shape))) for shape in shapes))
         for piece in self.pieces:
@@ -101,14 +115,29 @@ class ErrorOf:
                  for k, d in enumerate(derivatives)]
         # what the bounds tend to, from the middle and the corners of the boxes
         knots = sums.knots.size + sums.knot_slopes.size.sum(0) > 0   # there the corners may be on other polynomials
-        values = _samples(at, knots) + seen
-        corners = np.array([_samples(d[0], knots) / boxes.radius + seen_slopes[k] for k, d in enumerate(derivatives)])
+        values = _samples(at, missing[0], knots) + seen
+        corners = np.array([_samples(d[0], missing[1 + k], knots) / boxes.radius + seen_slopes[k]
+                            for k, d in enumerate(derivatives)])
         with np.errstate(invalid="ignore"):
             gradient = self.domain.slope(local, np.array(sizes))
             gradients = [self.domain.slope(local, corners[:, i]) for i in range(corners.shape[1])]
         value, gradient = (np.where(np.isnan(v), np.inf, v) for v in (value, gradient))
         gradient = np.where(np.isinf(value), np.inf, gradient)   # where terms were left out
         return Found(value, gradient, values.max(0), np.max(gradients, axis=0))
+
+    def _missing(self, boxes, at):
+        """What the Taylor polynomials of the target lack at the corners of the boxes: values and slopes, (1 + p, 2^p, P).
+
+        In float64, by differences: on wide boxes a polynomial can be far off, and then nothing is seen there.
+        """
+        corners, dim = _corners(at.dim), at.dim
+        steps = np.concatenate([np.zeros((1, dim)), _ASIDE * np.eye(dim), -_ASIDE * np.eye(dim)])
+        s = (corners + steps[:, None]).reshape(-1, dim)
+        places = boxes.middle[:, None] + boxes.radius[:, None, None] * s
+        x = torch.from_numpy(np.ascontiguousarray(self.domain.points(places.reshape(-1, dim))))
+        found = self.function(x).numpy().reshape(len(boxes), -1).T - _polynomial(at, s)
+        found = found.reshape(1 + 2 * dim, len(corners), -1)
+        return np.concatenate([found[:1], (found[1:1 + dim] - found[1 + dim:]) / (2 * _ASIDE)])
 
     def _subtract(self, piece, local, at, over, sums):
         """Take a piece's polynomials from the expansions and add what is between them and the network to the sums."""

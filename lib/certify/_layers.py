@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lib.certify._balls import UNIT, Balls, matmul, up
+from lib.intervals import UNIT, Balls, matmul, up
 
 _NUMBERS = 1 << 21   # activations held at once
 

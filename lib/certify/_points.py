@@ -3,7 +3,8 @@
 import numpy as np
 from flint import arb
 
-from lib.certify._balls import evaluate, precision
+from lib.formulas import evaluate
+from lib.intervals import precision
 
 BITS = 400            # 40 levels of refinement double an error each, and quotients lose the bits of a step
 STEP = arb(2) ** -100   # between the points of a difference quotient

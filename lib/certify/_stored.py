@@ -5,12 +5,24 @@ from functools import cached_property
 
 import numpy as np
 
-from lib.certify._balls import Balls
 from lib.certify._layers import stream, through
 from lib.convresnet import (
-    COORDINATES, NEGATIVE, POSITIVE, Convolution, doublings, gather_charts, linear_forms, spline_network,
+    COORDINATES,
+    NEGATIVE,
+    POSITIVE,
+    Convolution,
+    changed_layers,
+    computes_its_weights,
+    doublings,
+    gather_charts,
+    gather_depth,
+    head_weights,
+    linear_forms,
+    same_form,
+    spline_blocks,
 )
 from lib.errors import require
+from lib.intervals import Balls
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,13 +87,40 @@ def _table(chart, order, indices, coefficients):
     return Balls(mid, rad)
 
 
+def check_terms(charts, order, cells):
+    """Raise `InputError` unless charts are what a certificate takes them for.
+
+    Either all have gates, or there is a single one, the cube's: ``u = N x`` without an offset.  Terms are distinct, within
+    the mesh, and have finite coefficients.
+    """
+    gated = [c.gate is not None for c in charts]
+    require(all(gated) or len(charts) == 1, "charts", f"{len(charts)}, of which {sum(gated)} have gates",
+            "one without a gate, or all with gates")
+    chart = charts[0]
+    require(all(gated) or chart.cells == cells and np.array_equal(chart.matrix, cells * np.eye(chart.ambient_dim))
+            and not np.any(chart.offset), "charts", "another affine map", f"the mesh of the cube, u = {cells} x")
+    for c in charts:
+        indices = np.asarray(c.indices)
+        require(indices.dtype.kind == "i" and indices.shape == (len(c.coefficients), c.dim), "indices",
+                (indices.dtype, indices.shape), f"integers, {c.dim} for each coefficient")
+        require(indices.size > 0 and indices.min() > -order and indices.max() < c.cells, "indices",
+                "outside the mesh", f"from {1 - order} to {c.cells - 1}")
+        flat = np.ravel_multi_index(tuple((indices + order - 1).T), (c.cells + order - 1,) * c.dim)
+        require(len(np.unique(flat)) == len(flat), "indices", "a term that occurs twice", "distinct")
+        require(bool(np.isfinite(c.coefficients).all()), "coefficients", "numbers that are not finite", "finite")
+
+
 def read(charts, order, refinement, kernel_size, blocks, network):
-    """Compare a module with the construction, weight by weight.
+    """Compare a module with the construction, weight by weight; what cannot be read is refused.
+
+    A block can be read if it takes nothing but the coordinates from the stream and leaves them as they are, if its gather
+    layers are a matrix (no bias, no negative weight), and if its last layer adds up terms (no bias, no negative weight).
+    Whatever lies between is read as a term with other layers.
 
     Parameters
     ----------
     charts, order, refinement, kernel_size, blocks
-        What `lib.convresnet.spline_network` takes.
+        What `lib.convresnet.spline_network` takes; the charts have passed `check_terms`.
     network : lib.convresnet.ConvResNet
         The module to be certified.
 
@@ -89,38 +128,37 @@ def read(charts, order, refinement, kernel_size, blocks, network):
     -------
     pieces : list of Piece
     damaged : list of Damaged
+    unchanged : bool
+        Whether every number is that of the construction.
 
     Raises
     ------
     InputError
-        If the module is not the construction with some weights changed in a way that can be read: another
-        shape, a term added with a negative weight, coordinates overwritten, a gather layer that may cut.
+        If the module is not the construction with some weights changed in a way that can be read.
     """
-    ideal = spline_network(charts, order, refinement, kernel_size, blocks)
-    mine, ours = network.numbers(), ideal.numbers()
-    same = (network.dim == ideal.dim and network.channels == ideal.channels and len(mine) == len(ours) and all(
-        len(a) == len(b) and all(p.weight.shape == q.weight.shape and p.groups == q.groups for p, q in zip(a, b))
-        for a, b in zip(mine, ours)))
+    require(computes_its_weights(network), "network", type(network).__name__,
+            "a ConvResNet of finite float64 weights, without hooks, parametrizations or other layers")
+    mine, ours = network.numbers(), list(spline_blocks(charts, order, refinement, kernel_size, blocks))
+    head = network.head.detach()
+    same = (network.dim == charts[0].ambient_dim and network.channels == len(head_weights()) and len(mine) == len(ours)
+            and all(map(same_form, mine, ours)))
     require(same, "network", "another architecture", "the construction of these charts, up to changed weights")
-    head = network.head.detach().numpy()
-    changed = [[k for k, (p, q) in enumerate(zip(a, b)) if not ((p.weight == q.weight).all() and (p.bias == q.bias).all())]
-               for a, b in zip(mine, ours)]
-    if not any(changed) and (head == ideal.head.detach().numpy()).all():
+    changed = [changed_layers(*pair) for pair in zip(mine, ours)]
+    if not any(changed) and bool((head == head_weights()).all()):
         exact = _exact_offsets(charts, mine, kernel_size)
         return [Piece(Balls(c.matrix), offset, _table(c, order, c.indices, Balls(c.coefficients)), c.gate)
-                for c, offset in zip(charts, exact)], []
+                for c, offset in zip(charts, exact)], [], True
     require(charts[0].gate is None, "network", "changed weights", "the construction itself, behind gates")
+    head = head.numpy()
     require(head[COORDINATES] == 0, "network.head", head.tolist(), "without a weight for the coordinates")
-    pieces, damaged = [], []
-    chart, first = charts[0], 0
-    depth = len(gather_charts([chart], kernel_size))
-    for block, original, layers, size in zip(mine, ours, changed, _runs(len(chart.indices), blocks)):
-        indices = chart.indices[first:first + size]
+    pieces, damaged, first = [], [], 0
+    for number, (block, layers, size) in enumerate(zip(mine, changed, _runs(len(charts[0].indices), blocks))):
+        run, name = slice(first, first + size), f"network.blocks[{number}]"
+        reader = _Block(charts[0], run, refinement, kernel_size, name, block)
+        pieces.append(reader.piece(order, layers, head))
+        damaged += reader.damaged(layers, ours[number], head)
         first += size
-        piece, broken = _read_block(chart, order, refinement, indices, block, original, layers, depth, head, network)
-        pieces.append(piece)
-        damaged += broken
-    return pieces, damaged
+    return pieces, damaged, False
 
 
 def _runs(terms, blocks):
@@ -130,7 +168,7 @@ def _runs(terms, blocks):
 def _exact_offsets(charts, blocks, kernel_size):
     """The offsets of the charts as the biases of the gather layers add up to them, in mesh units."""
     if charts[0].gate is None:
-        return [Balls(c.offset) for c in charts]
+        return [Balls(c.offset) for c in charts]   # zero
     scale = 2.0 ** doublings(charts[0].cells)
     found = []
     for c in charts:
@@ -143,70 +181,106 @@ def _exact_offsets(charts, blocks, kernel_size):
     return found
 
 
-def _read_block(chart, order, refinement, indices, block, original, layers, depth, head, network):
-    dim = chart.dim
-    last = block[-1]
-    weight = last.weight[..., 0].numpy()
-    require((weight >= 0).all() and (last.bias == 0).all() and (weight[COORDINATES] == 0).all(), "network",
-            "the last layer of a block", "non-negative, without biases, and not writing to the coordinates")
-    per_column = Balls(weight[POSITIVE]) * float(head[POSITIVE]) + Balls(weight[NEGATIVE]) * float(head[NEGATIVE])
-    # factors and terms, numbered as in `term_block`
-    factors = [np.unique(indices[:, axis], return_inverse=True) for axis in range(dim)]
-    starts = np.cumsum([0] + [len(f) for f, _ in factors])
-    places = np.stack([starts[axis] + inverse.reshape(-1) for axis, (_, inverse) in enumerate(factors)], axis=1)
-    coefficients = per_column[places[:, 0]] if dim == 1 else per_column
-    matrix = Balls(chart.matrix)
-    if any(k < depth for k in layers):
-        matrix = _read_gather(chart, block[:depth], network)
-    broken = np.zeros(len(indices), bool)
-    select = len(block) - 1 - (dim - 1) * (refinement + 3) if dim > 1 else len(block) - 1
-    for k in layers:
-        if depth <= k < len(block) - 1:
-            p, q = block[k], original[k]
-            rows = ((p.weight != q.weight).flatten(1).any(1) | (p.bias != q.bias)).numpy()
-            units = starts[-1] if k < select else len(indices)
-            unit = np.flatnonzero(rows) // (len(rows) // units)
-            broken |= np.isin(places, unit).any(1) if k < select else np.isin(np.arange(len(indices)), unit)
-    terms = np.flatnonzero(broken)
-    require(not (len(terms) and any(k < depth for k in layers)), "network",
-            "changed weights in gather layers and behind them", "changed in one or the other in each block")
-    damaged = []
-    if len(terms):
-        chain = _restrict(block, depth, select, places, terms, starts[-1], dim, len(indices))
+class _Block:
+    """One residual block of the cube's chart, some of whose numbers may be others than those of the construction.
+
+    Its layers, in this order: `depth` that gather, those of the factors, those of the products from `select` on (if
+    ``D > 1``), and one that adds up.
+    """
+
+    def __init__(self, chart, run, refinement, kernel_size, name, block):
+        self.chart, self.indices, self.name, self.block = chart, chart.indices[run], name, block
+        self.dim, self.last = chart.dim, len(block) - 1
+        self.depth = gather_depth(chart.ambient_dim, kernel_size)
+        self.select = self.last - (self.dim - 1) * (refinement + 3)
+        # factors, numbered as in `term_block`, and which of them each term multiplies
+        found = [np.unique(self.indices[:, axis], return_inverse=True) for axis in range(self.dim)]
+        starts = np.cumsum([0] + [len(distinct) for distinct, _ in found])
+        self.factors = int(starts[-1])
+        self.places = np.stack([starts[axis] + place.reshape(-1) for axis, (_, place) in enumerate(found)], axis=1)
+        self._check_ends()
+
+    def _check_ends(self):
+        first, last = self.block[0].weight, self.block[-1]
+        require(bool((first[:, [POSITIVE, NEGATIVE]] == 0).all()), self.name, "a first layer that reads S+ or S-",
+                "one that takes only coordinates from the stream")
+        adds = (last.weight >= 0).all() and (last.bias == 0).all() and (last.weight[COORDINATES] == 0).all()
+        require(bool(adds), self.name, "another last layer",
+                "one without negative weights and biases that does not write to the coordinates")
+
+    def coefficients(self, head):
+        """The coefficients of the terms, as the last layer and ``FC`` have them: balls (T,)."""
+        weight = self.block[-1].weight[..., 0].numpy()
+        found = Balls(weight[POSITIVE]) * float(head[POSITIVE]) + Balls(weight[NEGATIVE]) * float(head[NEGATIVE])
+        return found[self.places[:, 0]] if self.dim == 1 else found
+
+    def piece(self, order, changed, head):
+        """The `Piece` of all terms of the block."""
+        matrix = self._matrix() if any(k < self.depth for k in changed) else Balls(self.chart.matrix)
+        return Piece(matrix, Balls(self.chart.offset), _table(self.chart, order, self.indices, self.coefficients(head)))
+
+    def _matrix(self):
+        """The matrix that the gather layers realise, in mesh units."""
+        layers = self.block[:self.depth]
+        require(all(bool((c.weight >= 0).all() and (c.bias == 0).all()) for c in layers), self.name,
+                "gather layers with biases or negative weights", "without: partial sums might be cut")
+        z, _ = stream(Balls(np.eye(self.chart.ambient_dim)), layers[0].weight.shape[1], gradient=False)
+        y, _ = through(layers, self._rows(layers), z, None)
+        return y[:, 0] * 2.0 ** doublings(self.chart.cells)
+
+    def _rows(self, layers):
+        """How many leading rows are needed before a chain of layers and after each, so that its row 0 is right."""
         counts = [1]
-        for c in reversed(chain):
-            counts.append(min(network.dim, counts[-1] + c.weight.shape[2] - 1))
-        damaged = [Damaged(chain, counts[::-1], coefficients[terms], indices[terms])]
-    return Piece(matrix, Balls(chart.offset), _table(chart, order, indices, coefficients)), damaged
+        for c in reversed(layers):
+            counts.append(min(self.chart.ambient_dim, counts[-1] + c.weight.shape[2] - 1))
+        return counts[::-1]
 
+    def damaged(self, changed, original, head):
+        """`Damaged`, in a list, if layers behind the gather layers have changed; an empty list otherwise."""
+        terms = np.flatnonzero(self._touched(changed, original))
+        if not len(terms):
+            return []
+        require(not any(k < self.depth for k in changed), self.name, "changed weights in gather layers and behind them",
+                "changed in one or the other in each block")
+        chain = self._restricted(terms)
+        return [Damaged(chain, self._rows(chain), self.coefficients(head)[terms], self.indices[terms])]
 
-def _read_gather(chart, layers, network):
-    """The matrix that gather layers without biases and with weights that are not negative realise, in mesh units."""
-    require(all((c.weight >= 0).all() and (c.bias == 0).all() for c in layers), "network", "the gather layers",
-            "without biases and negative weights: partial sums might be cut")
-    counts = [1]
-    for c in reversed(layers):
-        counts.append(min(network.dim, counts[-1] + c.weight.shape[2] - 1))
-    z, _ = stream(Balls(np.eye(network.dim)), network.channels, gradient=False)
-    y, _ = through(layers, counts[::-1], z, None)
-    return y[:, 0] * 2.0 ** doublings(chart.cells)
+    def _touched(self, changed, original):
+        """Which terms have a changed number in a layer of their own or of a factor: bool (T,)."""
+        found = np.zeros(len(self.indices), bool)
+        for k in changed:
+            if self.depth <= k < self.last:
+                p, q = self.block[k], original[k]
+                rows = ((p.weight != q.weight).flatten(1).any(1) | (p.bias != q.bias)).numpy()
+                if k < self.select:
+                    factor = np.flatnonzero(rows) // (len(rows) // self.factors)
+                    found |= np.isin(self.places, factor).any(1)
+                else:
+                    found[np.flatnonzero(rows) // (len(rows) // len(self.indices))] = True
+        return found
 
+    def _restricted(self, terms):
+        """The layers of the block that some terms need, following the edges that are stored."""
+        if self.dim > 1:
+            used = self._rows_of(self.select, len(self.indices), terms).weight.ne(0).any(2).any(0).nonzero()[:, 0].numpy()
+            used = used if len(used) else np.zeros(1, int)   # a term that reads no factor: any will do
+        else:
+            used = np.unique(self.places[terms])
+        chain = self.block[:self.depth]
+        for k in range(self.depth, self.last):
+            units, kept = (self.factors, used) if k < self.select else (len(self.indices), terms)
+            layer = self._rows_of(k, units, kept)
+            if k == self.select and self.dim > 1:   # one group: reads the outputs of all factors
+                layer = Convolution(layer.weight[:, used], layer.bias, 1)
+            chain.append(layer)
+        if self.dim == 1:   # a term is its factor
+            place = np.eye(len(used))[np.searchsorted(used, self.places[terms, 0])][..., None]
+            chain.append(Convolution(chain[-1].weight.new_tensor(place), chain[-1].bias.new_zeros(len(terms)), 1))
+        return chain
 
-def _restrict(block, depth, select, places, terms, factors, dim, count):
-    """The layers of a block that some terms need."""
-    used = np.unique(places[terms])
-    chain = list(block[:depth])
-    for k in range(depth, len(block) - 1):
-        c = block[k]
-        units, kept = (factors, used) if k < select else (count, terms)
-        rows = (kept[:, None] * (len(c.weight) // units) + np.arange(len(c.weight) // units)).reshape(-1)
-        weight = c.weight[rows]
-        if c.groups == 1 and k == select and dim > 1:   # reads the outputs of all factors
-            weight = weight[:, used]
-        groups = 1 if c.groups == 1 else c.groups * len(kept) // units
-        chain.append(Convolution(weight, c.bias[rows], groups))
-    if dim == 1:   # a term is its factor
-        order = np.searchsorted(used, places[terms, 0])
-        chain.append(Convolution(chain[-1].weight.new_tensor(np.eye(len(used))[order][..., None]),
-                                 chain[-1].bias.new_zeros(len(terms)), 1))
-    return chain
+    def _rows_of(self, k, units, kept):
+        """Layer ``k`` with the outputs of some of its units, and their groups if it has one for each."""
+        c = self.block[k]
+        each = len(c.weight) // units
+        rows = (kept[:, None] * each + np.arange(each)).reshape(-1)
+        return Convolution(c.weight[rows], c.bias[rows], 1 if c.groups == 1 else c.groups * len(kept) // units)

@@ -1,26 +1,28 @@
 """Claims of chapter 10: certificates."""
 
 from dataclasses import replace
+from fractions import Fraction
+from itertools import product
+from math import prod
 
 import numpy as np
 import torch
 from flint import arb
 
 from lib import certify, relu
-from lib.approximation import Cube, Target, approximate
-from lib.certify._balls import Balls, precision
-from lib.certify._deviation import factors, rounding, terms
+from lib.approximation import Cube, CubeProblem, Target, approximate
+from lib.certify._deviation import factors, terms
 from lib.certify._layers import through
 from lib.certify._points import network_value
-from lib.certify._taylor import Taylor, expand, span
 from lib.claims._grammar import target as random_target
 from lib.claims._manifolds import manifold
 from lib.claims._registry import claim, grid
-from lib.convresnet import Convolution
+from lib.convresnet import Convolution, rounding
 from lib.errors import InputError
-from lib.formulas import parse, torch_function, variables
+from lib.formulas import evaluate, parse, torch_function, variables
+from lib.intervals import Balls, Taylor, expand, precision, span
 from lib.relu import layers
-from lib.splines import bspline
+from lib.splines import bspline, functional
 
 _UNIT = 2.0**-53
 MAPS = {"square": (1, layers.square), "product": (2, layers.product), "cube": (1, lambda n: layers.power(3, n)),
@@ -117,18 +119,64 @@ def lem_deviation(build, D, m, n):
     return 1, worst
 
 
-@claim("lem-rounding", uses=("prop-realisation", "lem-doubling", "lem-product", "lem-square"), evidence="sampled",
+@claim("lem-rounding", uses=("prop-realisation", "lem-doubling", "lem-product", "lem-square", "prop-sparse"),
+       evidence="sampled",
        grid=[{"D": D, "m": m, "N": N, "n": n} for D, N in ((1, 13), (2, 5)) for m in (2, 3, 4, 5) for n in (6, 30)],
        honest=rounding, tampered=lambda *sizes: tuple(t / 1000 for t in rounding(*sizes)))
 def lem_rounding(build, D, m, N, n):
-    """The module in float64 against the same module in balls of 400 bits, at four random points."""
+    """The module and the sparse evaluation in float64 against the module in balls of 400 bits, at four random points."""
     a = approximate(_target("cos(9*x1)" if D == 1 else "cos(9*x1)*x2", D), Cube(D), order=m, cells=N, refinement=n, blocks=2)
-    x = np.random.default_rng(n).random((4, D))
-    found, worst = a.network(torch.from_numpy(x)).tolist(), 0.0
-    for row, v in zip(x, found):
+    x, worst = np.random.default_rng(n).random((4, D)), 0.0
+    found = [f(torch.from_numpy(x)).tolist() for f in (a.network, a.sparse)]
+    for row, *values in zip(x, *found):
         with precision(400):
-            worst = max(worst, float(abs(network_value(a.network, [arb(float(c)) for c in row]) - v)))
+            exact = network_value(a.network, [arb(float(c)) for c in row])
+            worst = max(worst, *(float(abs(exact - v)) for v in values))
     return m**D * np.abs(a.coefficients).max() * sum(build(m, n, D, 2 * N)), worst
+
+
+def _off_by_some_roundings(coefficients):
+    return coefficients * (1 + 256 * _UNIT)
+
+
+@claim("prop-rounding", uses=("lem-bspline", "lem-power", "prop-bspline-net", "prop-tensor-net", "lem-rounding"),
+       evidence="sampled",
+       grid=[{"formula": f, "D": D, "m": m, "N": N} for f, D in (("exp(x1)/3", 1), ("tanh(5*x1-2)", 1), ("cos(9*x1)*x2", 2),
+                                                                 ("x1*x2**2/3+x1/7", 2)) for m in (3, 4, 5) for N in (5, 12)],
+       honest=lambda coefficients: coefficients, tampered=_off_by_some_roundings)
+def prop_rounding(build, formula, D, m, N):
+    """The largest ``|lambda_j(f) - c_j|`` over all ``j``, in balls of 300 bits, against its enclosure; infinity if the
+    float64 values of a network for a polynomial that its spline reproduces miss it by more than the bound at 200 points."""
+    problem = CubeProblem(_target(formula, D), Cube(D), m)
+    charts = problem.charts(N)
+    if max(problem.derivative_bounds.values()) == 0:
+        a = approximate(problem.target, Cube(D), order=m, cells=N)
+        if a.measure(200, module_points=200).value > a.bound.value:
+            return 0, np.inf
+    coefficients = build(charts[0].coefficients)
+    return problem.coefficient_error(charts, N)[0], exact_coefficient_error(problem.target.expression, m, N, coefficients)
+
+
+def exact_coefficient_error(expression, order, cells, coefficients):
+    """``max_j |lambda_j(f) - c_j|`` from the rational functionals and many digits."""
+    symbols = sorted(expression.free_symbols, key=str)
+    rows = [functional(order, cells, j) for j in range(1 - order, cells)]
+    with precision(300):
+        values, worst = {}, 0.0
+        for place, c in zip(product(rows, repeat=len(symbols)), coefficients.tolist()):
+            total = arb(0)
+            for parts in product(*(zip(*row) for row in place)):
+                point = tuple(t / cells for t, _ in parts)
+                if point not in values:
+                    values[point] = evaluate(expression, {s: _exact(t) for s, t in zip(symbols, point)})
+                weight = prod((w for _, w in parts), start=Fraction(1))
+                total += values[point] * _exact(weight)
+            worst = max(worst, float(abs(total - c)))
+    return worst
+
+
+def _exact(t):
+    return arb(t.numerator) / t.denominator
 
 
 def _target(formula, D):

@@ -11,7 +11,7 @@ from math import comb, factorial
 import numpy as np
 
 from lib import splines
-from lib.certify._balls import UNIT, Balls, matmul
+from lib.intervals import UNIT, Balls, matmul
 
 _PARTS = {2: 128, 3: 128, 4: 128, 5: 64}   # of a cell in x, and in t, for each order: a power of two
 

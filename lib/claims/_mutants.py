@@ -13,11 +13,11 @@ import torch
 from flint import arb
 
 from lib.approximation import Cube, Target, approximate
-from lib.certify._balls import Balls, matmul, precision
 from lib.certify._layers import stream, through
 from lib.certify._points import network_value
 from lib.claims._manifolds import atlas
 from lib.convresnet import COORDINATES, Convolution, ConvResNet, OneSidedConv1d, term_block
+from lib.intervals import Balls, matmul, precision
 
 COUNT, REFINEMENT = 240, 8   # at this level every change is larger than rounding, in value or in slope
 _POINTS = 1500
@@ -56,7 +56,7 @@ def _cube(formula, D, m, N, blocks, K=2):
 
 
 def _manifold(name, m, N, formula):
-    a = atlas(name, m)
+    a = atlas(name, m + 1)
     return approximate(Target.from_sympy(formula, a.ambient_dim), a, order=m, cells=N, refinement=REFINEMENT, kernel_size=3)
 
 

@@ -41,4 +41,5 @@ REASONS = {
     "lem-taylor": "about every function and box; six formulas",
     "lem-deviation": "about every box; random boxes, all terms",
     "lem-rounding": "about every float; random points, against 400 bits",
+    "prop-rounding": "about every formula; the coefficients of four, all of them, against 300 bits",
 }

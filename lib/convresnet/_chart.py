@@ -44,6 +44,8 @@ class Gate:
 class Chart:
     """An affine map to mesh units, the terms that live behind it, and the gate in front of it.
 
+    Its arrays can be read and not written: a network built from them would not follow (`dataclasses.replace` makes another).
+
     Attributes
     ----------
     matrix, offset : float64 arrays, shapes (d, D) and (d,)
@@ -63,6 +65,12 @@ class Chart:
     indices: np.ndarray
     coefficients: np.ndarray
     gate: Gate | None = None
+
+    def __post_init__(self):
+        for name in ("matrix", "offset", "indices", "coefficients"):
+            view = np.asarray(getattr(self, name)).view()
+            view.setflags(write=False)
+            object.__setattr__(self, name, view)
 
     @property
     def dim(self):

@@ -135,6 +135,18 @@ def term_block(charts, runs, order, refinement, kernel_size):
     return gather_charts(charts, kernel_size) + [Convolution.from_layer(layer) for layer in chain]
 
 
+def spline_blocks(charts, order, refinement, kernel_size, blocks):
+    """The residual blocks of `spline_network`, one after the other: lists of Convolution."""
+    ends = np.cumsum([len(c.indices) for c in charts])
+    require(1 <= blocks <= ends[-1], "blocks", blocks, f"from 1 to the number of terms, {ends[-1]}")
+    for part in np.array_split(np.arange(ends[-1]), blocks):
+        low, high = part[0], part[-1] + 1
+        mine = [i for i, end in enumerate(ends) if end > low and end - len(charts[i].indices) < high]
+        starts = [ends[i] - len(charts[i].indices) for i in mine]
+        runs = [slice(max(low - s, 0), min(high, ends[i]) - s) for i, s in zip(mine, starts)]
+        yield term_block([charts[i] for i in mine], runs, order, refinement, kernel_size)
+
+
 def spline_network(charts, order, refinement, kernel_size, blocks):
     """The network for a sum of splines behind charts (book: ``prop-realisation``, ``lem-skip``, ``lem-grouped``).
 
@@ -154,18 +166,15 @@ def spline_network(charts, order, refinement, kernel_size, blocks):
     ConvResNet
         With ``blocks`` residual blocks.
     """
-    ends = np.cumsum([len(c.indices) for c in charts])
-    require(1 <= blocks <= ends[-1], "blocks", blocks, f"from 1 to the number of terms, {ends[-1]}")
-    chain = []
-    for part in np.array_split(np.arange(ends[-1]), blocks):
-        low, high = part[0], part[-1] + 1
-        mine = [i for i, end in enumerate(ends) if end > low and end - len(charts[i].indices) < high]
-        starts = [ends[i] - len(charts[i].indices) for i in mine]
-        runs = [slice(max(low - s, 0), min(high, ends[i]) - s) for i, s in zip(mine, starts)]
-        chain.append(term_block([charts[i] for i in mine], runs, order, refinement, kernel_size))
+    chain = list(spline_blocks(charts, order, refinement, kernel_size, blocks))
+    return ConvResNet(chain, head_weights(), charts[0].ambient_dim)
+
+
+def head_weights():
+    """``FC = S+ - S-``: the reason why ``kappa2 = 1``; float64 tensor (3,)."""
     head = torch.zeros(STREAM, dtype=torch.float64)
-    head[POSITIVE], head[NEGATIVE] = 1.0, -1.0   # FC = S+ - S-: the reason why kappa2 = 1
-    return ConvResNet(chain, head, charts[0].ambient_dim)
+    head[POSITIVE], head[NEGATIVE] = 1.0, -1.0
+    return head
 
 
 def promised_architecture(charts, order, refinement, kernel_size, blocks):

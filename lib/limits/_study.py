@@ -10,7 +10,7 @@ from torch import nn
 
 from lib import sweep
 from lib.approximation import Cube, Target, approximate
-from lib.errors import require
+from lib.errors import integer, require
 from lib.limits._training import fit
 
 FORMULA, ORDER, CELLS, BLOCKS = "sin(2*pi*x1)*exp(x2)", 3, 6, 2
@@ -119,7 +119,8 @@ def train(kind, slopes, rate, seed, steps):
 
 def tuning(steps=None):
     """The cells that choose the step sizes: every start, loss and rate, with a seed of their own."""
-    return [{"kind": kind, "slopes": slopes, "rate": rate, "seed": TUNING_SEED, "steps": steps or STEPS[kind]}
+    steps = STEPS if steps is None else dict.fromkeys(STEPS, integer("steps", steps, 1))
+    return [{"kind": kind, "slopes": slopes, "rate": rate, "seed": TUNING_SEED, "steps": steps[kind]}
             for kind in STEPS for slopes in LOSSES[kind] for rate in RATES[kind]]
 
 

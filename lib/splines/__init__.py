@@ -6,10 +6,10 @@ from lib.splines._constants import (
 )
 from lib.splines._functionals import blossom_value, functional, weight_sum
 from lib.splines._jackson import Jackson, interpolate, jackson_bound, needed_derivatives
-from lib.splines._quasi import QuasiInterpolant
+from lib.splines._quasi import QuasiInterpolant, allowance
 
 __all__ = [
-    "ORDERS", "Jackson", "QuasiInterpolant", "blossom_value", "bspline", "check_order", "evaluate",
+    "ORDERS", "Jackson", "QuasiInterpolant", "allowance", "blossom_value", "bspline", "check_order", "evaluate",
     "functional", "interior_operator_norm", "interior_peano_constant", "interior_slope_norm",
     "interpolate", "jackson_bound", "local_values",
     "needed_derivatives", "operator_norm", "peano_constant", "pieces", "slope_norm", "weight_sum",

@@ -7,9 +7,11 @@ from scipy.sparse import csr_matrix
 
 from lib.errors import require
 from lib.splines._bspline import check_order
-from lib.splines._functionals import functional
+from lib.splines._functionals import functional, weight_sum
 
 _CHUNK = 1 << 18   # points of the target evaluated at once
+_UNIT = 2.0**-53
+_TINY = 2.0**-1000   # more than all underflows
 
 
 class QuasiInterpolant:
@@ -76,26 +78,60 @@ class QuasiInterpolant:
         InputError
             If a value is not finite.
         """
-        count = len(self.nodes)
-        rest, by_column = count ** (dim - 1), self.matrix.tocsc()
-        thick, result = max(1, _CHUNK // rest), 0
-        for first in range(0, count, thick):   # slabs of the grid, each contracted at once
-            last = min(first + thick, count)
-            slab = np.empty((last - first) * rest)
-            for start in range(0, len(slab), _CHUNK):
-                flat = first * rest + np.arange(start, min(start + _CHUNK, len(slab)))
-                points = self.nodes[np.stack(np.unravel_index(flat, (count,) * dim), axis=1)]
-                slab[start:start + _CHUNK] = function(points)
-            slab = self._contract(slab.reshape((last - first,) + (count,) * (dim - 1)), range(1, dim))
+        result, by_column = 0, self.matrix.tocsc()
+        for first, last, (values,) in self._slabs(lambda points: (function(points),), dim):
+            slab = self._contract(values, range(1, dim), self.matrix)
             result = result + by_column[:, first:last] @ slab.reshape(last - first, -1)
         return result.reshape((self.matrix.shape[0],) * dim)
 
-    def _contract(self, samples, axes):
-        """The functionals along some axes of an array of samples."""
+    def coefficient_error(self, enclosure, coefficients):
+        """An upper bound of ``max_j |lambda_j(f) - c_j|``, all rounding included (``lem-coefficients``).
+
+        Parameters
+        ----------
+        enclosure : callable
+            Maps a float64 array (P, D) of points to two arrays (P,): ``f`` at every point within a relative ``2^-53`` of
+            each coordinate is within the second of the first.
+        coefficients : float64 array, shape (N + m - 1,) * D
+            ``c_j``.
+
+        Returns
+        -------
+        float
+            Infinite if a value is not known.
+        """
+        dim, result, by_column = coefficients.ndim, [0, 0], [self.matrix.tocsc(), abs(self.matrix).tocsc()]
+        # in an axis: a rounding of each weight, product and sum that is not with zero
+        operations = dim * (int(np.diff(self.matrix.indptr).max()) + 2)
+        for first, last, (mid, rad) in self._slabs(enclosure, dim):
+            if not np.isfinite(rad).all():
+                return float("inf")
+            rad = rad + operations * _UNIT * np.abs(mid)
+            for k, samples in enumerate((mid, rad)):
+                matrix = abs(self.matrix) if k else self.matrix
+                slab = self._contract(samples, range(1, dim), matrix)
+                result[k] = result[k] + by_column[k][:, first:last] @ slab.reshape(last - first, -1)
+        off = np.abs(result[0].reshape(coefficients.shape) - coefficients)
+        return float((off + result[1].reshape(coefficients.shape)).max() * (1 + 2 * (operations + 8) * _UNIT)) + _TINY
+
+    def _slabs(self, function, dim):
+        """The tensor grid of nodes in slabs: first and last node of the first axis, and arrays (last - first, n, ..)."""
+        count = len(self.nodes)
+        rest = count ** (dim - 1)
+        thick = max(1, _CHUNK // rest)
+        for first in range(0, count, thick):
+            last, parts = min(first + thick, count), []
+            for start in range(0, (last - first) * rest, _CHUNK):
+                flat = first * rest + np.arange(start, min(start + _CHUNK, (last - first) * rest))
+                parts.append(function(self.nodes[np.stack(np.unravel_index(flat, (count,) * dim), axis=1)]))
+            yield first, last, [np.concatenate(p).reshape((last - first,) + (count,) * (dim - 1)) for p in zip(*parts)]
+
+    def _contract(self, samples, axes, matrix):
+        """A matrix of functionals along some axes of an array of samples."""
         require(bool(np.isfinite(samples).all()), "samples", "values that are not finite", "finite")
         for axis in axes:
             moved = np.moveaxis(samples, axis, 0)
-            moved = (self.matrix @ moved.reshape(len(self.nodes), -1)).reshape((-1,) + moved.shape[1:])
+            moved = (matrix @ moved.reshape(len(self.nodes), -1)).reshape((-1,) + moved.shape[1:])
             samples = np.moveaxis(moved, 0, axis)
         return np.ascontiguousarray(samples)
 
@@ -114,4 +150,13 @@ class QuasiInterpolant:
         count = len(self.nodes)
         require(samples.ndim >= 1 and set(samples.shape) == {count}, "samples", samples.shape,
                 f"an array with {count} entries along every axis")
-        return self._contract(samples, (*range(1, samples.ndim), 0))
+        return self._contract(samples, (*range(1, samples.ndim), 0), self.matrix)
+
+
+def allowance(order, dim, coefficients):
+    """How far coefficients in float64 may be off if samples are within eight roundings: an estimate, not an enclosure.
+
+    Weights of a functional add up to ``Lambda_m`` in modulus, so rounding is some ``Lambda_m^D max |c_j|`` units of roundoff
+    times the operations, at most ``m + 10`` an axis.
+    """
+    return float(weight_sum(order)) ** dim * (dim * (order + 10) + 8) * _UNIT * float(np.abs(coefficients).max())
