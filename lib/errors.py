@@ -38,8 +38,9 @@ def positive(name, value):
     return float(value)
 
 
-def integer(name, value, least):
-    """The value as an int; raises `InputError` unless it is an integer, numpy's included, and at least ``least``."""
-    ok = isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= least
-    require(ok, name, value, f"an integer, at least {least}")
+def integer(name, value, least, most=None):
+    """The value as an int; raises `InputError` unless it is an integer, numpy's included, in the given range."""
+    ok = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    allowed = f"an integer, at least {least}" if most is None else f"an integer from {least} to {most}"
+    require(ok and least <= value and (most is None or value <= most), name, value, allowed)
     return int(value)

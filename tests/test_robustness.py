@@ -980,7 +980,7 @@ def test_what_the_chapter_says_of_the_rotated_digits():
     for row in sweep.read(FOLDER, _side.side_cells()):
         found.setdefault(row["cell"]["method"], []).append(row["result"])
     (ours,) = found["built"]
-    assert ours["certified"] == pytest.approx(0.588, abs=5e-4) and 0.62 < ours["certified"] / ours["along"] < 0.72
+    assert ours["certified"] == pytest.approx(0.517, abs=5e-4) and 0.55 < ours["certified"] / ours["along"] < 0.65
     for method in ("natural", "pgd"):
         for radius in _side.AMBIENT:
             assert max(r[f"space {radius}"] for r in found[method]) <= ours[f"space {radius}"]

@@ -60,8 +60,7 @@ def approximate(target, domain, *, order=4, cells=None, tolerance=None, kernel_s
     """
     require(isinstance(domain, (Cube, Manifold, Atlas)), "domain", domain,
             "a lib.Cube, a manifold or an atlas of lib.manifolds")
-    check_order(order)
-    check_kernel_size(kernel_size, domain.ambient_dim)
+    order, kernel_size = check_order(order), check_kernel_size(kernel_size, domain.ambient_dim)
     blocks = None if blocks is None else integer("blocks", blocks, 1)
     require(cells is None or tolerance is None, "tolerance", tolerance, "left out where cells are given")
     if cells is not None:
@@ -99,7 +98,7 @@ def approximate(target, domain, *, order=4, cells=None, tolerance=None, kernel_s
         refinement = choose_refinement(problem, cells, largest)
         if refinement is None:
             refinement = _POLYNOMIAL_REFINEMENT if problem.spline_error(cells).value == 0 else MAXIMUM_REFINEMENT
-    check_refinement(refinement, MINIMUM_REFINEMENT)
+    refinement = check_refinement(refinement, MINIMUM_REFINEMENT)
     promised = promised_architecture(charts, order, refinement, kernel_size, blocks)
     return Approximation(
         charts=charts, promised=promised, bound=bound(problem, charts, cells, refinement),

@@ -6,7 +6,7 @@ from scipy.stats import qmc
 from lib.approximation._refute import evaluation_noise, refute_bounds, thinned
 from lib.approximation._target import Target
 from lib.convresnet import cube_chart
-from lib.errors import require
+from lib.errors import integer, require
 from lib.intervals import values_near
 from lib.splines import QuasiInterpolant, allowance, jackson_bound
 
@@ -25,8 +25,7 @@ class Cube:
     """
 
     def __init__(self, dim):
-        require(isinstance(dim, int) and not isinstance(dim, bool) and dim >= 1, "dim", dim, "an integer, at least 1")
-        self.dim = self.ambient_dim = dim
+        self.dim = self.ambient_dim = integer("dim", dim, 1)
 
     def __repr__(self):
         return f"Cube({self.dim})"

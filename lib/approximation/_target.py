@@ -10,7 +10,7 @@ import torch
 
 from lib.approximation._refute import refute_slopes
 from lib.formulas import bound_on_cube, parse, torch_function, variables
-from lib.errors import InputError, require
+from lib.errors import InputError, integer, require
 from lib.splines import needed_derivatives
 
 
@@ -77,8 +77,7 @@ class Target:
     def __init__(self, function, derivative_bounds=None, formula=None, dim=None):
         require(callable(function), "function", function, "callable")
         self.function, self.formula = function, formula
-        require(dim is None or isinstance(dim, int) and not isinstance(dim, bool) and dim >= 1, "dim", dim,
-                "an integer, at least 1")
+        dim = None if dim is None else integer("dim", dim, 1)
         if derivative_bounds is None and dim is not None:
             self.dim, self._bounds = dim, {}
         else:
@@ -111,8 +110,7 @@ class Target:
         text = formula if isinstance(formula, str) else str(formula)
         if dim is None:
             dim = max((int(i) for i in re.findall(r"(?<![\w.])x(\d{1,3})\b", text)), default=1)
-        require(isinstance(dim, int) and not isinstance(dim, bool) and 1 <= dim <= MAXIMUM_DIM, "dim", dim,
-                f"an integer from 1 to {MAXIMUM_DIM}")
+        dim = integer("dim", dim, 1, MAXIMUM_DIM)
         expression = parse(text, dim)
         size = bound_on_cube(expression, dim)
         if not math.isfinite(size):

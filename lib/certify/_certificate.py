@@ -19,7 +19,7 @@ from lib.certify._points import attained
 from lib.certify._search import NORMS, Search
 from lib.certify._stored import check_terms
 from lib.certify._stored import read as read_stored
-from lib.errors import InputError, require
+from lib.errors import InputError, integer, positive, require
 from lib.formulas import parse
 from lib.manifolds import FourierCurve
 
@@ -230,8 +230,8 @@ def certify(approximation, domain=None, *, gap=0.02, at_most=None, boxes=200_000
     start, a = time.perf_counter(), approximation
     require(a.target is not None and a.target.expression is not None, "target", a.target, "a formula (Target.from_sympy)")
     require(a.domain is not None, "domain", None, "known (set it after loading: see `with_target`)")
-    require(0 < gap < np.inf, "gap", gap, "positive")
-    require(boxes >= 1, "boxes", boxes, "at least 1")
+    positive("gap", gap)
+    integer("boxes", boxes, 1)
     require(at_most is None or len(at_most) == 2 and all(t > 0 for t in at_most), "at_most", at_most,
             "two positive numbers, for the value and the slope")
     domain = _domain(a, a.domain if domain is None else domain)

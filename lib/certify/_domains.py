@@ -10,7 +10,7 @@ import numpy as np
 import sympy
 from flint import arb
 
-from lib.errors import require
+from lib.errors import integer, require
 from lib.intervals import UNIT, Balls, Taylor, expand, precision, span, up
 from lib.manifolds import FourierCurve, Sphere
 
@@ -216,7 +216,7 @@ class SphereFace:
         require(axis in (0, 1, 2) and sign in (-1, 1), "axis, sign", (axis, sign), "one of the six faces")
         require(all(-1 <= a < b <= 1 for a, b in zip(low, high)), "low, high", (low, high), "a rectangle within [-1, 1]^2")
         self.sphere, self.axis, self.sign = sphere, axis, sign
-        self.low, self.high, self.roots = tuple(map(float, low)), tuple(map(float, high)), (roots, roots)
+        self.low, self.high, self.roots = tuple(map(float, low)), tuple(map(float, high)), (integer("roots", roots, 1),) * 2
 
     def describe(self):
         return f"face {self.sign:+d}{self.axis} of {self.sphere!r}, {self.low} to {self.high}, {self.roots[0]} roots"

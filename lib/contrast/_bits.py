@@ -11,7 +11,7 @@ import torch
 
 from lib.contrast._steep import block
 from lib.convresnet import NEGATIVE, POSITIVE, ConvResNet
-from lib.errors import positive, require
+from lib.errors import integer, positive, require
 from lib.relu.layers import Layer
 
 _MOST_STEPS = 32   # digits: of the 53 of a float there must be room for the cells
@@ -110,8 +110,8 @@ def step_network(target, cells, steps, lipschitz=1.0):
 def _heights(target, cells, steps, lipschitz):
     """Positive integers of the ladder, what was subtracted, and the unit."""
     for name, number, most in (("cells", cells, 2**12), ("steps", steps, _MOST_STEPS)):
-        require(isinstance(number, int) and 2 <= number <= most and number & (number - 1) == 0, name, number,
-                f"a power of two from 2 to {most}")
+        number = integer(name, number, 2, most)
+        require(number & (number - 1) == 0, name, number, f"a power of two from 2 to {most}")
     k = ladder(target, cells * steps, lipschitz)
     low = int(k.min()) - 1
     return k - low, low, lipschitz / (cells * steps)

@@ -3,7 +3,7 @@
 import torch
 
 from lib.convresnet import COORDINATES, NEGATIVE, POSITIVE, Convolution, ConvResNet
-from lib.errors import positive, require
+from lib.errors import integer, positive, require
 from lib.relu import layers
 
 
@@ -31,7 +31,7 @@ def steepened(network, amplitude, levels):
     """
     require(network.channels == 3, "network", f"{network.channels} channels in the stream", "a network of this library")
     positive("amplitude", amplitude)
-    require(isinstance(levels, int) and 1 <= levels <= 50, "levels", levels, "an integer from 1 to 50")
+    levels = integer("levels", levels, 1, 50)
     tent = [layers.affine([[1.0], [1.0]], [0.0, -0.5])]
     tent += [layers.affine([[2.0, -4.0], [2.0, -4.0]], [0.0, -0.5])] * (levels - 1)
     rows, bias = [[0.0, 0.0] for _ in range(3)], [0.0, 0.0, 0.0]

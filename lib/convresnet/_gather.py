@@ -4,19 +4,20 @@ import numpy as np
 import torch
 
 from lib.convresnet._module import Convolution
-from lib.errors import require
+from lib.errors import integer, require
 
 
 def check_kernel_size(kernel_size, dim):
-    """Raise `InputError` unless filters of this size can see all coordinates."""
-    require(isinstance(kernel_size, (int, np.integer)) and not isinstance(kernel_size, bool)
-            and kernel_size >= (1 if dim == 1 else 2), "kernel_size", kernel_size,
+    """``K`` as an int; raises `InputError` unless filters of this size can see all coordinates."""
+    least = 1 if dim == 1 else 2
+    require(integer("kernel_size", kernel_size, 1) >= least, "kernel_size", kernel_size,
             "an integer, at least 2 (1 will do only in dimension 1)")
+    return int(kernel_size)
 
 
 def gather_depth(dim, kernel_size):
     """``max(1, ceil((D-1)/(K-1)))``: the layers row 0 needs to see ``D`` rows."""
-    check_kernel_size(kernel_size, dim)
+    kernel_size = check_kernel_size(kernel_size, dim)
     return max(1, -((1 - dim) // max(kernel_size - 1, 1)))
 
 

@@ -56,8 +56,8 @@ class SparseEvaluator:
     """
 
     def __init__(self, charts, order, refinement, kernel_size=2):
-        check_order(order)
-        check_refinement(refinement, 2)   # with one level N~_5 exceeds 1, where the product is another function
+        order = check_order(order)
+        refinement = check_refinement(refinement, 2)   # with one level N~_5 exceeds 1, where the product is another function
         self.charts, self.order, self.refinement = charts, order, refinement
         first = charts[0]
         self.gate, self.dim, self.ambient_dim, self.cells = first.gate, first.dim, first.ambient_dim, first.cells

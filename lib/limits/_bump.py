@@ -5,14 +5,13 @@ from functools import cache
 import numpy as np
 import sympy as sp
 
-from lib.errors import require
+from lib.errors import integer, require
 
 ORDERS = range(1, 5)
 
 
 def _check(alpha):
-    ok = isinstance(alpha, (int, np.integer)) and not isinstance(alpha, bool) and alpha in ORDERS
-    require(ok, "alpha", alpha, f"an integer from {ORDERS[0]} to {ORDERS[-1]}")
+    integer("alpha", alpha, ORDERS[0], ORDERS[-1])
 
 
 @cache

@@ -10,22 +10,21 @@ from functools import cache
 
 import numpy as np
 
-from lib.errors import require
+from lib.errors import integer, require
 from lib.splines import local_values
 
 DEGREES = range(0, 6)
 
 
 def check_degree(degree, least=0):
-    """Raise `InputError` unless ``degree`` is an integer from ``least`` to 5."""
-    ok = isinstance(degree, (int, np.integer)) and not isinstance(degree, bool)
-    require(ok and least <= degree <= DEGREES[-1], "degree", degree, f"an integer from {least} to {DEGREES[-1]}")
+    """``degree`` as an int; raises `InputError` unless it is an integer from ``least`` to 5."""
+    return integer("degree", degree, least, DEGREES[-1])
 
 
 def check_knots(knots):
-    """Raise `InputError` unless ``knots`` is an even positive integer."""
-    ok = isinstance(knots, (int, np.integer)) and not isinstance(knots, bool) and knots > 0 and knots % 2 == 0
-    require(ok, "knots", knots, "an even positive integer")
+    """``knots`` as an int; raises `InputError` unless it is an even positive integer."""
+    require(integer("knots", knots, 1) % 2 == 0, "knots", knots, "an even positive integer")
+    return int(knots)
 
 
 @cache

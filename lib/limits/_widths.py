@@ -9,16 +9,15 @@ from functools import cache
 from itertools import combinations_with_replacement
 from math import prod
 
-import numpy as np
 
-from lib.errors import require
+from lib.errors import integer, require
 from lib.limits._bump import bump_norms
 from lib.limits._euler import check_degree, favard
 
 
 def _check(alpha, dim, s):
     check_degree(alpha, 1)
-    require(isinstance(dim, int) and 1 <= dim <= 16, "dim", dim, "an integer from 1 to 16")
+    integer("dim", dim, 1, 16)
     require(s in (0, 1) and s < alpha, "s", s, "0 or 1, and below alpha")
 
 
@@ -40,7 +39,7 @@ def partitions(parameters, dim, s=0):
     dim, s : int
         For ``s = 1`` one dimension more, that of the constants, is needed.
     """
-    require(isinstance(parameters, (int, np.integer)) and parameters >= 1, "parameters", parameters, "a positive integer")
+    parameters = integer("parameters", parameters, 1)
     n = _root(int(parameters) + 1 + s, dim)
     return n + n % 2
 
@@ -119,5 +118,5 @@ def bump_width(parameters, alpha, dim, s=0):
     float
         ``G^-(a-s) |psi|_s / |psi|_a``, ``G`` the least integer with ``G^D >= p + 1``.
     """
-    require(isinstance(parameters, (int, np.integer)) and parameters >= 1, "parameters", parameters, "a positive integer")
+    parameters = integer("parameters", parameters, 1)
     return bump_constant(alpha, dim, s) * float(_root(int(parameters) + 1, dim)) ** (s - alpha)

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from lib.convresnet import Gate
-from lib.errors import positive, require
+from lib.errors import integer, positive, require
 from lib.manifolds._base import OFF, Manifold
 from lib.splines import check_order, functional
 
@@ -54,7 +54,7 @@ def smallest_mesh(reach, bump_radius, dim, order):
 
     ``r_1 (1 + 2 sqrt(d) (m - delta_m) / N) <= tau sqrt(1 - theta^2)`` (``prop-chart-local``).
     """
-    check_order(order)
+    order = check_order(order)
     spread = 2 * bump_radius * dim**0.5 * (order - inset(order))
     return max(order, ceil(spread / (room(reach) - bump_radius) * (1 + 1e-12)))
 
@@ -127,8 +127,8 @@ class Atlas:
     def __init__(self, manifold, cover_radius, bump_radius, exponent, centres=None):
         require(isinstance(manifold, Manifold), "manifold", manifold, "a manifold of lib.manifolds")
         self.manifold, self.bump_radius = manifold, positive("bump_radius", bump_radius)
-        require(isinstance(exponent, (int, np.integer)) and exponent >= 2, "exponent", exponent, "an integer, at least 2")
-        self.exponent, tau = int(exponent), manifold.reach
+        self.exponent = integer("exponent", exponent, 2)
+        tau = manifold.reach
         require(self.bump_radius < room(tau), "bump_radius", bump_radius,
                 f"below {room(tau):.6g}: beyond, charts need not be injective (the reach is {tau:.6g})")
         require(positive("cover_radius", cover_radius) < bump_radius, "cover_radius", cover_radius,

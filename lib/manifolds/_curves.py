@@ -5,7 +5,7 @@ from functools import cached_property
 import numpy as np
 from scipy.spatial import cKDTree
 
-from lib.errors import positive, require
+from lib.errors import integer, positive, require
 from lib.manifolds._base import Manifold, check_cube
 
 _NEWTON = 12
@@ -186,8 +186,7 @@ def _matrix(name, value):
 
 def isometry(ambient_dim, dim, seed):
     """A random ``D x p`` matrix with orthonormal columns (book: ``cor-ambient``)."""
-    require(isinstance(ambient_dim, (int, np.integer)) and ambient_dim >= dim, "ambient_dim", ambient_dim,
-            f"an integer, at least {dim}")
+    ambient_dim = integer("ambient_dim", ambient_dim, dim)
     return np.linalg.qr(np.random.default_rng(seed).normal(size=(ambient_dim, dim)))[0]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import sympy
 import torch
 
-from lib.errors import InputError, positive, require
+from lib.errors import InputError, integer, positive, require
 from lib.formulas import bound_on_cube, parse, torch_function, variables
 from lib.manifolds._base import Manifold, check_cube
 from lib.manifolds._reach import SMALLEST, reach_of_zeros, require_regular
@@ -67,7 +67,7 @@ class LevelSet(Manifold):
         formulas = list(formulas) if isinstance(formulas, (list, tuple)) else [formulas]
         require(all(isinstance(f, (str, sympy.Expr)) for f in formulas), "formulas", formulas,
                 "a formula or a list of formulas")
-        require(isinstance(ambient_dim, int) and 2 <= ambient_dim <= 4, "ambient_dim", ambient_dim, "2, 3 or 4")
+        ambient_dim = integer("ambient_dim", ambient_dim, 2, 4)
         require(1 <= len(formulas) < ambient_dim, "formulas", formulas, f"from 1 to {ambient_dim - 1} formulas")
         self.ambient_dim, self.dim, self.name, self.volume = ambient_dim, ambient_dim - len(formulas), name, volume
         self.codim = len(formulas)

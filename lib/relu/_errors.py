@@ -3,10 +3,10 @@
 ``n`` is the refinement level of the squaring network throughout; ``eps = 4**(-n-1)``.
 """
 
-from math import comb, factorial
+from math import comb, factorial, nextafter, sqrt
 from typing import NamedTuple
 
-from lib.errors import require
+from lib.errors import integer, require
 from lib.splines import check_order
 
 MINIMUM_REFINEMENT = 4   # below it the proof that N~_m is non-negative fails for m = 5 (prop-bspline-net)
@@ -24,17 +24,16 @@ class Error(NamedTuple):
 
 
 def check_refinement(n, least=0):
-    """Raise `InputError` unless ``n`` is an integer from ``least`` to 40.
+    """``n`` as an int; raises `InputError` unless it is an integer from ``least`` to 40.
 
     Beyond 40 levels the sawtooth has more teeth than float64 can resolve.
     """
-    require(isinstance(n, int) and not isinstance(n, bool) and least <= n <= MAXIMUM_REFINEMENT,
-            "refinement", n, f"an integer from {least} to {MAXIMUM_REFINEMENT}")
+    return integer("refinement", n, least, MAXIMUM_REFINEMENT)
 
 
 def square_error(n):
     """``|sq_n - z^2| <= 4^(-n-1)`` and ``|sq_n' - 2z| <= 2^(-n)`` on ``[0,1]`` (``lem-square``)."""
-    check_refinement(n)
+    n = check_refinement(n)
     return Error(4.0 ** (-n - 1), 2.0**-n)
 
 
@@ -77,7 +76,7 @@ def fold_terms(order):
     ``w_r = m/2 - r``, ``scale`` the least power of two that is at least ``w_r`` and
     ``a_r = binom(m, r) scale^{m-1} / (m-1)!``.
     """
-    check_order(order)
+    order = check_order(order)
     terms = []
     for r in range((order + 1) // 2):
         width = order / 2 - r
@@ -90,7 +89,7 @@ def fold_terms(order):
 
 def bspline_error(order, n):
     """``eta_0, eta_1``: the network ``N~_m`` against ``N_m`` in value and slope (``prop-bspline-net``)."""
-    check_refinement(n, MINIMUM_REFINEMENT)
+    n = check_refinement(n, MINIMUM_REFINEMENT)
     if order == 2:
         return Error(0.0, 0.0)
     value, slope = power_error(order - 1, n)
@@ -99,13 +98,12 @@ def bspline_error(order, n):
 
 
 def bspline_slope(order):
-    """A bound of ``max |N_m'|``: 1, 1, 3/4, 2/3 for ``m`` = 2, 3, 4, 5 (``lem-bspline``).
+    """``B = max |N_m'|``, rounded upwards: 1, 1, 2/3, 5 (3 + sqrt 5) / 48 for ``m`` = 2, 3, 4, 5 (``lem-bspline``).
 
-    ``N_m' = N_{m-1} - N_{m-1}(. - 1)`` is a difference of two numbers in ``[0, max N_{m-1}]``, so the
-    maximum of ``N_{m-1}``, at its centre, bounds it.
+    It is attained at the zero of ``N_m''`` nearest to the left end (``m > 3``): ``4/3`` and ``(5 + sqrt 5) / 4``.
     """
-    check_order(order)
-    return {2: 1.0, 3: 1.0, 4: 3 / 4, 5: 2 / 3}[order]
+    order = check_order(order)
+    return {2: 1.0, 3: 1.0, 4: nextafter(2 / 3, 1), 5: nextafter(5 * (3 + sqrt(5)) / 48, 1)}[order]
 
 
 def tensor_error(order, dim, n):

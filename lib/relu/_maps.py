@@ -30,7 +30,7 @@ def square(z, n):
     -------
     float64 tensor of the same shape.
     """
-    check_refinement(n)
+    n = check_refinement(n)
     cells = 2.0**n
     left = torch.clamp(torch.floor(z.detach() * cells), max=cells - 1) / cells
     return left * left + (2 * left + 1 / cells) * (z - left)

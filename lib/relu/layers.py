@@ -116,7 +116,7 @@ def select(layer, index, channels):
 
 def square(n):
     """``sq_n``: one input in [0, 1], one output; ``n + 1`` layers of at most 3 channels (``lem-square``)."""
-    check_refinement(n, 1)
+    n = check_refinement(n, 1)
     layers = [affine([[1.0], [1.0], [1.0]], [0.0, -0.5, 0.0])]
     for k in range(1, n + 1):
         w = 4.0**-k
@@ -131,7 +131,7 @@ def product(n, ordered=False):
     ``n + 3`` layers; with ``ordered=True``, for inputs known to satisfy ``a >= b``, the layer that
     forms ``|a - b|`` is left out: ``n + 2``.
     """
-    check_refinement(n, 1)
+    n = check_refinement(n, 1)
     if ordered:
         p, q, least = [0.5, 0.5], [0.5, -0.5], [0.0, 1.0]
         layers = []

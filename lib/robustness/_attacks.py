@@ -7,7 +7,7 @@ moved by more than the radius, up to the rounding that `project` states.
 import torch
 from torch.nn import functional
 
-from lib.errors import positive, require
+from lib.errors import integer, positive, require
 from lib.robustness._model import margins, scored
 from lib.robustness._pixels import UNIT, finite, labels, pictures, radius_of
 
@@ -109,7 +109,7 @@ def pgd(loss, x, radius, *, norm="linf", steps=20, generator=None, keep_best=Tru
         As `project`, and for a loss or a gradient that is not finite.
     """
     radius = radius_of(radius, x, norm, pictures("x", x, limits))
-    require(isinstance(steps, int) and steps >= 1, "steps", steps, "a positive integer")
+    steps = integer("steps", steps, 1)
     lengths = [1 - k / (steps + 1) if shrink else 2.5 / steps for k in range(steps)]
     point = x.clone() if generator is None else start(x, radius, norm, generator, limits)
     best, found = point.clone(), torch.full((len(x),), -torch.inf, dtype=x.dtype)

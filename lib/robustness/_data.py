@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lib.errors import InputError, require
+from lib.errors import InputError, integer, require
 from lib.robustness._pixels import UNIT, labels, pictures
 
 CLASSES = 10
@@ -61,7 +61,8 @@ class Pictures:
 
 def pooled(x, factor):
     """Means over squares of ``factor`` x ``factor`` pixels: (P, C, H, W) to (P, C, H / factor, W / factor)."""
-    require(isinstance(factor, int) and factor >= 1 and x.shape[2] % factor == 0 == x.shape[3] % factor, "factor", factor,
+    factor = integer("factor", factor, 1)
+    require(x.shape[2] % factor == 0 == x.shape[3] % factor, "factor", factor,
             f"a divisor of height and width, {tuple(x.shape[2:])}")
     return x if factor == 1 else torch.nn.functional.avg_pool2d(x, factor)
 
@@ -90,7 +91,7 @@ def split(name, x, y, test, seed, limits=UNIT):
     InputError
         As `Pictures`; indices are those of ``x`` and ``y``.
     """
-    require(isinstance(test, int) and 1 <= test < len(x), "test", test, f"an integer from 1 to {len(x) - 1}")
+    test = integer("test", test, 1, len(x) - 1)
     order, y = np.random.default_rng(seed).permutation(len(x)), np.asarray(y)
     require(y.dtype.kind in "iu", "y", y.dtype, "an array of integers")
     x, y = torch.from_numpy(np.asarray(x).astype(np.float32)), torch.from_numpy(y.astype(np.int64))

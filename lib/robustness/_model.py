@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from lib.errors import require
+from lib.errors import integer, require
 from lib.robustness._pixels import finite_scores, labels
 
 
@@ -34,7 +34,7 @@ class ImageClassifier(nn.Module):
     def __init__(self, shape, width, blocks, classes=10, seed=0):
         super().__init__()
         for name, value in (("width", width), ("blocks", blocks), ("classes", classes)):
-            require(isinstance(value, int) and not isinstance(value, bool) and value >= 1, name, value, "a positive integer")
+            integer(name, value, 1)
         channels, height, wide = shape
         require(height % 2 == 0 == wide % 2, "shape", shape, "of even height and width")
         self.first = nn.Conv2d(channels, width, 3, padding=1)

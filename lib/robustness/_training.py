@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional
 
-from lib.errors import positive, require
+from lib.errors import integer, positive, require
 from lib.robustness._attacks import pgd
 from lib.robustness._model import scored
 from lib.robustness._pixels import UNIT, labels, pictures, radius_of
@@ -51,7 +51,7 @@ def train(model, x, y, method, *, radius, epochs, rate=None, ramp=0.5, batch=100
         and sizes that are not allowed; later, for scores that are no longer finite, as after steps that were too large.
     """
     require(method in METHODS, "method", method, f"one of {METHODS}")
-    require(isinstance(epochs, int) and epochs >= 1, "epochs", epochs, "a positive integer")
+    epochs = integer("epochs", epochs, 1)
     radius = radius_of(positive("radius", radius), x, "linf", pictures("x", x, limits))
     labels("y", y, len(x))
     require(0 <= ramp <= 1, "ramp", ramp, "a number from 0 to 1")

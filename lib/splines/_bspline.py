@@ -10,17 +10,14 @@ from functools import cache
 
 import numpy as np
 
-from lib.errors import require
+from lib.errors import integer, require
 
 ORDERS = range(2, 6)
 
 
 def check_order(order):
-    """Raise ``ValueError`` unless ``order`` is one of the orders 2, 3, 4, 5."""
-    require(
-        isinstance(order, (int, np.integer)) and not isinstance(order, bool) and order in ORDERS,
-        "order", order, "an integer from 2 to 5 (the degree plus one)",
-    )
+    """``order`` as an int; raises `InputError` unless it is one of the orders 2, 3, 4, 5."""
+    return integer("order", order, ORDERS[0], ORDERS[-1])
 
 
 @cache
@@ -144,7 +141,7 @@ def evaluate(coefficients, order, x, derivative=None):
     InputError
         For points of another dimension or outside the cube.
     """
-    check_order(order)
+    order = check_order(order)
     coefficients, x = np.asarray(coefficients, float), np.asarray(x, float)
     dim = coefficients.ndim
     require(x.ndim == 2 and x.shape[1] == dim, "x", x.shape, f"an array of shape (P, {dim})")

@@ -257,5 +257,5 @@ def interior_slope_norm(order):
 
 
 def _check(order, cells):
-    check_order(order)
+    order = check_order(order)
     require(cells >= order, "cells", cells, f"at least the order, {order}")

@@ -111,7 +111,7 @@ def weight_sum(order, interior=False):
     Fraction
         Exact (``lem-functionals``).
     """
-    check_order(order)
+    order = check_order(order)
     first = 0 if interior else 1 - order
     return max(sum(abs(w) for w in functional(order, order, j)[1]) for j in range(first, 1))
 
@@ -147,7 +147,7 @@ def functional(order, cells, j):
     InputError
         For an order outside 2..5, fewer than ``m`` cells, or an index without a term.
     """
-    check_order(order)
+    order = check_order(order)
     require(cells >= order, "cells", cells, f"at least the order, {order}")
     require(-order < j < cells, "j", j, f"from {1 - order} to {cells - 1}")
     if 0 <= j <= cells - order:

@@ -5,7 +5,7 @@ from math import lcm
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from lib.errors import require
+from lib.errors import integer, require
 from lib.splines._bspline import check_order
 from lib.splines._functionals import functional, weight_sum
 
@@ -39,12 +39,8 @@ class QuasiInterpolant:
     """
 
     def __init__(self, order, cells):
-        check_order(order)
-        require(
-            isinstance(cells, (int, np.integer)) and not isinstance(cells, bool) and cells >= order,
-            "cells", cells, f"an integer, at least the order, {order}",
-        )
-        self.order, self.cells = int(order), int(cells)
+        self.order = order = check_order(order)
+        self.cells = cells = integer("cells", cells, order)
         interior = cells - order + 1   # lambda_0, .., lambda_{N-m} are translates of one another
         boundary = [(j, *functional(order, cells, j)) for j in (*range(1 - order, 0), *range(interior, cells))]
         nodes, weights = functional(order, cells, 0)
