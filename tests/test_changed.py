@@ -146,17 +146,29 @@ def test_slopes_on_ordinary_grids_are_within_the_bound(formula, D, m, N):
     assert m > 3 or plain > 1.2 * a.bound.gradient
 
 
-def test_both_ways_to_slopes_agree():
-    for formula, D, m, N, n in [("cos(5*x1)", 1, 5, 9, 12), ("sin(3*x1)*exp(x2)", 2, 4, 7, 20), ("x1*x2*x3", 3, 3, 3, 8)]:
-        a, rng = _approximation(formula, D, m, N, refinement=n, blocks=2), np.random.default_rng(1)
-        x = np.concatenate([_grid(D, 60, rng, N), rng.random((60, D))])
-        w = a.domain.towards(x)
-        one = a.sparse.value_and_slope(x, w)
-        two = a.network.value_and_slope(torch.from_numpy(x), torch.from_numpy(w))
-        for p, q in zip(one, two):
-            assert np.abs(p - q.numpy()).max() < 1e-11
-        inside = torch.from_numpy(x[-60:])
-        assert float((a.sparse.value_and_gradient(inside)[1] - torch.from_numpy(one[1][-60:])).abs().max()) < 1e-11
+@pytest.mark.parametrize("m", [2, 3, 4, 5])
+def test_slopes_within_rounding_of_knots_are_within_the_bound(m):
+    """Large coefficients that cancel: where rounding puts terms on different sides of a knot slopes are off by hundreds."""
+    a, rng = _approximation("x1+x2*x3-1e5", 3, m, max(m, 2)), np.random.default_rng(m)
+    knots = rng.integers(0, a.cells + 1, (400, 3)) / a.cells
+    x = knots + rng.choice([-1, 1], knots.shape) * 10.0 ** rng.uniform(-17, -9, knots.shape)
+    x = torch.from_numpy(np.where(rng.random(x.shape) < 0.3, rng.random(x.shape), x).clip(0, 1))
+    f, df = a.target.value_and_gradient(x)
+    values, slopes = a.value_and_slope(x)
+    assert float((f - values).abs().max()) <= a.bound.value
+    assert float((df - slopes).abs().max()) <= a.bound.gradient
+
+
+BESIDE = [("1+x1+x2+x3", 3, 2, 2, 30), ("sin(x1+x2+x3)", 3, 2, 4, 11), ("1+x1", 1, 4, 4, 40), ("1+x1*x2", 2, 3, 3, 40)]
+
+
+@pytest.mark.parametrize("formula, D, m, N, n", BESIDE)
+def test_slopes_one_rounding_beside_a_knot(formula, D, m, N, n):
+    a, rng = _approximation(formula, D, m, N, refinement=n), np.random.default_rng(0)
+    x = np.where(rng.random((500, D)) < 0.5, rng.integers(0, N + 1, (500, D)) / N, rng.random((500, D)))
+    x = torch.from_numpy(np.nextafter(x, rng.choice([-1.0, 2.0], x.shape)).clip(0, 1))
+    off = (a.target.value_and_gradient(x)[1] - a.value_and_slope(x)[1]).abs()
+    assert float(off.max()) <= a.bound.gradient
 
 
 def test_slopes_on_a_manifold_are_tangential_and_within_the_bound():
@@ -169,8 +181,6 @@ def test_slopes_on_a_manifold_are_tangential_and_within_the_bound():
     assert float((slopes * normal).sum(1).abs().max()) < 1e-12
     assert float((f - values).abs().max()) <= a.bound.value
     assert float((a.domain.along(x, df) - slopes).norm(dim=1).max()) <= a.bound.gradient
-    two = a.network.value_and_slope(x, torch.from_numpy(a.domain.towards(x.numpy())))[1]
-    assert float((a.domain.along(x, two) - slopes).abs().max()) < 1e-9
 
 
 def test_value_and_slope_refuses_other_points():

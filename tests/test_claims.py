@@ -2,11 +2,14 @@
 
 import inspect
 from dataclasses import replace
+from fractions import Fraction
 
 import pytest
+import sympy
 
 from lib import InputError
 from lib.claims import REGISTRY, select, verify
+from lib.claims._chapter02 import STEEPEST
 from lib.claims._reasons import REASONS
 from lib.claims._registry import rests_on
 
@@ -59,9 +62,43 @@ def test_sampled_statements_say_why_and_only_they():
     assert set(REASONS) == {c.id for c in CLAIMS if c.evidence == "sampled"}
 
 
+ABOUT_EVERY = ("lem-ladder", "prop-frozen", "lem-gather", "lem-grouped", "thm-cube", "lem-gate", "lem-bump",
+               "thm-certificate", "cor-certified-curve")
+
+
+def test_what_is_about_every_function_or_matrix_is_sampled():
+    """Those of a grid with names, formulas or random numbers, and those named here; their reasons say "about every"."""
+    for c in CLAIMS:
+        chosen = {"name", "formula"} & set(c.grid[0]) or "default_rng" in inspect.getsource(c.check)
+        assert c.evidence == "sampled" or not chosen and c.id not in ABOUT_EVERY, c.id
+    assert all(REASONS[label].startswith("about every") for label in ABOUT_EVERY)
+
+
 def test_evidence_includes_what_a_statement_rests_on():
     assert rests_on(REGISTRY["lem-bspline"]) == "exact" and rests_on(REGISTRY["lem-marsden"]) == "exact"
-    assert REGISTRY["thm-cube"].evidence == "certified" and rests_on(REGISTRY["thm-cube"]) == "sampled"
+    assert REGISTRY["lem-peano"].evidence == "certified" == rests_on(REGISTRY["lem-peano"])
+    assert REGISTRY["prop-bspline-net"].evidence == "exact" and rests_on(REGISTRY["thm-jackson"]) == "sampled"
+
+
+def test_a_wrong_size_is_no_ratio():
+    """`prop-realisation` compares functions; its ratio is that of rounding, and a size that is not the promised one fails."""
+    claim = REGISTRY["prop-realisation"]
+    params = {"D": 2, "m": 3, "K": 2, "blocks": 4}
+    point = claim.point(params)
+    assert point["passed"] and 0 < point["measured"] < 0.1 * point["bound"]
+    for change in ({"J": 1}, {"L": 1}, {"kappa1": 1.0}, {"M": 5}):
+        point = replace(claim, honest=lambda *sizes, change=change: replace(claim.honest(*sizes), **change)).point(params)
+        assert not point["passed"], change
+
+
+def test_the_steepest_slope_of_a_bspline_is_decided():
+    """`lem-bspline` fails for the bound by the top of the lower B-spline, three quarters for order 4."""
+    assert float(STEEPEST[5]) == pytest.approx(0.5454237, abs=1e-7)
+    for m, other in ((3, 2), (4, Fraction(3, 4)), (5, Fraction(6, 11))):
+        assert REGISTRY["lem-bspline"].point({"m": m})["measured"] == 0
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(STEEPEST, m, sympy.Rational(other))
+            assert REGISTRY["lem-bspline"].point({"m": m})["measured"] == 1
 
 
 @pytest.mark.parametrize("label", [c.id for c in CLAIMS])

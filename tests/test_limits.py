@@ -46,6 +46,20 @@ def test_bump_norms_are_maxima(alpha):
     assert limits.bump(alpha, [-0.1, 1.0, 1.1]).tolist() == [0, 0, 0]
 
 
+@pytest.mark.parametrize("alpha, k", [(a, k) for a in (1, 2, 3, 4) for k in range(a)])
+def test_derivatives_of_the_bump_have_as_many_zeros_as_their_order(alpha, k):
+    """In ``(0, 1)``, from the pieces by numpy; those of ``psi_4'`` are why `_roots` need not solve a cubic."""
+    knots = np.array([float(t) for t in limits.bump_knots(alpha)])
+    weights, x, zeros = np.array([(-1.0) ** i * (2 if i else 1) for i in range(alpha + 1)]), np.poly1d([1.0, 0.0]), []
+    for i in range(alpha + 1):
+        piece = sum((w * (x - t) ** alpha for w, t in zip(weights[: i + 1], knots)), np.poly1d([0.0])) / factorial(alpha)
+        zeros += [r.real for r in piece.deriv(k).roots
+                  if abs(r.imag) < 1e-9 and max(knots[i], 1e-3) - 1e-9 < r.real <= min(knots[i + 1], 1 - 1e-3) - 1e-9]
+    assert len(zeros) == k and sorted(zeros) == pytest.approx([1 - z for z in sorted(zeros, reverse=True)], abs=1e-6)
+    found = limits.bump(alpha, np.linspace(1e-3, 1 - 1e-3, 10_000), k)
+    assert np.sum(found[:-1] * found[1:] < 0) == k
+
+
 @pytest.mark.parametrize("alpha", (2, 3, 4))
 def test_no_bump_is_larger_anywhere(alpha):
     """Best functions with a derivative constant on 300 cells, by linear programming, at ten points."""
@@ -228,6 +242,50 @@ def test_the_table_of_the_chapter_is_that_of_the_claim():
         bound = splines.jackson_bound(m, N, m, dict.fromkeys(splines.needed_derivatives(D, m), 1.0))
         assert bound.value * N**m / float(limits.spline_constant(m, D)) == pytest.approx(value, rel=5e-3)
         assert bound.gradient * N ** (m - 1) / float(limits.spline_constant(m, D, 1)) == pytest.approx(slope, rel=5e-3)
+
+
+@pytest.mark.parametrize("m, D, N, waves", [(2, 2, 32, 12), (2, 3, 16, 4), (3, 2, 32, 16), (3, 3, 16, 8), (4, 2, 32, 2),
+                                            (4, 3, 16, 2)])
+def test_the_errors_of_the_axes_add(m, D, N, waves):
+    """On sums of Euler splines, to a thousandth; the powers of ``q`` in the bound are not felt."""
+    c = splines.QuasiInterpolant(m, N).coefficients(
+        lambda x: sum(limits.euler_spline(m, waves, x[:, i]) for i in range(D)), D)
+    x = np.repeat(np.random.default_rng(0).random((2000, 1)), D, axis=1)   # where the errors of the axes are equal
+    error = np.abs(splines.evaluate(c, m, x) - D * limits.euler_spline(m, waves, x[:, 0])).max()
+    added = D * splines.peano_constant(m, N, m, 0) / N**m
+    bound = splines.jackson_bound(m, N, m, dict.fromkeys(splines.needed_derivatives(D, m), 1.0)).value
+    assert 0.998 * added < error <= added <= bound * (1 + 1e-9) and (m > 2 or bound == pytest.approx(added))
+
+
+def test_constants_at_the_boundary_are_those_the_chapter_quotes():
+    """The Peano constants of the top order are those of the interior, ``q`` and ``q_1`` are not."""
+    text = PAGE.split("*Two and more.*")[1].split("```")[0]
+    for m in (2, 3, 4):
+        for s in (0, 1):
+            assert splines.peano_constant(m, 2 * m, m, s) == pytest.approx(splines.interior_peano_constant(m, m, s), rel=1e-3)
+    for m, column in ((3, 0), (4, 1)):
+        for words, norm in (("powers of $q=1.48$, $2.12$", splines.operator_norm),
+                            ("instead of $1.65$ and $2.70$", splines.slope_norm)):
+            assert words in text
+            assert float(re.findall(r"\d\.\d+", words)[column]) == pytest.approx(norm(m, 2 * m), abs=5e-3)
+        for words, norm in (("$q$ is $1.25$ and $1.72$", splines.interior_operator_norm),
+                            ("$q_1$ is $1.50$ and $1.40$", splines.interior_slope_norm)):
+            assert words in text
+            assert float(re.findall(r"\d\.\d+", words)[column]) == pytest.approx(norm(m), abs=5e-3)
+        words = "$3.80$, $3.66$ for $m=3$ and $8.92$, $4.61$ for $m=4$"
+        assert words in text
+        bound = splines.jackson_bound(m, 2 * m, m, dict.fromkeys(splines.needed_derivatives(2, m), 1.0), interior=True)
+        for s, found in enumerate((bound.value, bound.gradient)):
+            ratio = found * (2 * m) ** (m - s) / float(limits.spline_constant(m, 2, s))
+            assert ratio == pytest.approx(float(re.findall(r"\d\.\d+", words)[2 * column + s]), abs=6e-3)
+
+
+@pytest.mark.parametrize("alpha, D, delta", [(2, 1, 1e-2), (2, 2, 1e-2), (3, 2, 1e-3), (4, 3, 1e-4)])
+def test_weights_that_are_needed_for_a_slope(alpha, D, delta):
+    """The inequality after the rate in nonzero weights: as many weights as it allows do not suffice."""
+    c = float(limits.spline_constant(alpha, D, 1))
+    most = int(((c / delta) ** (1 / (alpha - 1)) - 2) ** D - 2)
+    assert most > 1 and limits.width(most, alpha, D, 1) > delta >= limits.width(9**D * (most + 99), alpha, D, 1)
 
 
 def test_ratio_is_of_the_network_that_is_built():

@@ -4,6 +4,7 @@ from fractions import Fraction as F
 
 import numpy as np
 import pytest
+import sympy as sp
 import torch
 from helpers import ORDERS, UNIT, random_points, slopes, spline_network, truncated_power_bspline
 from scipy.interpolate import BSpline, NdBSpline
@@ -197,12 +198,12 @@ def test_bspline_error_bounds(m, n):
     _within(relu.bspline_error(m, n), (value - torch.from_numpy(exact(x)), slope - torch.from_numpy(exact(x, 1))))
 
 
-@pytest.mark.parametrize("m", ORDERS)
-def test_bspline_slope_is_the_top_of_the_lower_bspline(m):
+@pytest.mark.parametrize("m, exact", ((2, 1), (3, 1), (4, sp.Rational(2, 3)), (5, 5 * (3 + sp.sqrt(5)) / 48)))
+def test_bspline_slope_is_the_steepest_slope_rounded_upwards(m, exact):
     x = np.linspace(0, m, 4001)[1:-1]
     largest = np.abs(BSpline.basis_element(np.arange(m + 1.0))(x, 1)).max()
-    assert largest * (1 - 8 * m * UNIT) <= relu.bspline_slope(m)
-    assert relu.bspline_slope(m) == float(truncated_power_bspline(m - 1, F(m - 1, 2)) if m > 2 else 1)
+    assert largest * (1 - 8 * m * UNIT) <= relu.bspline_slope(m) <= largest * (1 + 1e-3)
+    assert 0 <= sp.N(sp.Rational(relu.bspline_slope(m)) - exact, 30) <= 4 * UNIT
 
 
 @pytest.mark.parametrize("m", ORDERS)
@@ -242,6 +243,20 @@ def test_spline_error_bounds_the_module(D, m):
     for k in range(D):
         slope = exact(x.numpy(), nu=[int(i == k) for i in range(D)])
         assert np.abs(gradient[:, k].numpy() - slope).max() <= error.slope + 1e3 * N * m**D * UNIT
+
+
+@pytest.mark.parametrize("n", (1, 3, 6))
+def test_slopes_on_a_kink_are_those_of_any_of_its_pieces(n):
+    """The chain rule of the chapter: ``z -> mu_n(z, z)`` stays on the kink ``a = b`` and is ``sq_n``."""
+    z = random_points(1, 2000)[0]
+    _, expected = slopes(lambda z: relu.square(z, n), z)
+    _, found = slopes(lambda z: relu.product(z, z, n), z)
+    assert torch.equal(found, expected)
+    for side in (1e-12, -1e-12):   # the pieces a > b and a < b, which both contain the points
+        gradient = slopes(lambda x: relu.product(x[0], x[1], n), torch.stack([z + side, z]).clamp(0, 1))[1]
+        assert gradient.max() <= 1 and (gradient.sum(0) - expected).abs().max() <= 1e-14
+    flat = slopes(lambda z: relu.product(torch.full_like(z, 0.5), 0 * z + 0.5, n), z)[1]   # constant, on two kinks
+    assert not flat.any()
 
 
 # ---- sizes and bad refinements

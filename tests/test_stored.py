@@ -152,8 +152,71 @@ def _infinite(network):
     network.blocks[0][2].weight.data.view(-1)[0] = np.inf
 
 
-@pytest.mark.parametrize("wrap", [_hooked, _parametrized, _subclassed, _replaced, _strided, _another_layer, _infinite,
-                                  nn.Module.float])
+def _plain_tensor(network):
+    conv = network.blocks[0][0]
+    weight = conv.weight.detach().clone()
+    del conv.weight
+    conv.weight = weight
+
+
+def _buffer(network):
+    conv = network.blocks[0][0]
+    weight = conv.weight.detach().clone()
+    del conv.weight
+    conv.register_buffer("weight", weight)
+
+
+def _frozen_numbers(network):
+    numbers = network.numbers()
+    network.numbers = lambda: numbers
+    network.blocks[0][-1].weight.data *= 5
+
+
+def _another_method(network):
+    network._leading_row = lambda x: 7 * x[:, 0]
+
+
+def _another_method_of_a_layer(network):
+    network.blocks[0][0].leading_rows = lambda z, rows: z[:, :rows]
+
+
+def _another_kernel_size(network):
+    network.blocks[0][0].kernel_size = (5,)
+
+
+def _no_bias(network):
+    network.blocks[0][1].bias = None
+
+
+def _no_blocks(network):
+    del network.blocks
+
+
+def _linear(network):
+    network.blocks[0].append(nn.Linear(3, 3))
+
+
+def _another_head(shape):
+    def wrap(network):
+        network.head = nn.Parameter(torch.ones(shape, dtype=torch.float64))
+    return wrap
+
+
+def _complex(network):
+    conv = network.blocks[0][0]
+    conv.weight = nn.Parameter(conv.weight.detach().to(torch.complex128))
+
+
+def _meta(network):
+    network.to("meta")
+
+
+WRAPS = [_hooked, _parametrized, _subclassed, _replaced, _strided, _another_layer, _infinite, nn.Module.float, _plain_tensor,
+         _buffer, _frozen_numbers, _another_method, _another_method_of_a_layer, _another_kernel_size, _no_bias, _no_blocks,
+         _linear, _complex, _meta, *map(_another_head, ((1, 3), (3, 1), (), (5,), (0,)))]
+
+
+@pytest.mark.parametrize("wrap", WRAPS)
 def test_a_module_that_computes_something_else_than_its_weights_is_refused(wrap):
     a = _approximation(m=3, N=4)
     wrap(a.network)
@@ -203,6 +266,36 @@ def test_charts_cannot_be_changed_in_place():
     for name in ("matrix", "offset", "indices", "coefficients"):
         with pytest.raises(ValueError, match="read-only"):
             getattr(a.charts[0], name)[0] = 7
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            getattr(a.charts[0], name).setflags(write=True)
+    coefficients = a.coefficients
+    b = a.with_coefficients(coefficients)
+    coefficients *= 0
+    assert np.array_equal(b.coefficients, a.coefficients) and b.unchanged
+
+
+def test_a_formula_that_is_not_its_expression_is_refused():
+    a, other = _approximation(m=3, N=4), lib.Target.from_sympy("x1**2")
+    a.target.expression = other.expression
+    with pytest.raises(lib.InputError, match="expression"):
+        a.certify()
+
+
+@pytest.mark.parametrize("name, value", [("cells", 4.0), ("order", 3.0), ("blocks", "1"), ("charts", []), ("charts", None)])
+def test_sizes_of_another_type_are_refused(name, value):
+    a = _approximation(m=3, N=4)
+    a.network(torch.zeros(1, 1, dtype=torch.float64))
+    object.__setattr__(a, name, value)
+    with pytest.raises(lib.InputError, match="sizes|charts"):
+        a.certify()
+
+
+def test_tied_weights_are_saved(tmp_path):
+    a = _approximation(m=3, N=4, blocks=2)
+    x = torch.linspace(0, 1, 9, dtype=torch.float64)[:, None]
+    a.network.blocks[1][3].weight = a.network.blocks[0][3].weight
+    a.save(tmp_path / "a")
+    assert torch.equal(lib.load(tmp_path / "a").network(x), a.network(x))
 
 
 # ---- what a certificate is about
@@ -362,9 +455,9 @@ def test_covers():
 
 # ---- forged certificates
 
-def _with(c, **changes):
+def _with(c, kind=certify.Certificate, **changes):
     """A certificate with other parts, whatever its constructor says."""
-    found = object.__new__(certify.Certificate)
+    found = object.__new__(kind)
     for k, v in {**vars(c), **changes}.items():
         object.__setattr__(found, k, v)
     return found
@@ -374,6 +467,30 @@ def _with(c, **changes):
 def honest():
     a = _approximation("sin(2*pi*x1)*exp(x2)", 2, 3, 4)
     return a, a.certify(boxes=300)
+
+
+class _Agreeable(tuple):
+    def __eq__(self, other):
+        return True
+
+    def __ne__(self, other):
+        return False
+
+    __hash__ = None
+
+
+class _AgreeableText(str):
+    __eq__, __ne__, __hash__ = _Agreeable.__eq__, _Agreeable.__ne__, str.__hash__
+
+
+class _AgreeableNumber(float):
+    __eq__, __ge__, __hash__ = _Agreeable.__eq__, _Agreeable.__eq__, float.__hash__
+
+
+class _AgreeableEnclosure(certify.Enclosure):
+    @property
+    def upper(self):
+        return 10.0
 
 
 FORGERIES = {
@@ -402,6 +519,15 @@ FORGERIES = {
     "another description": (lambda c: {"description": "sin(x1) on cube of dimension 2, 4 cells"}, "described"),
     "roots": (lambda c: {"roots": (3, 3)}, "boxes of 4 cells"),
     "a list of roots": (lambda c: {"roots": [4, 4]}, "tuple"),
+    "roots that equal everything": (lambda c: {"roots": _Agreeable((7, 7))}, "tuple"),
+    "a text that equals everything": (lambda c: {"digest": _AgreeableText("00")}, "two texts"),
+    "a number that is below everything": (lambda c: {"value": certify.Enclosure(0.0, _AgreeableNumber(1e-30))}, "0 <= lower"),
+    "an enclosure with an opinion": (lambda c: {"value": _AgreeableEnclosure(0.0, 1e-30)}, "0 <= lower"),
+    "a point with an opinion": (lambda c: {"value_at": _Agreeable((5.0, 5.0))}, "tuple"),
+    "a method": (lambda c: {"__post_init__": lambda: None}, "a Certificate"),
+    "a masked index": (lambda c: {"index": np.ma.array(c.index)}, "integers"),
+    "a list of levels": (lambda c: {"level": c.level.tolist()}, "integers"),
+    "no time": (lambda c: {"seconds": None}, "a time"),
     "index of text": (lambda c: {"index": np.array([["a", "b"]])}, "integers"),
     "index missing": (lambda c: {"index": None}, "integers"),
 }
@@ -430,8 +556,15 @@ def test_a_certificate_of_another_network_or_formula_is_rejected(honest):
     lying.expression = a.target.expression
     with pytest.raises(lib.InputError, match="formula"):
         certify.check(c, a.with_target(lying))
+    for forged in (vars(c), _with(c, type("Certificate", (certify.Certificate,), {})), None):
+        with pytest.raises(lib.InputError, match="Certificate"):
+            certify.check(forged, a)
+    with pytest.raises(lib.InputError, match="Approximation"):
+        certify.check(c, None)
+    incomplete = _with(c)
+    object.__delattr__(incomplete, "level")
     with pytest.raises(lib.InputError, match="Certificate"):
-        certify.check(vars(c), a)
+        certify.check(incomplete, a)
 
 
 def test_fractional_powers_of_a_base_that_may_be_zero():

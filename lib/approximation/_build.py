@@ -38,7 +38,8 @@ def approximate(target, domain, *, order=4, cells=None, tolerance=None, kernel_s
     kernel_size : int
         ``K >= 2`` (1 will do for ``D = 1``).
     blocks : int, optional
-        ``M~``, the number of residual blocks; the function does not depend on it (``cor-budget``).
+        ``M~``, the number of residual blocks; the function does not depend on it (``cor-budget``).  Beyond the number of
+        terms blocks are zero, as in the theorem.
         By default as many as there are charts: one on the cube.
     terms_per_block : int, optional
         ``J~``.  With neither ``cells`` nor ``tolerance``, ``N`` is the largest for which the terms fit
@@ -61,7 +62,7 @@ def approximate(target, domain, *, order=4, cells=None, tolerance=None, kernel_s
     require(isinstance(domain, (Cube, Manifold, Atlas)), "domain", domain,
             "a lib.Cube, a manifold or an atlas of lib.manifolds")
     order, kernel_size = check_order(order), check_kernel_size(kernel_size, domain.ambient_dim)
-    blocks = None if blocks is None else integer("blocks", blocks, 1)
+    blocks = None if blocks is None else integer("blocks", blocks, 1, _MAXIMUM_TERMS)
     require(cells is None or tolerance is None, "tolerance", tolerance, "left out where cells are given")
     if cells is not None:
         cells = integer("cells", cells, order)
@@ -88,7 +89,6 @@ def approximate(target, domain, *, order=4, cells=None, tolerance=None, kernel_s
     terms = problem.terms(cells)
     require(terms <= _MAXIMUM_TERMS, "cells", cells,
             f"so few that there are at most {_MAXIMUM_TERMS} terms, not {terms}")
-    require(blocks is None or blocks <= terms, "blocks", blocks, f"at most the number of terms, {terms}")
     require(budget is None or terms <= budget, "blocks * terms_per_block", budget, f"at least the number of terms, {terms}")
 
     charts = problem.charts(cells)

@@ -51,9 +51,9 @@ class Cube:
         require(len(outside) == 0, "x", outside[:1].tolist(), f"points of the cube [0,1]^{self.dim}")
 
     def towards(self, x):
-        """A direction at points of an array (P, D): to larger coordinates, to smaller ones at 1, none of them special."""
+        """A direction at points of an array (P, D): to larger coordinates, to smaller ones next to 1, in no special ratio."""
         away = 1 + np.arange(1, self.dim + 1) * _GOLDEN % 1
-        return np.where(x < 1, away, -away)
+        return np.where(x <= 1 - 2.0**-40, away, -away)
 
     def along(self, x, gradient):
         """The part of gradients, tensor (P, D), that counts: all of it."""

@@ -28,6 +28,7 @@ from lib.splines import QuasiInterpolant
 FORMAT = "convresnet-approximation 3"
 _READABLE = ("convresnet-approximation 2", FORMAT)   # the older one has no rigorous bounds
 _MODULE_TERMS, _MODULE_WORK = 50_000, 1 << 18
+_ASIDE = 2.0**-45   # more than rounding, less than the distance of kinks
 _SAME = 1e-9   # relative difference of coefficients that evaluation in another way may make
 
 
@@ -134,10 +135,10 @@ class Approximation:
             return True
         if not computes_its_weights(self.network):
             return False
-        mark, known = weights_digest(self.network), self.__dict__.get("_compared")
+        sizes = self.order, self.refinement, self.kernel_size, self.blocks
+        mark, known = (weights_digest(self.network), *map(id, self.charts), *sizes), self.__dict__.get("_compared")
         if known is None or known[0] != mark:
-            same = is_construction(self.network, self.charts, self.order, self.refinement, self.kernel_size, self.blocks)
-            known = self.__dict__["_compared"] = (mark, same)
+            known = self.__dict__["_compared"] = (mark, is_construction(self.network, self.charts, *sizes))
         return known[1]
 
     @property
@@ -218,10 +219,11 @@ class Approximation:
         -------
         values : float64 tensor, shape (P,)
         slopes : float64 tensor, shape (P, D)
-            Gradients on the cube, tangential gradients on a manifold: at a kink the limit of the gradient along ``x + t w``
-            as ``t`` goes to 0 from above.  On the cube ``w`` points to larger coordinates (to smaller ones where a
-            coordinate is 1), in no special direction otherwise; on a manifold it is a tangent vector.  Where an
-            intermediate number of the network is within rounding of a kink, it may be that of either side.
+            Gradients on the cube, tangential gradients on a manifold, on the linear piece of ``x + 2^-45 w``: the limit of
+            the gradient as ``x`` is approached along ``w``, unless there is a kink between the two.  On the cube ``w``
+            points to larger coordinates (to smaller ones where a coordinate is 1), in no special direction otherwise; on a
+            manifold it is a tangent vector.  After a change of weights the module is differentiated there: where its
+            rounding decides on which side of a kink a term is, slopes may be off.
 
         Raises
         ------
@@ -229,13 +231,11 @@ class Approximation:
             For points outside the domain, another shape or dtype.
         """
         self._check_points(x)
-        x = x.detach()
-        towards = self.domain.towards(x.numpy())
-        if self.unchanged:
-            values, slopes = map(torch.from_numpy, self.sparse.value_and_slope(x.numpy(), towards))
-        else:
-            values, slopes = self.network.value_and_slope(x, torch.from_numpy(towards))
-        return values, self.domain.along(x, slopes)
+        x, evaluator = x.detach(), self.evaluator
+        aside = x + _ASIDE * torch.from_numpy(self.domain.towards(x.numpy()))
+        with torch.no_grad():
+            values = evaluator(x)
+        return values, self.domain.along(x, evaluator.value_and_gradient(aside)[1])
 
     def measure(self, points=1 << 14, seed=0, module_points=None):
         """Sample the error of the network, in value and in slope, batch by batch: any number of points will do.
@@ -318,7 +318,7 @@ class Approximation:
                 "new, or a folder with a saved network")
         beside = Path(tempfile.mkdtemp(dir=path.parent, prefix=".saving-"))
         try:
-            tensors = {k: v.detach().contiguous() for k, v in self.network.state_dict().items()}
+            tensors = {k: v.detach().clone().contiguous() for k, v in self.network.state_dict().items()}
             for i, chart in enumerate(self.charts):
                 arrays = {k: getattr(chart, k) for k in ("matrix", "offset", "indices", "coefficients")}
                 if chart.gate is not None:

@@ -184,7 +184,7 @@ class Target:
         """What automatic differentiation says, right or not: float64 arrays of values (P,) and gradients (P, D)
         at a float64 array (P, D); zero where it sees nothing."""
         with torch.inference_mode(False), torch.enable_grad():
-            x = torch.tensor(np.ascontiguousarray(x), requires_grad=True)
+            x = torch.tensor(np.ascontiguousarray(x), requires_grad=True, device="cpu")
             values, gradient = self._differentiated(x)
         gradient = torch.zeros_like(x) if gradient is None else gradient
         return values.double().numpy(), gradient.numpy()

@@ -229,7 +229,7 @@ def _where_the_rest_goes():
         shut, chart = np.zeros(POINTS), np.zeros(POINTS, np.int64)
         yield _per_point(
             f"D={D}",
-            lambda: sum_alive(u, shut, chart, sparse._tables, ORDER, CELLS, REFINEMENT, sparse.folds, values, gradients),
+            lambda: sum_alive(u, shut, chart, sparse._tables, ORDER, CELLS, REFINEMENT, sparse._folds, values, gradients),
             lambda: sparse.value_and_gradient(x), POINTS)
 
 

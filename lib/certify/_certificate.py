@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,15 +79,7 @@ class Certificate:
     seconds: float
 
     def __post_init__(self):
-        for name in NORMS:
-            ends = getattr(self, name)
-            require(_is_enclosure(ends), name, ends, "two floats, 0 <= lower <= upper")
-        require(isinstance(self.search_finished, bool) and all(isinstance(t, str) for t in (self.description, self.digest)),
-                "certificate", (self.description, self.digest, self.search_finished), "with two texts and a truth value")
-        for name in ("value_at", "gradient_at", "roots"):
-            numbers, kind = getattr(self, name), int if name == "roots" else float
-            require(isinstance(numbers, tuple) and all(type(t) is kind for t in numbers), name, numbers,
-                    f"a tuple of {kind.__name__}")
+        check_form(self)
 
     @property
     def complete(self):
@@ -119,9 +111,27 @@ class Certificate:
             raise broken(path, str(error)) from None
 
 
-def _is_enclosure(ends):
-    return (isinstance(ends, Enclosure) and all(type(t) is float for t in ends)
-            and 0 <= ends.lower <= ends.upper)   # NaN compares False
+def check_form(certificate):
+    """Raise `InputError` unless a certificate is one, to the last type, with ends in the right order.
+
+    A function, and exact types: a forged object can bring methods of its own.
+    """
+    c = certificate
+    require(type(c) is Certificate and vars(c).keys() == {f.name for f in fields(Certificate)}, "certificate",
+            type(c).__name__, "a Certificate")
+    for name in NORMS:
+        ends = getattr(c, name)
+        ok = type(ends) is Enclosure and len(ends) == 2 and all(type(t) is float for t in ends)
+        require(ok and 0 <= ends[0] <= ends[1], name, ends, "two floats, 0 <= lower <= upper")   # NaN compares False
+    for name, kind in (("value_at", float), ("gradient_at", float), ("roots", int)):
+        numbers = getattr(c, name)
+        require(type(numbers) is tuple and all(type(t) is kind for t in numbers), name, numbers,
+                f"a tuple of {kind.__name__}")
+    for name in ("level", "index"):
+        require(type(getattr(c, name)) is np.ndarray and getattr(c, name).dtype.kind == "i", name, type(getattr(c, name)),
+                "an array of integers")
+    kinds = [type(c.description), type(c.digest), type(c.search_finished), type(c.seconds)]
+    require(kinds == [str, str, bool, float], "certificate", kinds, "with two texts, a truth value and a time")
 
 
 def _domain(approximation, domain):
@@ -183,12 +193,10 @@ def a_priori(approximation):
     Returns
     -------
     value, slope : float
-        Infinite if they are not rigorous, or the formula is not that of the target's expression.
+        Infinite if they are not rigorous.
     """
-    a, formula = approximation, approximation.target.formula
-    if not isinstance(formula, str) or parse(formula, a.dim) != a.target.expression:
-        return np.inf, np.inf
-    problem = CubeProblem(Target.from_sympy(formula, a.dim), Cube(a.dim), a.order)
+    a = approximation
+    problem = CubeProblem(Target.from_sympy(a.target.formula, a.dim), Cube(a.dim), a.order)
     found = bound(problem, a.charts, a.cells, a.refinement)
     return (found.value, found.gradient) if found.rigorous else (np.inf, np.inf)
 
@@ -229,7 +237,13 @@ def certify(approximation, domain=None, *, gap=0.02, at_most=None, boxes=200_000
     """
     start, a = time.perf_counter(), approximation
     require(a.target is not None and a.target.expression is not None, "target", a.target, "a formula (Target.from_sympy)")
+    require(type(a.charts) is list and len(a.charts) > 0, "charts", a.charts, "a list of charts")
+    formula = a.target.formula
+    require(type(formula) is str and parse(formula, a.dim) == a.target.expression, "target", formula,
+            "the formula that its expression says")
     require(a.domain is not None, "domain", None, "known (set it after loading: see `with_target`)")
+    sizes = a.order, a.cells, a.refinement, a.kernel_size, a.blocks
+    require(all(type(t) is int for t in sizes), "approximation", sizes, "of sizes that are integers")
     positive("gap", gap)
     integer("boxes", boxes, 1)
     require(at_most is None or len(at_most) == 2 and all(t > 0 for t in at_most), "at_most", at_most,

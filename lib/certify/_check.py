@@ -14,8 +14,8 @@ import numpy as np
 import sympy
 from flint import arb, ctx
 
-from lib.approximation import Cube
-from lib.certify._certificate import Certificate, a_priori
+from lib.approximation import Approximation, Cube
+from lib.certify._certificate import a_priori, check_form
 from lib.certify._digest import digest
 from lib.certify._domains import CubeDomain
 from lib.convresnet import is_construction
@@ -68,8 +68,8 @@ def check(certificate, approximation):
 
 def _same_subject(certificate, a):
     """Refuse anything but a certificate of this approximation of a formula on a cube by an unchanged network."""
-    require(isinstance(certificate, Certificate), "certificate", type(certificate).__name__, "a Certificate")
-    certificate.__post_init__()   # of a frozen class, which can be changed all the same
+    check_form(certificate)   # a frozen object can be changed all the same
+    require(type(a) is Approximation, "approximation", type(a).__name__, "an Approximation")
     require(isinstance(a.domain, Cube) and a.domain.dim == a.dim, "approximation", a.domain, "on a cube")
     require(a.target is not None and a.target.expression is not None and a.target.dim == a.dim, "approximation", a.target,
             "of a formula")
@@ -94,9 +94,8 @@ def _same_subject(certificate, a):
 
 def _boxes(level, index, dim):
     """The boxes as integers: list of (level, place)."""
-    level, index = np.asarray(level), np.asarray(index)
-    require(level.dtype.kind == "i" and index.dtype.kind == "i" and level.ndim == 1 and index.shape == (len(level), dim),
-            "certificate", (level.dtype, level.shape, index.dtype, index.shape), f"with integers (B,) and (B, {dim})")
+    require(level.ndim == 1 and index.shape == (len(level), dim), "certificate", (level.shape, index.shape),
+            f"with integers (B,) and (B, {dim})")
     require(len(level) > 0 and 0 <= level.min() and level.max() <= 50, "certificate", "levels", "from 0 to 50")
     return list(zip(level.tolist(), map(tuple, index.tolist())))
 

@@ -4,11 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from flint import arb
 
 from lib.certify._deviation import factors, piece_table, spline_knots, terms
 from lib.convresnet import rounding
 from lib.formulas import torch_function, variables
-from lib.intervals import UNIT, Balls, Taylor, expand, exponents, span, up
+from lib.intervals import UNIT, Balls, Taylor, expand, exponents, precision, span, up
 
 _BATCH = 4096
 _ASIDE = 2.0**-10   # of the radius of a box: how far its corners are within, and the step of differences there
@@ -225,6 +226,8 @@ class ErrorOf:
     def _damage(self, broken, local, sums):
         """Terms whose layers are not those of the construction: propagated as they are, against their B-splines."""
         boxes, scale = local.boxes, self.domain.cells
+        with precision():
+            mesh = Balls.from_flint([arb(1) / scale], ())   # 1 / N
         x = [Balls(boxes.middle / scale, up(t + np.abs(boxes.middle) * UNIT / scale)) for t in
              (np.zeros_like(boxes.middle), np.broadcast_to(boxes.radius[:, None] / scale, boxes.middle.shape))]
         middle, _ = broken.values_and_slopes(x[0])
@@ -241,7 +244,7 @@ class ErrorOf:
             slope = exact[0][2] if k == 0 else exact[0][1]
             for a in range(1, dim):
                 slope = slope * exact[a][2 if a == k else 1]
-            gap = (Balls(slopes.mid[:, k], slopes.rad[:, k]) * (1 / scale) - slope).size * (1 + 4 * UNIT)
+            gap = (Balls(slopes.mid[:, k], slopes.rad[:, k]) * mesh - slope).size * (1 + 4 * UNIT)
             per_unit = up((gap * size).sum(0), len(size))
             sums.slopes[k] += per_unit
             total = total + per_unit * boxes.radius

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lib.certify._digest import FORMAT, digest_of_arrays
-from lib.errors import InputError, require
+from lib.errors import InputError
 
 
 def broken(path, what):
@@ -18,10 +18,11 @@ def broken(path, what):
 
 def write(path, facts, arrays):
     """Write a dict that JSON can hold and named arrays, beside their place, and rename."""
-    path = Path(path)
-    require(path.parent.is_dir(), "path", str(path), "in a folder that exists")
-    text = json.dumps({"format": FORMAT, **facts}, sort_keys=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".certificate-")
+    path, text = Path(path), json.dumps({"format": FORMAT, **facts}, sort_keys=True)
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".certificate-")
+    except (OSError, ValueError) as error:
+        raise InputError(f"path = {str(path)!r}: must be in a folder that exists and can be written to ({error})") from None
     try:
         with os.fdopen(handle, "wb") as file:
             np.savez_compressed(file, facts=np.array(text), seal=np.array(digest_of_arrays(text, arrays)), **arrays)

@@ -135,7 +135,7 @@ def _of_pairs(weight, value, state, pairs, groups):
     v, w = weight[:, :, pairs[:, 0], None], weight[:, :, pairs[:, 1], None]   # (groups, out, n, 1)
     gap = state.gaps[:, None]
     ends = [v * t + w * np.maximum(t - gap, 0) for t in (low, high, np.clip(gap, low, high))]
-    second = column(Balls(state.noise), 1).mid[:, None]   # its rounding, where it may be positive
+    second = state.noise.reshape(groups, len(state.noise) // groups, -1)[:, pairs[:, 1]][:, None]   # where it may be positive
     both = high + second > gap
     noise = np.abs(w) * both * (second + 8 * UNIT * (high + gap)) + 8 * UNIT * (np.abs(v) + np.abs(w)) * high
     found = Balls.between(np.minimum.reduce(ends), np.maximum.reduce(ends))
@@ -143,8 +143,9 @@ def _of_pairs(weight, value, state, pairs, groups):
     extra = up(noise.sum(2), len(pairs))
     if state.slopes is None:
         return found.sum(2), None, extra
-    options = [(np.where(low <= 0, 0.0, np.nan), 0 * v), (np.where((low < gap) & (high > 0), 1.0, np.nan), v),
-               (np.where(high > gap, 1.0, np.nan), v + w)]
+    near, far = gap * (1 - 2 * UNIT), gap * (1 + 2 * UNIT)   # a difference of two biases, rounded
+    options = [(np.where(low <= 0, 0.0, np.nan), 0 * v), (np.where((low < far) & (high > 0), 1.0, np.nan), v),
+               (np.where(high > near, 1.0, np.nan), v + w)]
     factors = np.stack([here * factor if k else here + 0 * factor for k, (here, factor) in enumerate(options)])
     least, most = np.fmin.reduce(factors), np.fmax.reduce(factors)
     slack = 2 * UNIT * (np.abs(v) + np.abs(w))

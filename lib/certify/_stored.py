@@ -140,7 +140,7 @@ def read(charts, order, refinement, kernel_size, blocks, network):
             "a ConvResNet of finite float64 weights, without hooks, parametrizations or other layers")
     mine, ours = network.numbers(), list(spline_blocks(charts, order, refinement, kernel_size, blocks))
     head = network.head.detach()
-    same = (network.dim == charts[0].ambient_dim and network.channels == len(head_weights()) and len(mine) == len(ours)
+    same = (network.dim == charts[0].ambient_dim and head.shape == head_weights().shape and len(mine) == len(ours)
             and all(map(same_form, mine, ours)))
     require(same, "network", "another architecture", "the construction of these charts, up to changed weights")
     changed = [changed_layers(*pair) for pair in zip(mine, ours)]
@@ -154,6 +154,9 @@ def read(charts, order, refinement, kernel_size, blocks, network):
     pieces, damaged, first = [], [], 0
     for number, (block, layers, size) in enumerate(zip(mine, changed, _runs(len(charts[0].indices), blocks))):
         run, name = slice(first, first + size), f"network.blocks[{number}]"
+        if not size:
+            require(not layers, name, "a block without terms that is not zero", "zero")
+            continue
         reader = _Block(charts[0], run, refinement, kernel_size, name, block)
         pieces.append(reader.piece(order, layers, head))
         damaged += reader.damaged(layers, ours[number], head)

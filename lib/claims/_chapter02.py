@@ -4,6 +4,7 @@ from fractions import Fraction as F
 from math import comb, factorial, pi
 
 import numpy as np
+import sympy as sp
 
 from lib import splines
 from lib.claims import _kernels as kernels
@@ -19,10 +20,24 @@ def _perturbed_pieces(order):
     return pieces
 
 
+STEEPEST = {2: 1, 3: 1, 4: sp.Rational(2, 3), 5: sp.Rational(5, 48) * (3 + sp.sqrt(5))}   # the numbers of lem-bspline
+
+
+def _steepest(pieces):
+    """``max |p'|`` over polynomial pieces on [0, 1] of degree at most four, exactly: at ends and at zeros of ``p''``."""
+    x, values = sp.Symbol("x"), []
+    for coefficients in pieces:
+        slope = sum(k * sp.Rational(c.numerator, c.denominator) * x ** (k - 1) for k, c in enumerate(coefficients) if k)
+        inner = [r for r in sp.roots(sp.diff(slope, x), x) if r.is_real and 0 < r < 1]
+        values += [sp.Abs(sp.expand(sp.sympify(slope).subs(x, t))) for t in (0, 1, *inner)]
+    return max(values, key=lambda v: v.evalf(40))
+
+
 @claim("lem-bspline", uses=(), evidence="exact", grid=grid(m=ORDERS), honest=splines.pieces, tampered=_perturbed_pieces)
 def lem_bspline(build, m):
-    """Number of coefficients that violate unity, symmetry, derivative or truncated-power form."""
+    """Number of coefficients that violate unity, symmetry, derivative or truncated powers; 1 for another steepest slope."""
     pieces, wrong = build(m), 0
+    wrong += not sp.expand(_steepest(pieces) - STEEPEST[m]).equals(0)
     wrong += sum(sum(p[k] for p in pieces) != (k == 0) for k in range(m))
     lower = [*splines.pieces(m - 1), (F(0),) * (m - 1)]
     for i in range(m):

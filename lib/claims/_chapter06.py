@@ -178,7 +178,7 @@ def _halved(layers):
     return [Layer(first, layers[0].bias), *layers[1:]]
 
 
-@claim("lem-gate", uses=("lem-doubling", "prop-bspline-net", "prop-tensor-net", "lem-distance-net"), evidence="exact",
+@claim("lem-gate", uses=("lem-doubling", "prop-bspline-net", "prop-tensor-net", "lem-distance-net"), evidence="sampled",
        grid=grid(name=_CHARTED), honest=lambda layers: layers, tampered=_halved)
 def lem_gate(build, name):
     """Number of wrong weights, and of factors whose zeros do not make the block zero, bitwise.

@@ -31,7 +31,8 @@ class Claim:
         The statements its proof refers to.
     evidence : str
         ``exact`` (rational or symbolic arithmetic), ``certified`` (rigorous enclosure) or
-        ``sampled`` (maximum over stated points: can refute, never prove).
+        ``sampled`` (maximum over stated points: can refute, never prove).  What is about every function, matrix, network or
+        atlas is sampled, however each of those tried is decided; `REASONS` says how.
     grid : tuple of dict
         Parameters of the points at which it is checked.
     full : tuple of dict

@@ -12,7 +12,7 @@ import torch
 from lib.contrast._steep import block
 from lib.convresnet import NEGATIVE, POSITIVE, ConvResNet
 from lib.errors import integer, positive, require
-from lib.relu.layers import Layer
+from lib.relu.layers import NUMBERS, Layer
 
 _MOST_STEPS = 32   # digits: of the 53 of a float there must be room for the cells
 
@@ -38,7 +38,7 @@ def ladder(target, count, lipschitz=1.0):
     InputError
         If two neighbouring values differ by more than the Lipschitz constant allows.
     """
-    x = torch.arange(count + 1, dtype=torch.float64)[:, None] / count
+    x = torch.arange(count + 1, **NUMBERS)[:, None] / count
     values = target(x).detach().numpy() * count / positive("lipschitz", lipschitz)
     steep = np.abs(np.diff(values)).max()
     require(steep <= 1 + 1e-9, "lipschitz", lipschitz, f"at least {steep * lipschitz:.6g}, a quotient of the target")
@@ -165,15 +165,15 @@ def _copy(k, cells, steps, shift, frozen):
 
 def _layer(before, rows):
     """A layer from rows ``{name: ({name of an input: weight}, bias)}``; and the names of its outputs."""
-    weight = torch.zeros(1, len(rows), len(before), dtype=torch.float64)
+    weight = torch.zeros(1, len(rows), len(before), **NUMBERS)
     place = {name: i for i, name in enumerate(before)}
     for o, (terms, _) in enumerate(rows.values()):
         for name, w in terms.items():
             weight[0, o, place[name]] = float(w)
-    return Layer(weight, torch.tensor([[float(b) for _, b in rows.values()]], dtype=torch.float64)), list(rows)
+    return Layer(weight, torch.tensor([[float(b) for _, b in rows.values()]], **NUMBERS)), list(rows)
 
 
 def _network(chain):
-    head = torch.zeros(3, dtype=torch.float64)
+    head = torch.zeros(3, **NUMBERS)
     head[POSITIVE], head[NEGATIVE] = 1.0, -1.0
     return ConvResNet([block(chain)], head, 1)

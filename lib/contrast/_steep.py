@@ -42,7 +42,7 @@ def steepened(network, amplitude, levels):
 def block(chain):
     """A residual block from a layer list that reads the first coordinate and writes the stream."""
     first, *rest = [Convolution.from_layer(layer) for layer in chain]
-    weight = torch.zeros(len(first.bias), 3, 1, dtype=torch.float64)
+    weight = torch.zeros(len(first.bias), 3, 1, **layers.NUMBERS)
     weight[:, COORDINATES] = first.weight[:, 0]
     return [Convolution(weight, first.bias), *rest]
 

@@ -68,9 +68,9 @@ class Chart:
 
     def __post_init__(self):
         for name in ("matrix", "offset", "indices", "coefficients"):
-            view = np.asarray(getattr(self, name)).view()
-            view.setflags(write=False)
-            object.__setattr__(self, name, view)
+            own = np.array(getattr(self, name))   # nobody else holds it
+            own.setflags(write=False)
+            object.__setattr__(self, name, own.view())
 
     @property
     def dim(self):

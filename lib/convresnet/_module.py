@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from lib.errors import require
 from lib.relu.layers import Layer
@@ -44,7 +45,7 @@ class Convolution:
             return self
         out, width, kernel = self.weight.shape
         rows = out // self.groups
-        weight = torch.zeros(out, width * self.groups, kernel, dtype=self.weight.dtype)
+        weight = self.weight.new_zeros(out, width * self.groups, kernel)
         for g in range(self.groups):
             weight[g * rows:(g + 1) * rows, g * width:(g + 1) * width] = self.weight[g * rows:(g + 1) * rows]
         return Convolution(weight, self.bias, 1)
@@ -65,11 +66,11 @@ class OneSidedConv1d(nn.Conv1d):
         """``z`` of shape (P, in, rows) to (P, out, rows), without the ReLU."""
         return super().forward(functional.pad(z, (0, self.kernel_size[0] - 1)))
 
-    def leading_rows(self, z, rows, bias=True):
+    def leading_rows(self, z, rows):
         """The first ``rows`` rows of the output, from ``z`` of shape (in, rows', P); returns (out, rows, P).
 
         The same numbers as `forward`, laid out channels first so that a grouped layer is one
-        batched matrix product; without the bias it is the linear part.
+        batched matrix product.
         """
         kernel, points = self.kernel_size[0], z.shape[2]
         missing = rows + kernel - 1 - z.shape[1]
@@ -77,7 +78,7 @@ class OneSidedConv1d(nn.Conv1d):
             z = functional.pad(z, (0, 0, 0, missing))
         taps = z.view(self.groups, self.in_channels // self.groups, z.shape[1], points)
         weight = self.weight.view(self.groups, self.out_channels // self.groups, -1, kernel)
-        y = self.bias.view(self.groups, -1, 1) if bias else z.new_zeros(self.groups, self.out_channels // self.groups, 1)
+        y = self.bias.view(self.groups, -1, 1)
         for k in range(kernel):
             y = torch.baddbmm(y, weight[..., k], taps[:, :, k:k + rows].flatten(2))
         return y.view(self.out_channels, rows, points)
@@ -124,7 +125,8 @@ class ConvResNet(nn.Module):
         Parameters
         ----------
         x : float64 tensor, shape (P, D)
-            Points of the unit cube; outside it the network is still defined, without a guarantee.
+            Points of the unit cube; outside it the network is still defined, without a guarantee.  (After ``float()`` the
+            module takes float32, and no statement of the book holds.)
         all_rows : bool
             False computes only the rows that can reach row 0 (book: ``lem-rows``), batched over
             groups; True evaluates the definition literally, every row through ``torch.conv1d``.
@@ -138,12 +140,20 @@ class ConvResNet(nn.Module):
         InputError
             For another shape or dtype.
         """
-        require(isinstance(x, torch.Tensor) and x.dtype == torch.float64, "x",
-                getattr(x, "dtype", type(x)), "a torch tensor of dtype float64")
+        dtype = self.head.dtype
+        require(isinstance(x, torch.Tensor) and x.dtype == dtype, "x", getattr(x, "dtype", type(x)),
+                f"a torch tensor of dtype {str(dtype).removeprefix('torch.')}")
         require(x.ndim == 2 and x.shape[1] == self.dim, "x.shape", tuple(x.shape), f"(P, {self.dim})")
         if all_rows:
             return self._definition(x)
-        return torch.cat([self._leading_row(part) for part in x.split(self.chunk())])
+        if torch.compiler.is_compiling() or torch.jit.is_tracing():   # a graph for any number of points
+            return self._leading_row(x)
+        size = self.chunk()
+        if len(x) <= size:
+            return self._leading_row(x)
+        if torch.is_grad_enabled():   # what a gradient needs of a chunk is computed again, not kept
+            return torch.cat([checkpoint(self._leading_row, part, use_reentrant=False) for part in x.split(size)])
+        return torch.cat([self._leading_row(part) for part in x.split(size)])
 
     def _definition(self, x):
         z = torch.cat([x[:, None, :], x.new_zeros(len(x), self.channels - 1, self.dim)], dim=1)
@@ -154,34 +164,15 @@ class ConvResNet(nn.Module):
             z = z + y
         return z[:, :, 0] @ self.head
 
-    def _stream(self, x, rows):
-        """``P``: points (P, D) as (channels, rows, P)."""
-        return torch.cat([x.T[None, :rows], x.new_zeros(self.channels - 1, rows, len(x))])
-
     def _leading_row(self, x):
         plan = self.rows_needed()
-        z = self._stream(x, plan[0][0])
+        rows = plan[0][0]
+        z = torch.cat([x.T[None, :rows], x.new_zeros(self.channels - 1, rows, x.shape[0])])
         for block, rows in zip(self.blocks, plan):
             y = z
             for conv, count in zip(block, rows[1:]):
                 y = torch.relu_(conv.leading_rows(y, count))
             z = z[:, :rows[-1]] + y
-        return self.head @ z[:, 0]
-
-    def _entered_piece(self, x, towards):
-        """The affine function on the piece that ``x + t towards`` enters: a ReLU that meets 0 follows the direction."""
-        plan = self.rows_needed()
-        z, dz = self._stream(x, plan[0][0]), self._stream(towards, plan[0][0])
-        for block, rows in zip(self.blocks, plan):
-            y, dy = z, dz
-            for conv, count in zip(block, rows[1:]):
-                y = conv.leading_rows(y, count)
-                with torch.no_grad():
-                    dy = conv.leading_rows(dy, count, bias=False)
-                    on = (y > 0) | (y == 0) & (dy > 0)
-                    dy = dy * on
-                y = y * on
-            z, dz = z[:, :rows[-1]] + y, dz[:, :rows[-1]] + dy
         return self.head @ z[:, 0]
 
     def rows_needed(self):
@@ -228,31 +219,11 @@ class ConvResNet(nn.Module):
         -------
         values (P,), gradients (P, D) : detached float64 tensors.
         """
-        return self._differentiated(self, x)
-
-    def value_and_slope(self, x, towards):
-        """Values, and the gradients on the pieces that points enter in given directions: right at kinks, too.
-
-        At a kink automatic differentiation takes ``ReLU'(0) = 0`` in every layer, and what comes out need not be the slope
-        of any piece.  Here a ReLU whose argument is exactly 0 is let through if that grows in the direction.
-
-        Parameters
-        ----------
-        x, towards : float64 tensors, shapes (P, D)
-
-        Returns
-        -------
-        values (P,), slopes (P, D) : detached float64 tensors.
-        """
-        return self._differentiated(self._entered_piece, x, towards)
-
-    def _differentiated(self, function, *points):
-        """Values and gradients in the first argument, in chunks."""
         values, gradients = [], []
-        for part, *others in zip(*(p.split(self.chunk(gradient=True)) for p in points)):
+        for part in x.split(self.chunk(gradient=True)):
             with torch.enable_grad():   # whatever surrounds the call
                 part = part.detach().clone().requires_grad_(True)
-                value = function(part, *others)
+                value = self(part)
                 (gradient,) = torch.autograd.grad(value.sum(), part)
             values.append(value.detach())
             gradients.append(gradient)

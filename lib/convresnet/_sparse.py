@@ -7,7 +7,6 @@ import torch
 
 from lib.convresnet._gather import gather_rows
 from lib.convresnet._kernel import sum_alive
-from lib.convresnet._one_sided import value_and_slope
 from lib.convresnet._terms import doublings, linear_forms
 from lib.errors import require
 from lib.relu import check_refinement, fold_terms
@@ -67,9 +66,9 @@ class SparseEvaluator:
             low, high = int(chart.indices.min(initial=0)), int(chart.indices.max(initial=0))
             require(-order < low and high < self.cells, "indices", (low, high), f"from {1 - order} to {self.cells - 1}")
             np.add.at(row, np.ravel_multi_index((chart.indices + order - 1).T, (edge,) * self.dim), chart.coefficients)
-        self.forms, self.offset, self._steps, self._start = linear_forms(charts)
+        self._forms, self._offset, self._steps, self._start = linear_forms(charts)
         self._rows = gather_rows(self.ambient_dim, kernel_size)
-        self.folds = np.array([[sign * a, width, scale] for _, sign, a, width, scale in fold_terms(order)])
+        self._folds = np.array([[sign * a, width, scale] for _, sign, a, width, scale in fold_terms(order)])
 
     def _channels(self, x):
         """What the gather layers read, and its slope, arrays (P, C, D): ``x``, or its squares and ``x``."""
@@ -87,8 +86,8 @@ class SparseEvaluator:
         for layer, part in enumerate(rows):
             shift = self._steps[:, part].sum(1)
             if layer == len(rows) - 1:
-                shift = shift + self.offset - self._steps.sum(1) - self._start
-            total = z[..., part].reshape(len(z), -1) @ self.forms[..., part].reshape(forms, -1).T + (total + shift)
+                shift = shift + self._offset - self._steps.sum(1) - self._start
+            total = z[..., part].reshape(len(z), -1) @ self._forms[..., part].reshape(forms, -1).T + (total + shift)
             cut = total < 0
             if cut.any():
                 total[cut] = 0
@@ -107,7 +106,7 @@ class SparseEvaluator:
             alive = np.flatnonzero(pairs[:, -1] < 1)
             omega, u = pairs[alive, -1], pairs[alive, :-1] * scale
         values, slopes = np.empty(len(alive)), np.empty((len(alive), self.dim + 1))
-        sum_alive(u, omega, alive % charts, self._tables, self.order, self.cells, self.refinement, self.folds,
+        sum_alive(u, omega, alive % charts, self._tables, self.order, self.cells, self.refinement, self._folds,
                   values, slopes)
         slopes[:, :self.dim] *= scale
         if self.gate is None:
@@ -119,7 +118,7 @@ class SparseEvaluator:
         gradient = np.empty_like(z)
         for layer, part in enumerate(rows):
             share = back if first is None else back * (first <= layer)
-            gradient[..., part] = (share @ self.forms[..., part].reshape(back.shape[1], -1)).reshape(len(x), z.shape[1], -1)
+            gradient[..., part] = (share @ self._forms[..., part].reshape(back.shape[1], -1)).reshape(len(x), z.shape[1], -1)
         gradient *= dz
         return np.bincount(alive // charts, values, len(x)), gradient[:, 0] if self.gate is None else gradient.sum(1)
 
@@ -147,7 +146,7 @@ class SparseEvaluator:
         require(bool(torch.isfinite(x).all()), "x", "points that are not finite", "finite")
         x = np.ascontiguousarray(x.detach().numpy())
         values, gradients = np.empty(len(x)), np.empty_like(x)
-        width = 6 * len(self.forms) + 12 * self.ambient_dim + 16 * self.dim
+        width = 6 * len(self._forms) + 12 * self.ambient_dim + 16 * self.dim
         size = max(_LEAST, _CHUNK_BYTES // (8 * width))
 
         def run(start):
@@ -168,29 +167,6 @@ class SparseEvaluator:
         else:
             list(map(run, starts))
         return torch.from_numpy(values), torch.from_numpy(gradients)
-
-    def window(self, chart, cell):
-        """The coefficients of the terms alive in cells: int arrays (Q,) and (Q, d) to float64 array (Q, m, .., m)."""
-        edge, offsets = self.cells + self.order - 1, np.arange(self.order)
-        place = np.zeros((len(cell),) + (1,) * self.dim, int)
-        for axis in range(self.dim):
-            mine = cell[:, axis, None] + offsets
-            place = place * edge + mine.reshape(len(cell), *[1] * axis, -1, *[1] * (self.dim - 1 - axis))
-        return self._tables[chart.reshape(-1, *[1] * self.dim), place]
-
-    def value_and_slope(self, x, towards):
-        """Values, and the gradients on the pieces that points enter in given directions: right at kinks, too.
-
-        Parameters
-        ----------
-        x, towards : float64 arrays, shapes (P, D)
-            Points of the unit cube, and a direction at each.
-
-        Returns
-        -------
-        values (P,), slopes (P, D) : float64 arrays
-        """
-        return value_and_slope(self, x, towards)
 
     def __call__(self, x):
         """Values (P,) at ``x`` (P, D): see `value_and_gradient`."""

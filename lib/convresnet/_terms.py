@@ -6,7 +6,7 @@ import torch
 from lib.convresnet._architecture import Architecture
 from lib.convresnet._gather import gather, gather_depth
 from lib.convresnet._module import Convolution, ConvResNet
-from lib.errors import require
+from lib.errors import integer
 from lib.relu import fold_terms, layers
 
 COORDINATES, POSITIVE, NEGATIVE = range(3)   # the stream: x, S+ and S-
@@ -20,7 +20,7 @@ def doublings(cells):
 
 def _reading_channel(convolution, channel, channels):
     """The layer for a single input channel, reading one channel of a wider input."""
-    weight = torch.zeros(convolution.weight.shape[0], channels, convolution.weight.shape[2], dtype=torch.float64)
+    weight = torch.zeros(convolution.weight.shape[0], channels, convolution.weight.shape[2], **layers.NUMBERS)
     weight[:, channel] = convolution.weight[:, 0]
     return Convolution(weight, convolution.bias)
 
@@ -126,25 +126,33 @@ def term_block(charts, runs, order, refinement, kernel_size):
         chain.append(layers.select(products[0], places, count))
         chain += layers.repeat(products[1:], len(places))
     else:
-        per_factor = torch.zeros(count, dtype=torch.float64)
+        per_factor = torch.zeros(count, **layers.NUMBERS)
         coefficients = per_factor.index_add_(0, places[:, 0], coefficients)
-    last = torch.zeros(1, STREAM, chain[-1].out_channels, dtype=torch.float64)
+    last = torch.zeros(1, STREAM, chain[-1].out_channels, **layers.NUMBERS)
     last[0, POSITIVE] = coefficients.clamp(min=0)
     last[0, NEGATIVE] = (-coefficients).clamp(min=0)
-    chain.append(layers.Layer(last, torch.zeros(1, STREAM, dtype=torch.float64)))
+    chain.append(layers.Layer(last, torch.zeros(1, STREAM, **layers.NUMBERS)))
     return gather_charts(charts, kernel_size) + [Convolution.from_layer(layer) for layer in chain]
 
 
 def spline_blocks(charts, order, refinement, kernel_size, blocks):
-    """The residual blocks of `spline_network`, one after the other: lists of Convolution."""
-    ends = np.cumsum([len(c.indices) for c in charts])
-    require(1 <= blocks <= ends[-1], "blocks", blocks, f"from 1 to the number of terms, {ends[-1]}")
+    """The residual blocks of `spline_network`, one after the other: lists of Convolution.
+
+    Where there are more blocks than terms the last ones are zero: layers of the stream alone, as many as in the others.
+    """
+    ends, blocks = np.cumsum([len(c.indices) for c in charts]), integer("blocks", blocks, 1)
+    chain = []
     for part in np.array_split(np.arange(ends[-1]), blocks):
+        if not len(part):
+            yield [Convolution(torch.zeros(STREAM, STREAM, 1, **layers.NUMBERS), torch.zeros(STREAM, **layers.NUMBERS))
+                   for _ in chain]
+            continue
         low, high = part[0], part[-1] + 1
         mine = [i for i, end in enumerate(ends) if end > low and end - len(charts[i].indices) < high]
         starts = [ends[i] - len(charts[i].indices) for i in mine]
         runs = [slice(max(low - s, 0), min(high, ends[i]) - s) for i, s in zip(mine, starts)]
-        yield term_block([charts[i] for i in mine], runs, order, refinement, kernel_size)
+        chain = term_block([charts[i] for i in mine], runs, order, refinement, kernel_size)
+        yield chain
 
 
 def spline_network(charts, order, refinement, kernel_size, blocks):
@@ -159,7 +167,8 @@ def spline_network(charts, order, refinement, kernel_size, blocks):
     kernel_size : int
         ``K``.
     blocks : int
-        The terms are dealt out in the order of the charts, in runs whose lengths differ by at most one.
+        The terms are dealt out in the order of the charts, in runs whose lengths differ by at most one; with more blocks
+        than terms the last ones are zero.
 
     Returns
     -------
@@ -172,7 +181,7 @@ def spline_network(charts, order, refinement, kernel_size, blocks):
 
 def head_weights():
     """``FC = S+ - S-``: the reason why ``kappa2 = 1``; float64 tensor (3,)."""
-    head = torch.zeros(STREAM, dtype=torch.float64)
+    head = torch.zeros(STREAM, **layers.NUMBERS)
     head[POSITIVE], head[NEGATIVE] = 1.0, -1.0
     return head
 

@@ -190,7 +190,7 @@ TORCH = {
 
 
 def torch_function(expression, dim):
-    """A differentiable torch map (P, D) -> (P,) of a parsed formula, or of a derivative of one.
+    """A differentiable torch map (P, D) -> (P,) of a parsed formula, or of a derivative of one; it can be pickled.
 
     Raises
     ------
@@ -199,51 +199,59 @@ def torch_function(expression, dim):
         something on the way underflows and that matters: if the result changes, by more than a rounding and 1e-100, when
         all that has underflowed is replaced by the smallest normal number.
     """
-    symbols = variables(dim)
-    steps, place = [], {}   # each step maps the points, the results of earlier steps and a `_Watch` to its result
+    return _Function(expression, dim)
 
-    def compiled(e):
+
+class _Function:
+    """See `torch_function`."""
+
+    def __init__(self, expression, dim):
+        self._expression, self._dim = expression, dim
+        self._symbols, self._place = variables(dim), {}
+        self._steps = []   # each maps the points, the results of earlier steps and a `_Watch` to its result
+        self._compiled(expression)
+
+    def __reduce__(self):
+        return _Function, (self._expression, self._dim)
+
+    def _compiled(self, e):
         """The number of the step that computes ``e``."""
-        if e in place:
-            return place[e]
+        if e in self._place:
+            return self._place[e]
         if e.is_number:
             step = _constant(_float(e))
-        elif e in symbols:
-            step = _coordinate(symbols.index(e))
+        elif e in self._symbols:
+            step = _coordinate(self._symbols.index(e))
         elif e.is_Add or e.is_Mul:
-            step = (_sum if e.is_Add else _product)([compiled(a) for a in e.args])
+            step = (_sum if e.is_Add else _product)([self._compiled(a) for a in e.args])
         elif e.is_Pow and e.exp.is_Rational:
-            step = _power(compiled(e.base), int(e.exp) if e.exp.is_integer else float(e.exp))
+            step = _power(self._compiled(e.base), int(e.exp) if e.exp.is_integer else float(e.exp))
         elif e.func is AbsPower or e.func is SignPower:
-            step = _absolute_power(compiled(e.args[0]), float(e.args[1]), e.func is SignPower)
+            step = _absolute_power(self._compiled(e.args[0]), float(e.args[1]), e.func is SignPower)
         elif e.func in TORCH:
-            step = _apply(TORCH[e.func], compiled(e.args[0]))
+            step = _apply(TORCH[e.func], self._compiled(e.args[0]))
         else:
             no_rule(e)
-        steps.append(step)
-        place[e] = len(steps) - 1
-        return place[e]
+        self._steps.append(step)
+        self._place[e] = len(self._steps) - 1
+        return self._place[e]
 
-    compiled(expression)
-
-    def run(x, watch):
+    def _run(self, x, watch):
         results = []
-        for step in steps:
+        for step in self._steps:
             results.append(step(x, results, watch))
         return results[-1] if isinstance(results[-1], torch.Tensor) else torch.full_like(x[:, 0], results[-1])
 
-    def function(x):
+    def __call__(self, x):
         watch = _Watch()
-        values = run(x, watch)
+        values = self._run(x, watch)
         if watch.seen:
             with torch.no_grad():
-                change = (run(x, _Watch(replace=True)) - values).abs()
+                change = (self._run(x, _Watch(replace=True)) - values).abs()
                 matters = values.isfinite() & ~(change <= 1e-100 + 2.0**-52 * values.abs())
-                require(not bool(matters.any()), "formula", expression,
+                require(not bool(matters.any()), "formula", self._expression,
                         "such that no number on the way is below 2e-308 in modulus where that changes its value")
         return values
-
-    return function
 
 
 def _float(e):

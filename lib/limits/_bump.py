@@ -97,7 +97,11 @@ def bump_norms(alpha):
 
 
 def _roots(p):
-    """Real roots of a polynomial, one of degree three by its root at 1/2."""
+    """Real roots of a polynomial of degree at most two; of a cubic those that it has together with 1/2, else none.
+
+    Cubics are the pieces of ``psi_4'`` and are asked for zeros in ``(0, 1)`` only.  There ``psi_a^(k)`` has exactly ``k``
+    zeros (``lem-bump``, *Maxima*), so ``psi_4'`` has one, which is at 1/2 by symmetry, and the other pieces have none.
+    """
     x = p.gen
     if p.degree() == 3:
         p, rest = sp.div(p, sp.Poly(x - sp.Rational(1, 2), x))

@@ -17,6 +17,9 @@ from lib.errors import require
 from lib.relu._errors import check_refinement, fold_terms
 
 
+NUMBERS = {"dtype": torch.float64, "device": "cpu"}   # of a construction, whatever torch's defaults are
+
+
 @dataclass(frozen=True)
 class Layer:
     """``z -> sigma(W z + b)`` with ``W`` block diagonal.
@@ -54,8 +57,8 @@ def run(layers, z):
 
 def affine(rows, bias=None):
     """One layer with a single group from nested lists: ``sigma(rows z + bias)``."""
-    weight = torch.tensor(rows, dtype=torch.float64)
-    bias = torch.zeros(len(rows), dtype=torch.float64) if bias is None else torch.tensor(bias, dtype=torch.float64)
+    weight = torch.tensor(rows, **NUMBERS)
+    bias = torch.zeros(len(rows), **NUMBERS) if bias is None else torch.tensor(bias, **NUMBERS)
     return Layer(weight[None], bias[None])
 
 
@@ -74,17 +77,17 @@ def carry(layers, count):
 def keep_input(layers):
     """A one-input network that also returns its (non-negative) input, behind its output."""
     first = layers[0]
-    weight = torch.cat([first.weight, torch.ones(1, 1, 1, dtype=torch.float64)], dim=1)
-    bias = torch.cat([first.bias, torch.zeros(1, 1, dtype=torch.float64)], dim=1)
+    weight = torch.cat([first.weight, torch.ones(1, 1, 1, **NUMBERS)], dim=1)
+    bias = torch.cat([first.bias, torch.zeros(1, 1, **NUMBERS)], dim=1)
     return [Layer(weight, bias)] + carry(layers[1:], 1)
 
 
 def _extend(layer, rows, columns):
     groups, out, width = layer.weight.shape
-    weight = torch.zeros(groups, out + rows, width + columns, dtype=torch.float64)
+    weight = torch.zeros(groups, out + rows, width + columns, **NUMBERS)
     weight[:, :out, :width] = layer.weight
-    weight[:, out:, width:] = torch.eye(rows, columns, dtype=torch.float64)
-    bias = torch.cat([layer.bias, torch.zeros(groups, rows, dtype=torch.float64)], dim=1)
+    weight[:, out:, width:] = torch.eye(rows, columns, **NUMBERS)
+    bias = torch.cat([layer.bias, torch.zeros(groups, rows, **NUMBERS)], dim=1)
     return Layer(weight, bias)
 
 
@@ -107,7 +110,7 @@ def select(layer, index, channels):
     """
     out, width = layer.weight.shape[1:]
     copies = len(index)
-    weight = torch.zeros(copies, out, channels, dtype=torch.float64)
+    weight = torch.zeros(copies, out, channels, **NUMBERS)
     for k in range(width):
         position = index[:, k, None, None].expand(copies, out, 1)
         weight.scatter_add_(2, position, layer.weight[0, :, k][None, :, None].expand(copies, out, 1).contiguous())
