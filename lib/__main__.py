@@ -94,7 +94,7 @@ def _approximate(arguments):
     for norm in ("value", "gradient"):
         bound, error = getattr(a.bound, norm), getattr(measured, norm)
         print(f"{norm:11} bound {bound:.3e}  sampled {error:.3e}  ratio {bound / max(error, 5e-324):.2f}")
-    print(f"constants   C_0={a.constant[0]:.4g} C_1={a.constant[1]:.4g}: bound = C_s T^(-({a.alpha}-s)/{a.dim})")
+    print(f"constants   C'_0={a.constant[0]:.4g} C'_1={a.constant[1]:.4g}: bound = C'_s T^(-({a.alpha}-s)/{a.dim})")
     print(f"sampled at {measured.points} points, seed {measured.seed}, {measured.module_points} of them through the module; "
           f"{time.perf_counter() - start:.1f} s, threads: {threads()}")
     certificate = a.certify() if arguments.certify else None

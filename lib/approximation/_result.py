@@ -170,9 +170,9 @@ class Approximation:
 
     @property
     def constant(self):
-        """``C`` of ``thm-cube`` or ``thm-manifold`` for ``s = 0`` and ``s = 1``.
+        """The numbers ``C'_s`` of this network, ``s = 0, 1``: ``bound = C'_s T^{-(alpha - s)/d}``, ``T`` the number of terms.
 
-        ``bound = C T^{-(alpha - s)/d}`` with ``T`` the number of terms.
+        Not the ``C`` of ``thm-cube``, which holds for every mesh and is larger.
         """
         require(self.bound is not None, "bound", None, "known: these are not the coefficients or weights of the theorem")
         edge = len(self.coefficients) ** (1 / self.charts[0].dim)
