@@ -1,12 +1,14 @@
 """The command line: ``python -m lib list | verify | mutate | approximate | train | robustness | bench``."""
 
 import argparse
+import os
+import re
 import sys
 import time
 from pathlib import Path
 
 from lib.errors import InputError, integer, require
-from lib.sweep import write_json
+from lib.sweep import check_file, write_json
 
 
 def _bar(quiet):
@@ -67,6 +69,9 @@ def _approximate(arguments):
     if arguments.out is not None:
         out = Path(arguments.out)
         require(out.resolve().parent.is_dir(), "--out", str(out), "in a folder that exists")
+        require(os.access(out.resolve().parent, os.W_OK), "--out", str(out), "in a folder that can be written to")
+        require(not out.exists() or (out / "network.json").is_file(), "--out", str(out),
+                "new, or a folder with a saved network")
     if (arguments.cells, arguments.tolerance, arguments.terms_per_block) == (None, None, None):
         arguments.cells = 16
     integer("--points", arguments.points, 1)
@@ -74,6 +79,7 @@ def _approximate(arguments):
     steps = iter(_bar(arguments.quiet)(["bound the derivatives", "build", "measure", "save"]))
     next(steps)
     start = time.perf_counter()
+    arguments.formula = arguments.formula.strip()
     target = lib.Target.from_sympy(arguments.formula, arguments.dim)
     next(steps)
     a = lib.approximate(target, lib.Cube(target.dim), order=arguments.order, cells=arguments.cells,
@@ -159,8 +165,6 @@ def _bench(arguments):
     for label in arguments.ids:
         require(label in ROWS, "row", label, f"one of {', '.join(ROWS)}")
     require(arguments.training > 0, "--training", arguments.training, "positive")
-    if arguments.json is not None:
-        require(Path(arguments.json).resolve().parent.is_dir(), "--json", arguments.json, "in a folder that exists")
     print(", ".join(f"{name} {value}" for name, value in machine().items()))
     print(f"{'ratio':>9} {'ours':>11} {'other':>11}  row, case, unit", flush=True)
 
@@ -182,6 +186,12 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"error: {message} (see {self.prog} --help)\n")
 
 
+def version():
+    import lib
+
+    return lib.__version__
+
+
 def _name(text):
     if not text:
         raise argparse.ArgumentTypeError("an empty name")
@@ -190,6 +200,7 @@ def _name(text):
 
 def _parser():
     parser = _Parser(prog="python -m lib", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version()}")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="the claims, where they stand in the book, their evidence").set_defaults(run=_list)
     verify = commands.add_parser("verify", help="check claims; exit code 1 if one fails")
@@ -243,8 +254,12 @@ def _parser():
 
 def main(argv=None):
     """Run the command line; returns the exit code (0 passed, 1 a check failed, 2 bad input)."""
-    arguments = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    # a formula that begins with a minus sign is no option: those begin with two, or are -h
+    arguments = _parser().parse_args([f" {w}" if re.match(r"-(?!-|h$)", w) else w for w in words])
     try:
+        if getattr(arguments, "json", None) is not None:
+            check_file(arguments.json, "--json")
         return arguments.run(arguments)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

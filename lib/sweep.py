@@ -19,15 +19,27 @@ def write_json(path, data, name="--json"):
     Raises
     ------
     InputError
-        If the folder does not exist; ``name`` is what the user calls the path.
+        As `check_file`; ``name`` is what the user calls the path.
     """
+    path = check_file(path, name)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".json-")
+    try:
+        with os.fdopen(handle, "w") as file:
+            json.dump(data, file, indent=1)
+        os.chmod(temporary, 0o644)   # mkstemp makes private files
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def check_file(path, name):
+    """The path of a file that can be written; raises `InputError` otherwise, before any work is done."""
     path = Path(path)
     require(path.parent.is_dir(), name, str(path), "in a folder that exists")
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".json-")
-    with os.fdopen(handle, "w") as file:
-        json.dump(data, file, indent=1)
-    os.chmod(temporary, 0o644)   # mkstemp makes private files
-    os.replace(temporary, path)
+    require(not path.is_dir(), name, str(path), "a file, not a folder")
+    require(os.access(path.parent, os.W_OK), name, str(path), "in a folder that can be written to")
+    return path
 
 
 def versions():
@@ -86,7 +98,7 @@ def run(function, cells, folder, jobs=1, progress=lambda items, total: items, sc
     require(folder.is_dir() or folder.parent.is_dir() and not folder.exists(), "folder", str(folder),
             "a folder, or a new one in a folder that exists")
     folder.mkdir(exist_ok=True)
-    missing = [cell for cell in cells if not (folder / file_name(cell)).exists()]
+    missing = [cell for cell in cells if _record(folder / file_name(cell)) is None]   # also what was cut short
     arriving = _local(function, missing, jobs) if scheduler is None else _cluster(function, missing, scheduler)
     for found in progress(arriving, len(missing)):
         write_json(folder / file_name(found["cell"]), found)
@@ -120,5 +132,15 @@ def read(folder, cells):
     for cell in cells:
         path = Path(folder) / file_name(cell)
         require(path.exists(), "cell", cell, f"one with a record in {folder}")
-        found.append(json.loads(path.read_text()))
+        found.append(_record(path))
+        require(found[-1] is not None, "record", path.name, f"whole (run the sweep in {folder} again: it is made anew)")
     return found
+
+
+def _record(path):
+    """A record, or None where there is no whole one."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and {"cell", "result"} <= found.keys() else None

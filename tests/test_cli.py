@@ -149,6 +149,17 @@ def test_certified_is_at_most_the_bound(formula, tmp_path, capsys):
         assert 0 <= low <= report["measured"][norm] * 1.01 and report["measured"][norm] <= high <= report["bound"][norm]
 
 
+def test_a_formula_may_begin_with_a_minus_sign(capsys):
+    assert main(["approximate", "-x1**2", "--order", "3", "--cells", "4", "--points", "64", "--quiet"]) == 0
+    assert "target      -x1**2 on" in capsys.readouterr().out
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0 and lib.__version__ in capsys.readouterr().out
+
+
 # ---- bad calls
 
 BAD = {
@@ -175,7 +186,7 @@ BAD = {
     "kernel-1-in-two-dimensions": (["approximate", "x1*x2", "--kernel-size", "1", "--cells", "8"], "kernel_size = 1"),
     "kernel-0": ([*SMALL, "--kernel-size", "0"], "kernel_size = 0"),
     "no-blocks": ([*SMALL, "--blocks", "0"], "blocks = 0"),
-    "more-blocks-than-terms": ([*SMALL, "--blocks", "99"], "blocks = 99"),
+    "too-many-blocks": ([*SMALL, "--blocks", "99999"], "blocks = 99999"),
     "budget-too-small": ([*SMALL, "--terms-per-block", "9"], "blocks * terms_per_block = 9"),
     "budget-below-the-coarsest": (["approximate", "x1*x2", "--terms-per-block", "48"], "blocks * terms_per_block = 48"),
     "not-finite": (["approximate", "1/(x1-0.5)"], "formula"),
@@ -189,6 +200,18 @@ BAD = {
     "out-folder-missing": ([*SMALL, "--out", "missing/net"], "--out"),
     "out-not-ours": ([*SMALL, "--out", "foreign"], "foreign"),
     "out-is-a-file": ([*SMALL, "--out", "notes.txt"], "notes.txt"),
+    "json-is-a-folder": ([*SMALL, "--json", "foreign"], "--json"),
+    "verify-json-is-a-folder": (["verify", "lem-bspline", "--json", "foreign"], "--json"),
+    "json-folder-missing-before-the-work": (["approximate", "sin(9*x1)*x2", "--cells", "900", "--json", "no/r.json"],
+                                            "--json"),
+    "caret": (["approximate", "x1^2"], "written **, not ^"),
+    "tangent": (["approximate", "tan(x1)"], "the function tan is not one of sin, cos"),
+    "piecewise": (["approximate", "Piecewise((x1, x1 > 0))"], "the function Piecewise is not one of"),
+    "power-of-two": (["approximate", "2**x1"], "exp(log(2)*x1)"),
+    "power-of-e": (["approximate", "E**x1"], "write exp(x1)"),
+    "no-star": (["approximate", "2x1"], "2*x1, not 2x1"),
+    "text": (["approximate", "'x1'"], "is not a number"),
+    "comparison": (["approximate", "x1 > 0"], "no sum, product"),
     "json-folder-missing": (["verify", "lem-bspline", "--quiet", "--json", "missing/report.json"], "--json"),
 }
 

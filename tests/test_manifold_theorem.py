@@ -663,3 +663,23 @@ def test_refused(begin, call):
         call()
     message = str(caught.value)
     assert message.startswith(begin) and ": must be" in message and "\n" not in message and len(message) < 1000, message
+
+
+@pytest.mark.parametrize("width", [0.1, 0.15])
+def test_a_localised_target_is_smooth(width):
+    """Far from its top a Gaussian is 1e-18, and grows by orders of magnitude from step to step."""
+    def bump(x):
+        return torch.exp(-((x - x.new_tensor([0.9, 0.5])) ** 2).sum(1) / (2 * width**2))
+
+    a = lib.approximate(bump, manifolds.circle(), order=4, cells=40)
+    assert a.alpha >= 3   # 4 where the tail is resolved
+    found = a.measure(4096, module_points=0)
+    assert found.value <= a.bound.value and found.gradient <= a.bound.gradient
+
+
+def test_a_localised_target_with_a_kink_is_not():
+    def bump(x):
+        return torch.relu(0.02 - ((x - x.new_tensor([0.9, 0.5])) ** 2).sum(1))
+
+    with pytest.raises(lib.InputError, match="divided differences grow"):
+        lib.approximate(bump, manifolds.circle(), order=4, cells=40)

@@ -89,3 +89,22 @@ def test_bad_folder(tmp_path, folder):
 def test_reading_a_missing_record(tmp_path):
     with pytest.raises(InputError, match="cell"):
         sweep.read(tmp_path, CELLS)
+
+
+@pytest.mark.parametrize("rest", [b"", b"{", b'{"cell": 1}', b"[]", b"\xff"])
+def test_a_record_that_was_cut_short_is_named_and_made_again(tmp_path, rest):
+    whole = sweep.run(_product, CELLS, tmp_path)
+    path = tmp_path / sweep.file_name(CELLS[1])
+    path.write_bytes(rest)
+    with pytest.raises(InputError, match=f"record = .{path.name}"):
+        sweep.read(tmp_path, CELLS)
+    again = sweep.run(_product, CELLS, tmp_path)
+    assert [r["result"] for r in again] == [r["result"] for r in whole]
+
+
+@pytest.mark.parametrize("name", ["folder", "missing/file"])
+def test_a_file_that_cannot_be_written_is_refused_at_once(tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InputError, match="--json"):
+        sweep.write_json(tmp_path / name, {})
+    assert [p.name for p in tmp_path.rglob("*")] == ["folder"]

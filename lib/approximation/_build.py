@@ -12,6 +12,7 @@ from lib.splines import check_order
 
 _POLYNOMIAL_REFINEMENT = 30
 _MAXIMUM_TERMS = 6_000_000
+_MAXIMUM_BLOCKS = 10_000   # where there are fewer terms
 
 
 def approximate(target, domain, *, order=4, cells=None, tolerance=None, kernel_size=2, blocks=None,
@@ -62,7 +63,7 @@ def approximate(target, domain, *, order=4, cells=None, tolerance=None, kernel_s
     require(isinstance(domain, (Cube, Manifold, Atlas)), "domain", domain,
             "a lib.Cube, a manifold or an atlas of lib.manifolds")
     order, kernel_size = check_order(order), check_kernel_size(kernel_size, domain.ambient_dim)
-    blocks = None if blocks is None else integer("blocks", blocks, 1, _MAXIMUM_TERMS)
+    blocks = None if blocks is None else integer("blocks", blocks, 1)
     require(cells is None or tolerance is None, "tolerance", tolerance, "left out where cells are given")
     if cells is not None:
         cells = integer("cells", cells, order)
@@ -89,6 +90,8 @@ def approximate(target, domain, *, order=4, cells=None, tolerance=None, kernel_s
     terms = problem.terms(cells)
     require(terms <= _MAXIMUM_TERMS, "cells", cells,
             f"so few that there are at most {_MAXIMUM_TERMS} terms, not {terms}")
+    most = max(terms, _MAXIMUM_BLOCKS)
+    require(blocks is None or blocks <= most, "blocks", blocks, f"at most {most}")
     require(budget is None or terms <= budget, "blocks * terms_per_block", budget, f"at least the number of terms, {terms}")
 
     charts = problem.charts(cells)

@@ -66,10 +66,12 @@ class ManifoldProblem:
     def _smoothness(self, alpha):
         points, step = lines(self.dim)
         inside = (points**2).sum(2) < 1 / 4
-        for i in range(len(self.atlas)):
-            values = np.full(inside.shape, np.nan)
+        found = np.full((len(self.atlas), *inside.shape), np.nan)
+        for i, values in enumerate(found):
             values[inside] = self.target.values(self.atlas.inverse(i, points[inside]))
-            while not smooth_along_lines(values, step, alpha):
+        size = np.nanmax(np.abs(found))
+        for values in found:
+            while not smooth_along_lines(values, step, alpha, size):
                 alpha -= 1
                 require(alpha >= 2, "target", self.target.formula or self.target.function,
                         "a function on the manifold with bounded derivatives of order 2 at least; divided differences grow")

@@ -244,8 +244,7 @@ def certify(approximation, domain=None, *, gap=0.02, at_most=None, boxes=200_000
     require(a.domain is not None, "domain", None, "known (set it after loading: see `with_target`)")
     sizes = a.order, a.cells, a.refinement, a.kernel_size, a.blocks
     require(all(type(t) is int for t in sizes), "approximation", sizes, "of sizes that are integers")
-    positive("gap", gap)
-    integer("boxes", boxes, 1)
+    gap, boxes = positive("gap", gap), integer("boxes", boxes, 1)
     require(at_most is None or len(at_most) == 2 and all(t > 0 for t in at_most), "at_most", at_most,
             "two positive numbers, for the value and the slope")
     domain = _domain(a, a.domain if domain is None else domain)

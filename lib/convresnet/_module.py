@@ -8,7 +8,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from lib.errors import require
-from lib.relu.layers import Layer
+from lib.relu.layers import NUMBERS, Layer
 
 _CACHE_BYTES = 1 << 23   # activations of two layers for one chunk of points: beyond the caches it runs at half the speed
 _GRAPH_BYTES = 1 << 28   # activations of all layers for one chunk, kept for a gradient
@@ -117,7 +117,8 @@ class ConvResNet(nn.Module):
         self.blocks = nn.ModuleList(
             nn.ModuleList(OneSidedConv1d.from_numbers(c) for c in block) for block in blocks
         )
-        self.head = nn.Parameter(torch.as_tensor(head, dtype=torch.float64).clone())
+        head = head if isinstance(head, torch.Tensor) else torch.tensor(head, **NUMBERS)
+        self.head = nn.Parameter(head.to(torch.float64).clone())
 
     def forward(self, x, all_rows=False):
         """Evaluate at the points ``x``.

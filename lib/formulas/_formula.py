@@ -70,7 +70,8 @@ def parse(formula, dim):
     try:
         tree = ast.parse(source, mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError):
-        raise InputError(f"formula = {formula[:60]!r}: must be a formula such as sin(2*pi*x1)*exp(x2)") from None
+        raise InputError(f"formula = {formula[:60]!r}: must be a formula such as sin(2*pi*x1)*exp(x2), "
+                         "each product with a star (2*x1, not 2x1)") from None
     names = {**CONSTANTS, **{str(v): v for v in variables(dim)}}
     if dim == 1:
         names["x"] = variables(1)[0]
@@ -104,7 +105,8 @@ def _convert(node, names, formula, depth):
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
         exponent = child(node.right)
         if not exponent.is_Rational or abs(exponent) > MAXIMUM_EXPONENT:
-            refuse(f"an exponent must be a rational constant of modulus at most {MAXIMUM_EXPONENT}")
+            refuse(f"an exponent must be a rational constant of modulus at most {MAXIMUM_EXPONENT}; for E**x1 write exp(x1), "
+                   "for 2**x1 write exp(log(2)*x1)")
         base = child(node.left)
         if isinstance(base, AbsPower):
             power = base.args[1] * exponent
@@ -125,7 +127,19 @@ def _convert(node, names, formula, depth):
         if len(node.args) != 1 or node.keywords:
             refuse(f"{node.func.id} takes one argument")
         return _checked(FUNCTIONS[node.func.id](child(node.args[0])), refuse)
-    refuse(f"{type(node).__name__} is not allowed here")
+    refuse(_what_to_write(node))
+
+
+def _what_to_write(node):
+    """What is wrong with a part of a formula that no rule takes, in the words of formulas."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitXor):
+        return "a power is written **, not ^"
+    if isinstance(node, ast.Call):
+        name = ast.unparse(node.func)[:40]
+        return f"the function {name} is not one of {', '.join(FUNCTIONS)}"
+    if isinstance(node, ast.Constant):
+        return f"{node.value!r:.40} is not a number"
+    return f"{ast.unparse(node)[:40]!r} is no sum, product, quotient, power or function of numbers and coordinates"
 
 
 def _number(node, source, refuse):

@@ -104,7 +104,7 @@ def lines(dim):
     return np.concatenate(found), 1 / count
 
 
-def smooth_along_lines(values, step, alpha):
+def smooth_along_lines(values, step, alpha, size):
     """Whether derivatives of order ``alpha`` along lines look bounded.
 
     The largest divided difference over one step must be at most 1.6 times the largest one over four
@@ -116,6 +116,8 @@ def smooth_along_lines(values, step, alpha):
     ----------
     values : float64 array, shape (L, n)
         NaN at points that are left out.
+    size : float
+        Of the function on the whole manifold: what is small beside its rounding does not count.
     """
     largest = []
     for lag in (1, 4):
@@ -123,7 +125,7 @@ def smooth_along_lines(values, step, alpha):
         for _ in range(alpha):
             difference = difference[:, lag:] - difference[:, :-lag]
         largest.append(np.nanmax(np.abs(difference), initial=0) / (step * lag) ** alpha)
-    rounding = 64 * 2.0**-53 * np.nanmax(np.abs(values)) * (2 / step) ** alpha
+    rounding = 64 * 2.0**-53 * size * (2 / step) ** alpha
     return largest[0] <= 1.6 * largest[1] + rounding
 
 
