@@ -12,7 +12,7 @@ from lib import manifolds, robustness
 from lib.certify._points import network_value
 from lib.claims._chapter10 import exact_coefficient_error
 from lib.formulas import evaluate, variables
-from lib.intervals import precision
+from lib.intervals import precision, values_near
 
 
 def _approximation(formula="sin(2*pi*x1)", D=1, m=4, N=8, **options):
@@ -224,6 +224,31 @@ def test_coefficients_are_within_their_enclosure(formula, m, N):
     error, proved = problem.coefficient_error(charts, N)
     exact = exact_coefficient_error(target.expression, m, N, charts[0].coefficients)
     assert proved and exact <= error < 1e-12 * np.abs(charts[0].coefficients).max()
+
+
+@pytest.mark.parametrize("formula, D", [("x1*x2*x3/7+exp(x1)*sin(x2)", 3), ("(x1+x2)**2.5", 2), ("sin(x1*x2)+(1-x1)**2.5", 2),
+                                        ("3", 2), ("x2", 2), ("abs(x1-x2)**3", 2)])
+def test_values_on_grids_are_enclosed(formula, D):
+    """At points within a rounding of the nodes, in 300 bits."""
+    expression, rng = lib.formulas.parse(formula, D), np.random.default_rng(0)
+    axes = [np.sort(np.concatenate([[0.0, 1.0], rng.random(5)])) for _ in range(D)]
+    mid, rad = values_near(expression, axes)
+    assert mid.shape == rad.shape == (7,) * D and rad.max() < 1e-14
+    with precision(300):
+        for place in np.ndindex(mid.shape):
+            for shift in (-1, 0, 1):
+                x = [arb(float(axis[i])) * (1 + shift * arb(2) ** -53 * (axis[i] != 1)) for axis, i in zip(axes, place)]
+                exact = evaluate(expression, dict(zip(variables(D), x)))
+                assert abs(exact - float(mid[place])) <= float(rad[place])
+
+
+def test_what_would_take_long_is_not_called_rigorous(monkeypatch):
+    a, b = (_approximation(f, 2, 3, 40) for f in ("sin(x1)*x2", "sin(x1*x2)"))
+    assert a.bound.rigorous and b.bound.rigorous
+    monkeypatch.setattr("lib.approximation._cube.MAXIMUM_EVALUATIONS", 1000)
+    a, c = (_approximation(f, 2, 3, 40) for f in ("sin(x1)*x2", "sin(x1*x2)"))
+    assert a.bound.rigorous and not c.bound.rigorous
+    assert 0.2 < c.bound.rounding_value / b.bound.rounding_value < 5
 
 
 def test_coefficients_of_another_function_are_far_from_theirs():

@@ -33,8 +33,8 @@ class Bound:
     factors : dict
         The numbers whose product the spline part is, by name.
     rigorous : bool
-        Whether every part is proved: on the cube, for a formula.  Otherwise it is as good as the derivative bounds that were
-        stated, or on a manifold an *estimate*, with sampled derivatives.
+        Whether every part is proved: on the cube, for a formula and a mesh that is not huge.  Otherwise it is as good as the
+        derivative bounds that were stated, or on a manifold an *estimate*, with sampled derivatives.
     """
 
     spline_value: float

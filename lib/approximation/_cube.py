@@ -1,5 +1,7 @@
 """The domain of Theorem A, and its problem: one chart, the identity (book: ``thm-cube``)."""
 
+from functools import partial
+
 import numpy as np
 from scipy.stats import qmc
 
@@ -7,7 +9,7 @@ from lib.approximation._refute import evaluation_noise, refute_bounds, thinned
 from lib.approximation._target import Target
 from lib.convresnet import cube_chart
 from lib.errors import integer, require
-from lib.intervals import values_near
+from lib.intervals import MAXIMUM_EVALUATIONS, evaluations, values_near
 from lib.splines import QuasiInterpolant, allowance, jackson_bound
 
 _BATCH = 1 << 16   # points held at once
@@ -121,12 +123,13 @@ class CubeProblem:
     def coefficient_error(self, charts, cells):
         """``max_j |lambda_j(f) - c_j|`` for coefficients in float64 (``prop-rounding``), and whether it is proved.
 
-        For a formula an enclosure; otherwise an allowance, for values that are within eight roundings of the exact ones.
+        For a formula an enclosure; otherwise, and where that would take more than `MAXIMUM_EVALUATIONS` of a function of
+        several coordinates, an allowance, for values that are within eight roundings of the exact ones.
         """
         coefficients = charts[0].coefficients.reshape((cells + self.order - 1,) * self.dim)
-        if self.target.expression is not None:
-            error = QuasiInterpolant(self.order, cells).coefficient_error(
-                lambda points: values_near(self.target.expression, points), coefficients)
+        quasi, expression = QuasiInterpolant(self.order, cells), self.target.expression
+        if expression is not None and evaluations(expression, len(quasi.nodes)) <= MAXIMUM_EVALUATIONS:
+            error = quasi.coefficient_error(partial(values_near, expression), coefficients)
             if error < float("inf"):
                 return error, True
         return allowance(self.order, self.dim, coefficients), False

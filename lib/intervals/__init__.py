@@ -2,6 +2,9 @@
 
 from lib.intervals._balls import UNIT, Balls, matmul, precision, up
 from lib.intervals._taylor import Taylor, expand, exponents, span
-from lib.intervals._values import values_near
+from lib.intervals._values import MAXIMUM_EVALUATIONS, evaluations, values_near
 
-__all__ = ["UNIT", "Balls", "Taylor", "expand", "exponents", "matmul", "precision", "span", "up", "values_near"]
+__all__ = [
+    "MAXIMUM_EVALUATIONS", "UNIT", "Balls", "Taylor", "evaluations", "expand", "exponents", "matmul", "precision", "span",
+    "up", "values_near",
+]

@@ -1,28 +1,63 @@
-"""Values of formulas at many points, enclosed."""
+"""Values of formulas on tensor grids, enclosed."""
+
+from functools import reduce
+from operator import add, mul
 
 import numpy as np
 
-from lib.intervals._balls import UNIT, Balls
-from lib.intervals._taylor import Taylor, expand
-from lib.formulas import variables
+from lib.formulas import evaluate, variables
+from lib.intervals._balls import UNIT, Balls, precision
+from lib.intervals._taylor import _each, _function
+
+MAXIMUM_EVALUATIONS = 1 << 23   # of a function in several variables: some seconds
 
 
-def values_near(expression, points):
-    """A formula at points whose coordinates are known up to one rounding, 0 and 1 exactly.
+def evaluations(expression, count):
+    """How often the costliest function of a formula is evaluated on a grid with so many points in each axis."""
+    functions = [e for e in _parts(expression) if not (e.is_Add or e.is_Mul or e.is_Pow and e.exp == 2) and e.args]
+    return max((count ** len(e.free_symbols) for e in functions), default=0)
+
+
+def _parts(expression):
+    yield expression
+    for a in expression.args:
+        yield from _parts(a)
+
+
+def values_near(expression, axes):
+    """A formula on a tensor grid of the cube whose coordinates are known up to one rounding, 0 and 1 exactly.
 
     Parameters
     ----------
     expression : sympy.Expr
-    points : float64 array, shape (P, D)
+    axes : list of float64 arrays, each of shape (n,)
+        The coordinates of each axis.
 
     Returns
     -------
-    mid, rad : float64 arrays, shapes (P,)
+    mid, rad : float64 arrays, shapes (n_1, .., n_D)
         The values at all points within a relative ``2^-53`` of each coordinate are within ``rad`` of ``mid``; infinite
-        where nothing is known.
+        where nothing is known.  A function of one coordinate is evaluated once for each value of that.
     """
-    dim = points.shape[1]
-    rad = UNIT * np.abs(points) * (points != 1)
-    coordinates = {v: Taylor(Balls(x[None], r[None]), dim, 0) for v, x, r in zip(variables(dim), points.T, rad.T)}
-    found = expand(expression, coordinates).coefficients
-    return found.mid[0], found.rad[0]
+    dim, done = len(axes), {}
+    for k, (symbol, x) in enumerate(zip(variables(dim), axes)):
+        x = x.reshape(-1, *[1] * (dim - 1 - k))
+        done[symbol] = Balls(x, UNIT * np.abs(x) * (x != 1))
+
+    def walk(e):
+        if e not in done:
+            if e.is_number:
+                done[e] = Balls.from_flint([evaluate(e)], ())
+            elif e.is_Add or e.is_Mul:
+                done[e] = reduce(add if e.is_Add else mul, map(walk, e.args))
+            elif e.is_Pow and e.exp == 2:
+                done[e] = walk(e.base).square()
+            else:
+                u = walk(e.args[0])
+                found = _each(_function(e, dim), Balls(u.mid.ravel(), u.rad.ravel()), 0)
+                done[e] = Balls(found.mid[0].reshape(u.shape), found.rad[0].reshape(u.shape))
+        return done[e]
+
+    with precision():
+        found, shape = walk(expression), tuple(map(len, axes))
+    return np.broadcast_to(found.mid, shape), np.broadcast_to(found.rad, shape)

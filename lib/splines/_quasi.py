@@ -74,20 +74,26 @@ class QuasiInterpolant:
         InputError
             If a value is not finite.
         """
-        result, by_column = 0, self.matrix.tocsc()
-        for first, last, (values,) in self._slabs(lambda points: (function(points),), dim):
-            slab = self._contract(values, range(1, dim), self.matrix)
+        count = len(self.nodes)
+        rest, result, by_column = count ** (dim - 1), 0, self.matrix.tocsc()
+        for first, last in self._slabs(dim):
+            slab = np.empty((last - first) * rest)
+            for start in range(0, len(slab), _CHUNK):
+                flat = first * rest + np.arange(start, min(start + _CHUNK, len(slab)))
+                points = self.nodes[np.stack(np.unravel_index(flat, (count,) * dim), axis=1)]
+                slab[start:start + _CHUNK] = function(points)
+            slab = self._contract(slab.reshape((last - first,) + (count,) * (dim - 1)), range(1, dim), self.matrix)
             result = result + by_column[:, first:last] @ slab.reshape(last - first, -1)
         return result.reshape((self.matrix.shape[0],) * dim)
 
     def coefficient_error(self, enclosure, coefficients):
-        """An upper bound of ``max_j |lambda_j(f) - c_j|``, all rounding included (``lem-coefficients``).
+        """An upper bound of ``max_j |lambda_j(f) - c_j|``, all rounding included (``prop-rounding``).
 
         Parameters
         ----------
         enclosure : callable
-            Maps a float64 array (P, D) of points to two arrays (P,): ``f`` at every point within a relative ``2^-53`` of
-            each coordinate is within the second of the first.
+            Maps a list of D float64 arrays, the coordinates of a part of the grid, to two arrays over that part: ``f`` at
+            every point within a relative ``2^-53`` of each coordinate is within the second of the first.
         coefficients : float64 array, shape (N + m - 1,) * D
             ``c_j``.
 
@@ -99,10 +105,11 @@ class QuasiInterpolant:
         dim, result, by_column = coefficients.ndim, [0, 0], [self.matrix.tocsc(), abs(self.matrix).tocsc()]
         # in an axis: a rounding of each weight, product and sum that is not with zero
         operations = dim * (int(np.diff(self.matrix.indptr).max()) + 2)
-        for first, last, (mid, rad) in self._slabs(enclosure, dim):
+        for first, last in self._slabs(dim):
+            mid, rad = enclosure([self.nodes[first:last]] + [self.nodes] * (dim - 1))
             if not np.isfinite(rad).all():
                 return float("inf")
-            rad = rad + operations * _UNIT * np.abs(mid)
+            rad = rad + 1.01 * operations * _UNIT * np.abs(mid)
             for k, samples in enumerate((mid, rad)):
                 matrix = abs(self.matrix) if k else self.matrix
                 slab = self._contract(samples, range(1, dim), matrix)
@@ -110,17 +117,11 @@ class QuasiInterpolant:
         off = np.abs(result[0].reshape(coefficients.shape) - coefficients)
         return float((off + result[1].reshape(coefficients.shape)).max() * (1 + 2 * (operations + 8) * _UNIT)) + _TINY
 
-    def _slabs(self, function, dim):
-        """The tensor grid of nodes in slabs: first and last node of the first axis, and arrays (last - first, n, ..)."""
-        count = len(self.nodes)
-        rest = count ** (dim - 1)
-        thick = max(1, _CHUNK // rest)
-        for first in range(0, count, thick):
-            last, parts = min(first + thick, count), []
-            for start in range(0, (last - first) * rest, _CHUNK):
-                flat = first * rest + np.arange(start, min(start + _CHUNK, (last - first) * rest))
-                parts.append(function(self.nodes[np.stack(np.unravel_index(flat, (count,) * dim), axis=1)]))
-            yield first, last, [np.concatenate(p).reshape((last - first,) + (count,) * (dim - 1)) for p in zip(*parts)]
+    def _slabs(self, dim):
+        """The tensor grid of nodes in slabs of about equal size: first and last node of the first axis."""
+        thick = max(1, _CHUNK // len(self.nodes) ** (dim - 1))
+        for first in range(0, len(self.nodes), thick):
+            yield first, min(first + thick, len(self.nodes))
 
     def _contract(self, samples, axes, matrix):
         """A matrix of functionals along some axes of an array of samples."""
