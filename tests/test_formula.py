@@ -14,7 +14,7 @@ from helpers import UNIT, random_points
 import lib
 from lib import InputError
 from lib.formulas import AbsPower, Jump, SignPower, bound_on_cube, enclose, evaluate, nonnegative_on_cube
-from lib.formulas import parse, torch_function, variables
+from lib.formulas import parse, parse_on_cube, torch_function, variables
 from lib.formulas._formula import FUNCTIONS
 from lib.intervals import Balls, Taylor, expand
 
@@ -394,3 +394,20 @@ def test_derivatives_of_fractional_powers_are_bounded_up_to_the_edge(text, dim, 
     assert bound_on_cube(sympy.diff(e, variables(dim)[0]), dim) == np.inf
     if order > 1:
         assert lib.Target.from_sympy(text, dim).derivative_bounds(4)[0] == order
+
+
+MODULI = [("abs(x1)", "x1"), ("abs(x1-1)*x2", "(1-x1)*x2"), ("abs(abs(x1)-2)**3", "(2-x1)**3"),
+          ("abs(x1*x2)**2.5", "(x1*x2)**2.5")]
+
+
+@pytest.mark.parametrize("formula, plain", MODULI)
+def test_moduli_of_what_has_one_sign_on_the_cube_are_left_out(formula, plain):
+    found = parse_on_cube(formula, 2)
+    assert sympy.expand(found - parse(plain, 2)) == 0 and not found.has(AbsPower)
+    assert parse_on_cube("abs(x1-x2)", 2).has(AbsPower)
+
+
+def test_a_modulus_that_is_none_is_smooth():
+    a = lib.approximate(lib.Target.from_sympy("abs(x1)*exp(x2)"), lib.Cube(2), order=4, cells=6)
+    c = a.certify(boxes=500)
+    assert a.alpha == 4 and c.value.upper <= a.bound.value and lib.certify.check(c, a) > 0

@@ -176,3 +176,23 @@ def test_floats_of_numpy():
 def test_what_is_no_number_is_refused(options):
     with pytest.raises(lib.InputError, match="|".join(options)):
         _approximation(**{"cells": None} | options)
+
+
+# ---- shown
+
+def test_an_approximation_shows_itself_in_a_line():
+    a = _approximation()
+    assert repr(a) == ("Approximation(sin(2*pi*x1)*exp(x2) on Cube(2): order 3, 6 cells, 64 terms; "
+                       f"M=3 L={a.promised.L} J={a.promised.J} K=2; bound value {a.bound.value:.3g}, slope "
+                       f"{a.bound.gradient:.3g} (proved))")
+    assert "bound none" in repr(a.with_coefficients(2 * a.coefficients))
+    b = lib.approximate(lambda x: x[:, 0], manifolds.circle(), order=2, cells=8)
+    assert "circle of radius 0.4" in repr(b) and "charts" in repr(b) and "(an estimate)" in repr(b) and "\n" not in repr(b)
+
+
+def test_an_approximation_shows_itself_as_a_card():
+    card = _approximation("x1*x2")._repr_html_()
+    assert card.startswith("<table>") and card.count("<tr>") == 5 and "x1*x2" in card
+    a = _approximation()
+    a.target.formula = "<script>"
+    assert "<script>" not in a._repr_html_() and "&lt;script&gt;" in a._repr_html_()

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from lib.approximation._bound import Bound
 from lib.approximation._cube import Cube
+from lib.approximation._show import card, line
 from lib.approximation._target import Target
 from lib.convresnet import (
     Architecture, Chart, Convolution, ConvResNet, Gate, SparseEvaluator, computes_its_weights, is_construction,
@@ -68,7 +69,7 @@ class _Sizes:
     promised: Architecture
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Approximation:
     """A target, its network and the guarantee (book: ``thm-cube``, ``cor-cube-rate``, ``cor-selection``).
 
@@ -105,6 +106,12 @@ class Approximation:
     blocks: int
     alpha: int
     derivative_bounds: dict
+
+    def __repr__(self):
+        return line(self)
+
+    def _repr_html_(self):
+        return card(self)
 
     @cached_property
     def network(self):

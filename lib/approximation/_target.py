@@ -9,7 +9,7 @@ import sympy
 import torch
 
 from lib.approximation._refute import refute_slopes
-from lib.formulas import bound_on_cube, parse, torch_function, variables
+from lib.formulas import bound_on_cube, parse_on_cube, torch_function, variables
 from lib.errors import InputError, integer, require
 from lib.splines import needed_derivatives
 
@@ -111,7 +111,7 @@ class Target:
         if dim is None:
             dim = max((int(i) for i in re.findall(r"(?<![\w.])x(\d{1,3})\b", text)), default=1)
         dim = integer("dim", dim, 1, MAXIMUM_DIM)
-        expression = parse(text, dim)
+        expression = parse_on_cube(text, dim)
         size = bound_on_cube(expression, dim)
         if not math.isfinite(size):
             raise InputError(f"formula = {text[:60]!r}: must be finite on the cube [0,1]^{dim}; no finite bound was found")

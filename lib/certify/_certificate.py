@@ -20,7 +20,7 @@ from lib.certify._search import NORMS, Search
 from lib.certify._stored import check_terms
 from lib.certify._stored import read as read_stored
 from lib.errors import InputError, integer, positive, require
-from lib.formulas import parse
+from lib.formulas import parse_on_cube
 from lib.manifolds import FourierCurve
 
 _SAVE_EVERY = 20.0     # seconds
@@ -54,8 +54,9 @@ class Certificate:
     description, digest : str
         What was certified: domain and formula, for the reader; and the digest of both, of all charts and of all weights.
     search_finished : bool
-        Whether the search ended by itself, and not at the limit of boxes: no bound exceeds what further halving would lead
-        to by more than the gap, or what was to be proved.  It says nothing of how far apart the two ends are.
+        Whether boxes were halved until no bound exceeds what further halving would lead to by more than the gap, or what
+        was to be proved; False at the limit of boxes, and where halving no longer gains anything, since rounding or a
+        changed weight rules.  It says nothing of how far apart the two ends are.
     seconds : float
 
     Notes
@@ -239,7 +240,7 @@ def certify(approximation, domain=None, *, gap=0.02, at_most=None, boxes=200_000
     require(a.target is not None and a.target.expression is not None, "target", a.target, "a formula (Target.from_sympy)")
     require(type(a.charts) is list and len(a.charts) > 0, "charts", a.charts, "a list of charts")
     formula = a.target.formula
-    require(type(formula) is str and parse(formula, a.dim) == a.target.expression, "target", formula,
+    require(type(formula) is str and parse_on_cube(formula, a.dim) == a.target.expression, "target", formula,
             "the formula that its expression says")
     require(a.domain is not None, "domain", None, "known (set it after loading: see `with_target`)")
     sizes = a.order, a.cells, a.refinement, a.kernel_size, a.blocks

@@ -20,7 +20,7 @@ from lib.certify._digest import digest
 from lib.certify._domains import CubeDomain
 from lib.convresnet import is_construction
 from lib.errors import require
-from lib.formulas import AbsPower, Jump, SignPower, parse, variables
+from lib.formulas import AbsPower, Jump, SignPower, parse_on_cube, variables
 from lib.relu import fold_terms
 from lib.splines import pieces
 
@@ -73,8 +73,9 @@ def _same_subject(certificate, a):
     require(isinstance(a.domain, Cube) and a.domain.dim == a.dim, "approximation", a.domain, "on a cube")
     require(a.target is not None and a.target.expression is not None and a.target.dim == a.dim, "approximation", a.target,
             "of a formula")
-    require(isinstance(a.target.formula, str) and parse(a.target.formula, a.dim) == a.target.expression, "target",
-            a.target.formula, "the formula that its expression says")
+    formula = a.target.formula
+    require(type(formula) is str and parse_on_cube(formula, a.dim) == a.target.expression, "target", formula,
+            "the formula that its expression says")
     require(len(a.charts) == 1, "approximation", f"{len(a.charts)} charts", "with one chart")
     chart, terms = a.charts[0], a.charts[0].indices.tolist()
     require(chart.gate is None and chart.cells == a.cells and not chart.offset.any()

@@ -11,7 +11,7 @@ from functools import cache, reduce
 import sympy
 from flint import arb, ctx
 
-from lib.formulas._formula import variables
+from lib.formulas._formula import parse, variables
 from lib.formulas._numbers import evaluate, no_rule, rational
 from lib.formulas._powers import AbsPower, Jump, SignPower
 
@@ -241,6 +241,20 @@ def nonnegative_on_cube(expression, dim, boxes=2000):
         if not lo >= 0:
             left += _halves(box)
     return not left
+
+
+def parse_on_cube(formula, dim):
+    """A formula as `parse` returns it, with moduli of what has one sign on ``[0,1]^D`` left out: ``|x1|`` is ``x1``.
+
+    Parameters and errors as for `parse`.
+    """
+    def without_modulus(u, p):
+        for signed in (u, -u):
+            if nonnegative_on_cube(signed, dim):
+                return signed**p
+        return AbsPower(u, p)
+
+    return parse(formula, dim).replace(AbsPower, without_modulus)
 
 
 def _halves(box):
