@@ -326,3 +326,10 @@ def test_a_partition_of_networks_that_is_exact():
         assert (rho >= 0).all() and (rho <= eta).all()
         left = left - rho
     assert np.max(bumps, axis=0).min() == 1 and np.abs(left).max() < 1e-15
+
+
+def test_every_module_of_the_library_page_leads_back_to_a_page():
+    import links
+
+    parts = {module.split(".")[1] for module in links.modules(ROOT)}
+    assert len(parts) > 10 and parts <= links.CHAPTERS.keys() | links.OTHERWISE.keys()

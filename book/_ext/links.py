@@ -18,7 +18,7 @@ from sphinx.util.docutils import SphinxDirective
 LABEL = re.compile(r"\b(?:lem|prop|thm|cor|def)-[a-z-]*[a-z]\b")
 TITLE = re.compile(r":::\{prf:\w+\} ([^\n]+)\n:label: (\S+)")
 CHAPTERS = {"contrast": 1, "splines": 2, "relu": 3, "convresnet": 4, "approximation": 5, "formulas": 5, "manifolds": 6,
-            "limits": 8, "robustness": 9, "certify": 10}   # of subpackages
+            "limits": 8, "robustness": 9, "certify": 10, "intervals": 10}   # of subpackages
 OTHERWISE = {"bench": "/book/speed", "claims": "/book/evidence", "errors": "/book/troubleshooting",
              "sweep": "/book/08_limits"}
 DECLARED = {}   # label -> [(public name, anchor on the page of the library)], filled by `find`
