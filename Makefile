@@ -7,10 +7,10 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 SOURCES := $(shell find lib -name '*.py') $(shell find lib/records -name '*.json')
-EXECUTED := $(patsubst notebooks/%.ipynb,_build/executed/%,$(wildcard notebooks/*.ipynb))
+EXECUTED := $(patsubst notebooks/%,_build/executed/%,$(wildcard notebooks/*.ipynb))
 FOUND := _build/claims.json _build/mutants.json _build/pictures
 
-.PHONY: help test book site pdf browse notebooks colab bench lint clean
+.PHONY: help test book site refresh pdf browse notebooks colab bench lint clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z]+: .*##|^[a-z]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/'
@@ -25,22 +25,28 @@ $(READY): requirements.txt requirements-torch.txt pyproject.toml
 test: $(READY)   ## install if needed, then run every test and compare every notebook with its stored outputs
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests
 	rm -rf _build/alone && mkdir -p _build/alone && cp notebooks/*.ipynb _build/alone
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --nbval _build/alone
+	PYTHONPATH=book/_ext OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p keep --keep _build/executed -n 2 --dist loadfile --nbval _build/alone
 
-book: $(READY)   ## install if needed, execute the notebooks, check the claims, build the book (warnings are errors)
+book: $(READY)   ## install if needed, execute copies of the notebooks, check the claims, build the book (warnings are errors)
 	OMP_NUM_THREADS=1 $(MAKE) --no-print-directory -j 2 $(EXECUTED) $(FOUND)
 	$(MAKE) --no-print-directory site
 
-site: $(READY) $(FOUND)   ## check the claims and build the book from the stored outputs of the notebooks
+site: $(READY) $(FOUND)   ## check the claims and build the book from the last outputs of the notebooks
 	rm -rf _build/html
 	$(BIN)/jupyter-book build . -W -n --keep-going --all
 	@echo "Open _build/html/index.html"
 
 # What is computed is computed again only if the code or the records have changed.
-_build/executed/%: notebooks/%.ipynb $(SOURCES) | $(READY)
+# Notebooks run as copies: nothing is written into notebooks/ but by `make refresh`.
+_build/executed/%.ipynb: notebooks/%.ipynb $(SOURCES) | $(READY)
 	mkdir -p $(@D)
-	$(BIN)/jupyter execute --inplace $<
-	touch $@
+	cp $< $@.part
+	$(BIN)/jupyter execute --inplace $@.part
+	mv $@.part $@
+
+refresh: $(READY)   ## execute the notebooks and store their outputs in notebooks/
+	OMP_NUM_THREADS=1 $(MAKE) --no-print-directory -j 2 $(EXECUTED)
+	cp $(EXECUTED) notebooks/ && touch $(EXECUTED)
 
 _build/claims.json: $(SOURCES) | $(READY)
 	mkdir -p $(@D)

@@ -375,8 +375,34 @@ def test_batches_of_a_manifold():
     batches = list(sphere.batches((1 << 16) + 10, 4))
     assert [len(b) for b in batches] == [1 << 16, 10]
     np.testing.assert_array_equal(batches[0], sphere.sample(1 << 16, 4))
-    assert np.abs(batches[1] - batches[0][:10]).max() > 0.1   # other points, not the same again
-    sphere.check(torch.from_numpy(batches[1]))
+    assert (batches[1] - batches[0][:10]).abs().max() > 0.1   # other points, not the same again
+    sphere.check(batches[1])
+
+
+@pytest.mark.parametrize("domain", [lib.Cube(1), lib.Cube(3), lib.manifolds.circle(0.3, 5), lib.manifolds.Sphere(),
+                                    lib.manifolds.RotationGroup(), lib.manifolds.torus(),
+                                    lib.manifolds.Union([lib.manifolds.circle(0.15), lib.manifolds.circle(0.4)])], ids=repr)
+def test_points_are_float64_tensors_everywhere(domain):
+    """What a domain samples goes to targets, networks and the geometry as it is."""
+    x = domain.sample(20, 1)
+    assert x.dtype == torch.float64 and x.shape == (20, domain.ambient_dim) and torch.equal(x, domain.sample(20, 1))
+    assert domain.sample(0).shape == (0, domain.ambient_dim)
+    domain.check(x)
+    target = lib.Target(lambda y: y.sum(1), dim=domain.ambient_dim) if domain.dim < domain.ambient_dim else \
+        lib.Target.from_sympy("+".join(f"x{k + 1}" for k in range(domain.dim)), domain.dim)
+    a = lib.approximate(target, domain, order=2, cells=4) if domain.dim == domain.ambient_dim or domain.dim == 1 else None
+    if a is not None:
+        assert a.network(x).shape == (20,) and a.value_and_slope(x)[1].shape == x.shape
+    assert domain.towards(x).dtype == torch.float64 and domain.along(x, torch.ones_like(x)).shape == x.shape
+    if domain.dim < domain.ambient_dim:
+        assert domain.distance(domain.project(x)).max() < 1e-12
+        np.testing.assert_array_equal(domain.tangent_basis(x), domain.tangent_basis(x.numpy()))
+        np.testing.assert_array_equal(domain.project(x), domain.project(x.numpy()))
+        assert isinstance(domain.project(x), np.ndarray)
+        lengths = domain.geodesic(x, x)
+        assert lengths is None or isinstance(lengths, np.ndarray) and lengths.max() < 1e-6   # arc sines near 0
+    with pytest.raises(lib.InputError, match="points = -1"):
+        domain.sample(-1)
 
 
 @pytest.mark.parametrize("formula, dim, order, cells, terms", [

@@ -290,7 +290,7 @@ def sphere():
 def test_moduli_and_cancellation_on_the_sphere(sphere):
     """Bound over the largest sum of the moduli of the charts' errors, and that over the largest error."""
     a, atlas = sphere
-    points = atlas.manifold.sample(20_000, 3)
+    points = atlas.manifold.draw(20_000, 3)
     x = torch.from_numpy(points)
     f, total, moduli = a.target.values(points), 0.0, 0.0
     for i, chart in enumerate(a.charts):
@@ -305,7 +305,7 @@ def test_moduli_and_cancellation_on_the_sphere(sphere):
 def test_living_terms_and_far_sheets(sphere):
     """Without gates: up to ``R_1'`` terms are alive nearer than ``R_*`` only; on the far sheet they are alive, too."""
     a, atlas = sphere
-    points = atlas.manifold.sample(4000, 4)
+    points = atlas.manifold.draw(4000, 4)
     living, seen = atlas.living_radius(a.order, a.cells), 0
     for i in range(0, len(atlas), 16):
         bare = replace(a.charts[i], gate=None, coefficients=np.ones(len(a.charts[i].coefficients)))

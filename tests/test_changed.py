@@ -38,7 +38,7 @@ def _trained(a):
 @pytest.mark.parametrize("change", [_half_a_coefficient, _trained])
 def test_a_changed_network_is_measured_everywhere(change):
     a = change(_approximation())
-    x = torch.from_numpy(np.concatenate(list(a.domain.batches(4000, 3))))
+    x = a.domain.sample(4000, 3)
     (f, df), (g, dg) = a.target.value_and_gradient(x), a.network.value_and_gradient(x)
     m = a.measure(4000, 3, module_points=16)
     assert not a.unchanged and m.module_points == 4000 and math.isnan(m.module_difference)

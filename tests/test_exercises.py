@@ -260,7 +260,7 @@ def test_ex_fewer():
 def test_ex_no_gates(manifold):
     a = lib.approximate(lambda x: torch.sin(3 * x[:, 0]) + 1, manifold, order=3, cells=16)
     free = convresnet.SparseEvaluator([replace(c, gate=None) for c in a.charts], a.order, a.refinement)
-    x = torch.from_numpy(manifold.sample(2000, seed=1))
+    x = manifold.sample(2000, seed=1)
     error = (free(x) - (torch.sin(3 * x[:, 0]) + 1)).abs().max()
     assert error > 0.5 and a.measure(points=2000, module_points=0).value < 0.1
 
@@ -272,7 +272,7 @@ def test_ex_kink_curve():
     def kink(x):
         return (x[:, 0] - 0.5).abs() ** 2.5
 
-    points = torch.from_numpy(circle.sample(40_000, seed=1))
+    points = circle.sample(40_000, seed=1)
     for N in (32, 64):
         a = lib.approximate(kink, circle, order=4, cells=N)
         assert a.alpha == 2

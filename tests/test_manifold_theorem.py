@@ -58,7 +58,7 @@ def small(name, **sizes):
 
 
 def _points(name, count, seed=0):
-    return torch.from_numpy(made(name).sample(count, seed))
+    return made(name).sample(count, seed)
 
 
 def _nodes_in_ball(order, cells, dim):
@@ -181,7 +181,7 @@ def test_network_with_and_without_its_gate(name, m, K):
     A = atlas(name)
     chart = _full_chart(A, 1, m, A.smallest_mesh(m))
     D = A.ambient_dim
-    x = np.concatenate([random_points(400, D).numpy(), A.manifold.sample(400, 1), A.manifold.sample(4000, 2)[::10]])
+    x = np.concatenate([random_points(400, D).numpy(), A.manifold.draw(400, 1), A.manifold.draw(4000, 2)[::10]])
     nets = [convresnet.spline_network([c], m, 10, K, 2) for c in (chart, replace(chart, gate=None))]
     gated, free = (net(torch.from_numpy(x)).detach().numpy() for net in nets)
     omega = _omega(chart.gate, x)
@@ -198,7 +198,7 @@ def test_terms_vanish_where_the_gate_is_half_open(name, m):
     """From N_0 on, chart by chart, bitwise: each chart alone is 0 at points of M with 0 < omega < 1, and beyond."""
     A = atlas(name)
     N, tau = A.smallest_mesh(m), A.manifold.reach
-    x = A.manifold.sample(3000 if A.dim == 1 else 10000, 7)
+    x = A.manifold.draw(3000 if A.dim == 1 else 10000, 7)
     half = open_ = 0
     for i in range(0, len(A), max(1, len(A) // 8)):
         chart = _full_chart(A, i, m, N, seed=i)
@@ -221,7 +221,7 @@ def test_terms_leak_below_the_smallest_mesh():
     A, m = Atlas(made("circle"), 0.3, 0.38, 4), 4
     assert A.smallest_mesh(m) > 80
     chart = _full_chart(A, 0, m, 8)
-    x = A.manifold.sample(3000, 7)
+    x = A.manifold.draw(3000, 7)
     omega = _omega(chart.gate, x)
     value = SparseEvaluator([chart], m, 8)(torch.from_numpy(x)).numpy()
     assert value[(omega > 0) & (omega < 1)].max() > 0
@@ -230,7 +230,7 @@ def test_terms_leak_below_the_smallest_mesh():
 @pytest.mark.parametrize("name", ("ellipse", "torus", "circle"))
 def test_far_sheets_need_the_gate(name):
     A, m = atlas(name), 3
-    x, seen = torch.from_numpy(A.manifold.sample(8000, 3)), False
+    x, seen = A.manifold.sample(8000, 3), False
     for i in range(0, len(A), max(1, len(A) // 12)):
         chart = _full_chart(A, i, m, A.smallest_mesh(m))
         far = torch.from_numpy(_omega(chart.gate, x.numpy()) >= 1 + 1e-12)
@@ -273,7 +273,7 @@ def test_module_is_the_sparse_evaluation_on_surfaces(name, m, K):
     close = np.argsort(np.linalg.norm(A.centres - A.centres[0], axis=1))[:3]
     charts = [_full_chart(A, i, m, A.smallest_mesh(m), seed=i) for i in close]
     charts = [replace(c, coefficients=c.coefficients * rng.choice([-1, 1], len(c.coefficients))) for c in charts]
-    near = A.manifold.sample(2000, 3)
+    near = A.manifold.draw(2000, 3)
     near = near[np.linalg.norm(near - A.centres[0], axis=1) < A.bump_radius][:40]
     x = torch.from_numpy(np.concatenate([near, A.centres[:1] + 0.1 * A.bump_radius * rng.normal(size=(20, A.ambient_dim))]))
     value, gradient = slopes(convresnet.spline_network(charts, m, 8, K, 4), x)
@@ -334,7 +334,7 @@ def _tangential_slopes(name, error, x, h=1e-6):
 
 
 def _check_bound(name, a, count):
-    x = made(name).sample(count, seed=13)
+    x = made(name).draw(count, seed=13)
     value = a.sparse(torch.from_numpy(x)).numpy()
     assert np.abs(value - _wave(x)).max() <= a.bound.value
     if a.charts[0].dim == 1:
@@ -368,7 +368,7 @@ def test_measure_is_the_error_of_the_module(name, m):
     """The same points through the module; the tangent of a circle is known."""
     a, M = built(name, order=m, cells=40 if m == 4 else 24, refinement=30), made(name)
     measured = a.measure(256, seed=3, module_points=64)
-    x = torch.from_numpy(M.sample(256, 3))
+    x = M.sample(256, 3)
     value, gradient = slopes(a.network, x)
     y = (x.numpy() - 0.5) @ M.frame / 0.4
     tangent = np.stack([-y[:, 1], y[:, 0]], axis=1) @ M.frame.T

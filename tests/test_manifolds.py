@@ -58,7 +58,7 @@ def atlas(name):
 def charted(name, seed=3):
     """Twelve random centres, random orthonormal frames of their tangent spaces, and the manifold."""
     M, rng = made(name), np.random.default_rng(seed)
-    c = M.sample(12, seed)
+    c = M.draw(12, seed)
     turn = np.linalg.qr(rng.normal(size=(12, M.dim, M.dim)))[0]
     return M, c, M.tangent_basis(c) @ turn
 
@@ -120,16 +120,16 @@ def _longest(reach, t):
 @pytest.mark.parametrize("name", ALL)
 def test_samples_belong(name):
     M = made(name)
-    x = M.sample(2000, seed=5)
+    x = M.draw(2000, seed=5)
     assert (M.dim, M.ambient_dim) == SIZES[name] and x.shape == (2000, M.ambient_dim)
     assert x.min() >= 0 and x.max() <= 1
     # coordinates of size one, D of them, each made by a handful of rounded operations
     assert M.distance(x).max() <= 8 * UNIT * M.ambient_dim
     if name in EQUATIONS:
         assert np.abs(EQUATIONS[name](M, x)).max() <= 64 * UNIT
-    assert np.array_equal(M.sample(50, seed=5), M.sample(50, seed=5))
-    assert not np.array_equal(M.sample(50, seed=5), M.sample(50, seed=6))
-    assert M.sample(0).shape == (0, M.ambient_dim)
+    assert np.array_equal(M.draw(50, seed=5), M.draw(50, seed=5))
+    assert not np.array_equal(M.draw(50, seed=5), M.draw(50, seed=6))
+    assert M.draw(0).shape == (0, M.ambient_dim)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -200,7 +200,7 @@ def test_net_is_within_its_radius(name):
         points, radius = M.net(factor * M.reach)
         assert radius <= factor * M.reach * (1 + 1e-12)
         assert M.distance(points).max() <= 1e-11
-        assert cKDTree(points).query(M.sample(5000, seed=9))[0].max() <= radius + 1e-12
+        assert cKDTree(points).query(M.draw(5000, seed=9))[0].max() <= radius + 1e-12
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -220,7 +220,7 @@ def test_points_off_the_manifold_are_refused(name):
 @pytest.mark.parametrize("name", ALL)
 def test_federer_quotient_is_at_least_the_reach(name):
     M = made(name)
-    x, y = M.sample(3000, seed=1), M.sample(3000, seed=2)
+    x, y = M.draw(3000, seed=1), M.draw(3000, seed=2)
     apart = np.linalg.norm(y - x, axis=1) > 1e-3   # the normal part is then at least 1e-7 or the quotient above 5
     assert (_quotient(M, x[apart], y[apart]) >= M.reach * (1 - 1e-8)).all()
     near = np.concatenate([M.inverse_chart(c, v, 0.02 * M.reach * np.eye(M.dim)) for c, v in zip(*charted(name)[1:])])
@@ -382,7 +382,7 @@ def test_computed_reach_is_close_to_a_pair(name):
 def test_tangent_spaces_turn_slowly(name):
     """``sin(theta/2) <= |x - c| / (2 tau)``; angles by scipy, good to about 1e-8."""
     M = made(name)
-    x, y = M.sample(60, seed=11), M.sample(60, seed=12)
+    x, y = M.draw(60, seed=11), M.draw(60, seed=12)
     y[::2] = np.concatenate([M.inverse_chart(c, v, np.full((1, M.dim), 0.3 * M.reach))
                              for c, v in zip(x[::2], M.tangent_basis(x[::2]))])
     chord = np.linalg.norm(x - y, axis=1)
@@ -396,7 +396,7 @@ def test_tangent_spaces_turn_slowly(name):
 @pytest.mark.parametrize("name", (*CURVES, "sphere", "rotations"))
 def test_geodesic_is_a_distance(name):
     M, tau = made(name), made(name).reach
-    x, y, z = (M.sample(500, seed) for seed in (1, 2, 3))
+    x, y, z = (M.draw(500, seed) for seed in (1, 2, 3))
     slack = 1e-6 * M.volume if name in CURVES else 1e-14
     xy, chord = M.geodesic(x, y), np.linalg.norm(x - y, axis=1)
     assert (xy >= chord - slack).all() and (M.geodesic(x, x) <= slack).all()
@@ -425,11 +425,11 @@ def test_length_of_a_curve(name, curve, speed):
 
 def test_closed_forms_of_lengths():
     M = made("sphere")
-    x, y = M.sample(300, 1), M.sample(300, 2)
+    x, y = M.draw(300, 1), M.draw(300, 2)
     cosine = ((x - 0.5) * (y - 0.5)).sum(1) / 0.25
     assert np.abs(np.cos(M.geodesic(x, y) / 0.5) - cosine).max() <= 1e-14
     M = made("rotations")
-    x, y = M.sample(300, 1), M.sample(300, 2)
+    x, y = M.draw(300, 1), M.draw(300, 2)
     A, B = ((p.reshape(-1, 3, 3) - 0.5) / 0.5 for p in (x, y))
     trace = np.einsum("pij,pij->p", A, B)   # 1 + 2 cos of the angle; a rotation turns at speed sqrt(2) s
     assert np.abs(1 + 2 * np.cos(M.geodesic(x, y) * np.sqrt(2)) - trace).max() <= 1e-13
@@ -451,8 +451,8 @@ def test_volumes():
 def test_volume_by_the_share_of_a_ball(name, radius):
     """Uniform samples hit a geodesic ball in proportion; the curvature enters at radius^2, by the space form."""
     M, count = made(name), 40000
-    x = M.sample(count, seed=8)
-    centre = M.sample(1, seed=77)
+    x = M.draw(count, seed=8)
+    centre = M.draw(1, seed=77)
     sphere = 0.5 if name == "sphere" else np.sqrt(2)   # radius of the space form: SO(3) is half a three-sphere
     share = quad(lambda r: 2 * (M.dim - 1) * pi * (sphere * np.sin(r / sphere)) ** (M.dim - 1), 0, radius)[0] / M.volume
     found = (np.linalg.norm(x - centre, axis=1) < 2 * sphere * np.sin(radius / (2 * sphere))).mean()
@@ -527,7 +527,7 @@ def test_image_manifold_is_the_rotated_picture(name, image):
 @pytest.mark.parametrize("name", CHARTED)
 def test_atlas_covers(name):
     A, M = atlas(name), made(name)
-    x = M.sample(5000, seed=21)
+    x = M.draw(5000, seed=21)
     nearest = cKDTree(A.centres).query(x)[0]
     assert nearest.max() <= A.cover_radius <= (0.85 if name == "rotations" else 0.5) * M.reach * (1 + 1e-12)
     assert cKDTree(A.net).query(x)[0].max() <= A.net_radius + 1e-12
@@ -540,7 +540,7 @@ def test_atlas_covers(name):
 @pytest.mark.parametrize("name", CHARTED)
 def test_partition_of_unity(name):
     A, M = atlas(name), made(name)
-    x = M.sample(1500, seed=22)
+    x = M.draw(1500, seed=22)
     square = ((x[:, None] - A.centres[None]) ** 2).sum(2) / A.bump_radius**2
     eta = np.maximum(1 - square, 0) ** 3
     rho = np.stack([A.partition(i, x) for i in range(len(A))], axis=1)
@@ -557,7 +557,7 @@ def test_sums_over_charts_are_bounded_on_the_net(name):
     A, M = atlas(name), made(name)
     weights = np.random.default_rng(5).exponential(size=len(A))
     for radius in (0.6 * M.reach, 1.2 * M.reach):
-        near = np.linalg.norm(M.sample(1500, seed=23)[:, None] - A.centres[None], axis=2) < radius
+        near = np.linalg.norm(M.draw(1500, seed=23)[:, None] - A.centres[None], axis=2) < radius
         assert (near @ weights).max() <= A.largest_sum(weights, radius) * (1 + 1e-12)
 
 
@@ -602,7 +602,7 @@ def test_chart_coordinates(name):
         assert np.abs((x - A.centres[i]) @ A.frames[i] / (2 * A.bump_radius) - y).max() <= 1e-11
         matrix, offset, edge = A.mesh(i, 4, 24)
         assert edge == 32 and np.abs(x @ matrix.T + offset - (24 * (y + 1 / 2) + 4)).max() <= 1e-9
-        near = A.manifold.sample(3000, seed=4)
+        near = A.manifold.draw(3000, seed=4)
         near = near[np.linalg.norm(near - A.centres[i], axis=1) < A.bump_radius]
         assert (np.linalg.norm((near - A.centres[i]) @ A.frames[i], axis=1) < A.bump_radius).all()   # y in the ball
 
@@ -812,7 +812,7 @@ REFUSED = {   # what is wrong: the call, how the message begins
     "cover finer than the net": (lambda: Atlas(made("circle"), 0.01, 0.2, 3), "cover_radius = 0.01"),
     "exponent one": (lambda: Atlas(made("circle"), 0.2, 0.3, 1), "exponent = 1"),
     "exponent 2.5": (lambda: Atlas(made("circle"), 0.2, 0.3, 2.5), "exponent = 2.5"),
-    "centres that do not cover": (lambda: Atlas(made("circle"), 0.2, 0.3, 3, made("circle").sample(2)), "centres = "),
+    "centres that do not cover": (lambda: Atlas(made("circle"), 0.2, 0.3, 3, made("circle").draw(2)), "centres = "),
     "no centres": (lambda: Atlas(made("circle"), 0.2, 0.3, 3, np.ones((0, 2))), "centres = "),
     "centres of another dimension": (lambda: Atlas(made("circle"), 0.2, 0.3, 3, np.ones((3, 3))), "centres = "),
     "centres off the manifold": (
@@ -836,7 +836,7 @@ def test_refused(what):
 @pytest.mark.parametrize("make", (lambda: manifolds.ellipsoid((0.49, 0.4, 0.4)), lambda: manifolds.torus(0.3, 0.19),
                                   lambda: LevelSet(f"{ROUND}-0.49**2", 2)))
 def test_level_sets_close_to_the_boundary_are_in_the_cube(make):
-    x = make().sample(1000)
+    x = make().draw(1000)
     assert 0 <= x.min() < 0.02 and x.max() <= 1
 
 

@@ -1,18 +1,22 @@
 """Stored notebooks are complete: executed in order, without errors, with captions; nbval then compares their numbers."""
 
 import json
+import os
 import re
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from lib.claims import select
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
-import colab  # noqa: E402  (a script of the book)
+import colab  # noqa: E402  (scripts of the book)
+import executed  # noqa: E402
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
@@ -63,3 +67,59 @@ def test_notebooks_for_colab_install_the_wheel_first():
     assert '"project-1.0-py3-none-any.whl[notebooks]"' in "".join(first["source"])
     assert [c["source"] for c in rest] == [c["source"] for c in notebook["cells"]]
     assert not [c for c in ready["cells"] if c.get("outputs")]
+
+
+@pytest.fixture
+def a_run(tmp_path):
+    """A notebook of two cells that nbval has compared, kept by the plugin; and its stored form."""
+    def cell(source, text, number):
+        return nbformat.v4.new_code_cell(source, execution_count=number,
+                                         outputs=[nbformat.v4.new_output("stream", name="stdout", text=text)])
+
+    stored = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("Numbers."), cell("print(1 + 1)", "2\n", 1),
+                                             cell("1 / 3", "", 2)])
+    stored.cells[2].outputs = [nbformat.v4.new_output("execute_result", {"text/plain": "0.3333333333333333"}, execution_count=2)]
+
+    def run(second="2\n"):
+        stored.cells[1].outputs[0].text = second
+        (tmp_path / "alone").mkdir(exist_ok=True)
+        nbformat.write(stored, tmp_path / "alone" / "few.ipynb")
+        command = [sys.executable, "-m", "pytest", "-p", "keep", "--keep", tmp_path / "_build/executed", "--nbval",
+                   tmp_path / "alone"]
+        return subprocess.run(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT / "book/_ext")},
+                              capture_output=True, timeout=120)
+    return run, tmp_path
+
+
+def test_what_nbval_has_compared_is_kept_and_shown(a_run):
+    run, folder = a_run
+    assert run().returncode == 0
+    kept = nbformat.read(folder / "_build/executed/few.ipynb", 4)
+    nbformat.validate(kept)
+    first, second = (c for c in kept.cells if c.cell_type == "code")
+    assert first.outputs[0].text == "2\n" and second.outputs[0].data["text/plain"] == "0.3333333333333333"
+    assert set(first.metadata.execution) == {"iopub.execute_input", "shell.execute_reply"}
+    assert "execution" not in nbformat.read(folder / "alone/few.ipynb", 4).cells[1].metadata   # what was read is as it was
+    (folder / "alone").rename(folder / "notebooks")
+    assert executed.notebook(folder, "few") == folder / "_build/executed/few.ipynb"
+    changed = nbformat.read(folder / "notebooks/few.ipynb", 4)
+    changed.cells[1].source = "print(3 - 1)"
+    nbformat.write(changed, folder / "notebooks/few.ipynb")   # the run is one of other code
+    assert executed.notebook(folder, "few") == folder / "notebooks/few.ipynb"
+
+
+def test_a_run_with_other_numbers_is_not_kept(a_run):
+    run, folder = a_run
+    assert run(second="3\n").returncode == 1
+    assert not (folder / "_build/executed").exists()
+
+
+def test_building_and_testing_leave_the_notebooks_alone():
+    """The commands of the README write copies: nothing but `make refresh` writes into notebooks/."""
+    for target in ("book", "test"):
+        commands = subprocess.run(["make", "--dry-run", "--always-make", target], cwd=ROOT, capture_output=True, text=True,
+                                  check=True).stdout.splitlines()
+        assert [line for line in commands if "notebooks/" in line]
+        assert not [line for line in commands if re.search(r"(--inplace|touch|(cp|mv) \S+( \S+)*) +notebooks/", line)]
+    store = subprocess.run(["make", "--dry-run", "refresh"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert re.search(r"cp (_build/executed/\S+ )+notebooks/", store)

@@ -722,7 +722,7 @@ def test_radii_along_a_circle_are_attained():
     """On a circle, for a function with constant slope between its zeros: nothing inside, everything just outside."""
     circle = manifolds.circle(0.4)
     a = lib.approximate(lambda x: x[:, 0] - 0.5 + 0.3 * (x[:, 1] - 0.5), circle, order=4, cells=64)
-    x = torch.from_numpy(circle.sample(400, 1))
+    x = circle.sample(400, 1)
     radius = robustness.radii(a, x)
     assert not robustness.attack_along(a, x, radius * (1 - 1e-9)).any()
     points = circle.points(np.linspace(0, 2 * np.pi, 20_001))
@@ -743,7 +743,7 @@ def test_unions():
     parts = [manifolds.circle(0.15), manifolds.ellipse(0.45, 0.35)]
     both = manifolds.Union(parts)
     assert both.gap == pytest.approx(0.2, rel=0.06) and both.reach == both.gap / 2 and both.dim == 1
-    x = both.sample(500, 3)
+    x = both.draw(500, 3)
     assert both.distance(x).max() < 1e-12 and np.ptp(np.bincount(both.part(x))) == 0
     off = x + 0.05 * np.random.default_rng(0).normal(size=x.shape) / 2
     nearest = np.argmin([p.distance(off) for p in parts], axis=0)

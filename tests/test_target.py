@@ -115,7 +115,7 @@ def test_honest_targets_pass(place, seed):
 def test_gradients_that_are_not_those_of_the_values_are_refused(place, names):
     domain = DOMAINS[place]
     random = np.random.default_rng(2)
-    x = torch.from_numpy(domain.sample(500))
+    x = domain.sample(500)
     honest = _honest(random, domain.ambient_dim)
     for name in names:
         f = honest[name]

@@ -14,7 +14,8 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 sys.path.insert(0, str(Path(__file__).parent))
-import graph  # noqa: E402  (neighbours of this file)
+import executed  # noqa: E402  (neighbours of this file)
+import graph  # noqa: E402
 import links  # noqa: E402
 
 REPORT, MUTANTS = "_build/claims.json", "_build/mutants.json"
@@ -106,7 +107,7 @@ def chapter_page(app, chapter):
 def notebook_image(env, notebook, name):
     """Write a figure of an executed notebook where the builder finds it: its address, alternative text and caption."""
     root = Path(env.app.confdir)
-    path = root / "notebooks" / f"{notebook}.ipynb"
+    path = executed.notebook(root, notebook)
     env.note_dependency(str(path))
     cells = json.loads(path.read_text())["cells"]
     found = [c for c in cells if c["metadata"].get("mystnb", {}).get("figure", {}).get("name") == name]

@@ -13,6 +13,7 @@ from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 
+import executed
 from evidence import CLAIMS, MUTANTS, VERSIONS, number
 
 RECORD = "lib/records/bench.json"
@@ -124,12 +125,13 @@ class VersionsTable(_Table):
 
 
 class ExecutionTable(_Table):
-    """Seconds of each notebook, added up over its cells, and when it was executed, from the stored notebooks."""
+    """Seconds of each notebook, added up over its cells, and when it was executed, from the notebooks that are shown."""
 
     def rows(self):
         yield ["notebook", "code cells", "seconds", "executed (UTC)"]
         total = 0.0
-        for path in sorted((Path(self.env.app.confdir) / "notebooks").glob("*.ipynb")):
+        root = Path(self.env.app.confdir)
+        for path in (executed.notebook(root, p.stem) for p in sorted((root / "notebooks").glob("*.ipynb"))):
             self.env.note_dependency(str(path))
             cells = [c["metadata"]["execution"] for c in json.loads(path.read_text())["cells"] if c["cell_type"] == "code"]
             begin, end = ([datetime.fromisoformat(c[key]) for c in cells]

@@ -3,6 +3,7 @@
 from functools import partial
 
 import numpy as np
+import torch
 from scipy.stats import qmc
 
 from lib.approximation._refute import evaluation_noise, refute_bounds, thinned
@@ -33,7 +34,7 @@ class Cube:
         return f"Cube({self.dim})"
 
     def batches(self, points, seed=0):
-        """Scrambled Sobol points of 53 bits, in float64 arrays (P, D) that together hold ``points`` of them.
+        """Scrambled Sobol points of 53 bits, in float64 tensors (P, D) that together hold ``points`` of them.
 
         Almost surely none is a kink of a network; with scipy's default of 30 bits all of them would
         be kinks of a network with 30 levels.
@@ -41,11 +42,12 @@ class Cube:
         sobol = qmc.Sobol(self.dim, bits=53, seed=seed)
         for start in range(0, points, _BATCH):
             count = min(_BATCH, points - start)
-            yield sobol.random(2 ** (count - 1).bit_length())[:count]
+            yield torch.from_numpy(sobol.random(2 ** (count - 1).bit_length())[:count])
 
     def sample(self, points, seed=0):
-        """The points of `batches` in one float64 array (points, D)."""
-        return np.concatenate(list(self.batches(points, seed)))
+        """The points of `batches` in one float64 tensor (points, D)."""
+        points = integer("points", points, 0)
+        return torch.cat([*self.batches(points, seed)]) if points else torch.empty((0, self.dim), dtype=torch.float64)
 
     def check(self, x):
         """Raise `InputError` unless the rows of ``x``, float64 tensor (P, D), are points of the cube."""
@@ -53,9 +55,9 @@ class Cube:
         require(len(outside) == 0, "x", outside[:1].tolist(), f"points of the cube [0,1]^{self.dim}")
 
     def towards(self, x):
-        """A direction at points of an array (P, D): to larger coordinates, to smaller ones next to 1, in no special ratio."""
-        away = 1 + np.arange(1, self.dim + 1) * _GOLDEN % 1
-        return np.where(x <= 1 - 2.0**-40, away, -away)
+        """A direction at points (P, D), float64 tensors: to larger coordinates, to smaller ones next to 1, in no special ratio."""
+        away = 1 + torch.arange(1, self.dim + 1, dtype=torch.float64) * _GOLDEN % 1
+        return torch.where(x <= 1 - 2.0**-40, away, -away)
 
     def along(self, x, gradient):
         """The part of gradients, tensor (P, D), that counts: all of it."""

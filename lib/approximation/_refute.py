@@ -40,10 +40,10 @@ def _onto(domain, x):
 def _walks(domain):
     """Paths through the domain: float64 array (16, 17, D), segments in the cube, near geodesics on a manifold."""
     if domain.dim == domain.ambient_dim:
-        start = domain.sample(_WALKS)[:, None]
-        end = np.random.default_rng(0).permutation(domain.sample(_WALKS, 1))[:, None]
+        start = domain.sample(_WALKS).numpy()[:, None]
+        end = np.random.default_rng(0).permutation(domain.sample(_WALKS, 1).numpy())[:, None]
         return start + np.linspace(0, 1, _PIECES + 1)[:, None] * (end - start)
-    walk = [domain.sample(_WALKS)]
+    walk = [domain.draw(_WALKS)]
     walk.append(_onto(domain, walk[0] + domain.reach / 8 * _tangents(domain, walk[0], 0)))
     while len(walk) <= _PIECES:
         walk.append(_onto(domain, 2 * walk[-1] - walk[-2]))
@@ -69,7 +69,7 @@ def evaluation_noise(target, domain):
     unit : float
         ``2^-53``, or ``2^-24`` for single precision.
     """
-    x = domain.sample(_LINES, 1)
+    x = domain.sample(_LINES, 1).numpy()
     steps = _SPACING * np.arange(_LINE)[:, None] * _tangents(domain, x, 1)[:, None]
     values = target.values(_onto(domain, x[:, None] + steps).reshape(-1, domain.ambient_dim)).reshape(_LINES, _LINE)
     noise = float(_roughness(values).max())

@@ -239,7 +239,7 @@ class Approximation:
         """
         self._check_points(x)
         x, evaluator = x.detach(), self.evaluator
-        aside = x + _ASIDE * torch.from_numpy(self.domain.towards(x.numpy()))
+        aside = x + _ASIDE * self.domain.towards(x)
         with torch.no_grad():
             values = evaluator(x)
         return values, self.domain.along(x, evaluator.value_and_gradient(aside)[1])
@@ -275,7 +275,7 @@ class Approximation:
         unchanged = self.unchanged
         module_points = max(0, min(integer("module_points", module_points, 0), points)) if unchanged else points
         worst, difference, done = {}, 0.0 if unchanged else math.nan, 0
-        for x in map(torch.from_numpy, self.domain.batches(points, seed)):
+        for x in self.domain.batches(points, seed):
             f, df = self.target.value_and_gradient(x)
             g, dg = (self.sparse if unchanged else self.network).value_and_gradient(x)
             subset = max(0, min(module_points - done, len(x))) if unchanged else 0

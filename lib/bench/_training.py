@@ -42,7 +42,7 @@ def train(target, activation, seconds, seed=0):
 def errors(target, network, points=100_000, seed=1):
     """Largest sampled errors in value and in a partial derivative of any torch map."""
     worst = np.zeros(2)
-    for x in map(torch.from_numpy, Cube(target.dim).batches(points, seed)):
+    for x in Cube(target.dim).batches(points, seed):
         f, df = target.value_and_gradient(x)
         x = x.clone().requires_grad_(True)
         value = network(x)

@@ -74,7 +74,7 @@ def lem_chart(build, name):
     m, tau, rng, worst = manifold(name), build(name), np.random.default_rng(1), 0.0
     radius = 1.2 * tau
     room = radius * np.sqrt(1 - radius**2 / (4 * tau**2))
-    centres = m.sample(5, 4)
+    centres = m.draw(5, 4)
     for centre, frame in zip(centres, m.tangent_basis(centres)):
         t = rng.normal(size=(2000, m.dim))
         t *= min(room, 0.999 * m.reach) * rng.random((2000, 1)) ** (1 / m.dim) / np.linalg.norm(t, axis=1, keepdims=True)
@@ -82,7 +82,7 @@ def lem_chart(build, name):
         distance = np.linalg.norm(x - centre, axis=1)
         smallest = np.linalg.svd(frame.T @ m.tangent_basis(x), compute_uv=False)[:, -1]
         off = np.abs((x - centre) @ frame - t).max() / 1e-9 if tau == m.reach else 0.0
-        cloud = m.sample(400, 5)
+        cloud = m.draw(400, 5)
         near = np.linalg.norm(cloud - centre, axis=1) < radius
         cloud = cloud[near & (np.linalg.norm((cloud - centre) @ frame, axis=1) < room)]
         apart = np.linalg.norm(cloud[:, None] - cloud[None], axis=2)
@@ -104,7 +104,7 @@ def lem_atlas(build, name):
     The packing bound is checked where the volume is known.
     """
     a, centres = atlas(name), build(name)
-    x = a.manifold.sample(20_000, 7)
+    x = a.manifold.draw(20_000, 7)
     nearest = np.concatenate([np.sqrt(((p[:, None] - centres[None]) ** 2).sum(2)).min(1) for p in np.array_split(x, 200)])
     ratio = float(nearest.max() / a.cover_radius)
     if a.manifold.volume is not None:
@@ -128,7 +128,7 @@ def _last_missing(name, x):
 def lem_partition(build, name):
     """How far the sum of all ``rho_i`` is from 1, or any of them from [0, 1] or from 0 outside its ball, at 1000 points."""
     a = atlas(name)
-    x = a.manifold.sample(1000, 8)
+    x = a.manifold.draw(1000, 8)
     rho = build(name, x)
     distance = np.linalg.norm(x[:, None] - a.centres[None, :rho.shape[1]], axis=2)
     outside = np.abs(rho[distance >= a.bump_radius]).max(initial=0)
@@ -240,7 +240,7 @@ def prop_chart_local(build, name, m):
     points of the manifold, five charts."""
     a = atlas(name)
     cells = build(a, m)
-    x = a.manifold.sample(20_000, 9)
+    x = a.manifold.draw(20_000, 9)
     alive = 0
     for i in np.unique(np.linspace(0, len(a) - 1, 5).astype(int)):
         gate = a.gate(i)

@@ -49,7 +49,7 @@ def attacked(name, norm, factor, points, seed=0):
         radius = factor * built.radii(a, x, norm)
         return int(built.attack_in_space(partial(built.evaluate, a), x, radius, norm, seed=seed).sum())
     a = along(name)
-    x = torch.from_numpy(a.domain.sample(points, seed))
+    x = a.domain.sample(points, seed)
     return int(built.attack_along(a, x, factor * built.radii(a, x), seed=seed).sum())
 
 

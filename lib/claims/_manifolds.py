@@ -51,7 +51,7 @@ def pairs(name, count, near=None, seed=0):
     Returns arrays (count, D), (count, D, d) and (count, D).
     """
     m, rng = manifold(name), np.random.default_rng(seed)
-    x, y = m.sample(count, seed), m.sample(count, seed + 1)
+    x, y = m.draw(count, seed), m.draw(count, seed + 1)
     basis = m.tangent_basis(x)
     if near is not None:
         direction = rng.normal(size=(count, m.dim))

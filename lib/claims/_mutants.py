@@ -157,7 +157,7 @@ def _points(name, block):
     """
     a, rng = network(name), np.random.default_rng(2)
     if NETWORKS[name][0] == "A":
-        x = a.domain.sample(_POINTS, 1)
+        x = a.domain.sample(_POINTS, 1).numpy()
         beside = rng.choice((-1, 1), x.shape) * 10.0 ** rng.uniform(-7, -3, x.shape)
         others = rng.integers(0, a.cells + 1, x.shape) / a.cells + beside
     else:   # a block is a chart

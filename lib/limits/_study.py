@@ -86,7 +86,7 @@ def errors(network):
         ``mean_value``, ``mean_slope`` (root mean squares, of the length of the gradient).
     """
     target, worst, inner, squares, count = built()[0], np.zeros(2), 0.0, np.zeros(2), 0
-    for x in torch.from_numpy(Cube(2).sample(POINTS, 1)).split(1 << 12):
+    for x in Cube(2).sample(POINTS, 1).split(1 << 12):
         f, df = target.value_and_gradient(x)
         x.requires_grad_(True)
         value = network(x)

@@ -1,8 +1,9 @@
 """What a manifold is to this library: one small interface (book: chapter 06)."""
 
 import numpy as np
+import torch
 
-from lib.errors import require
+from lib.errors import integer, require
 
 OFF = 1e-8   # a point at most this far from a manifold counts as a point of it
 
@@ -10,9 +11,9 @@ OFF = 1e-8   # a point at most this far from a manifold counts as a point of it
 class Manifold:
     """A compact ``d``-dimensional manifold without boundary in ``[0,1]^D``.
 
-    All points are rows of float64 arrays.  A subclass supplies `project`, `tangent_basis`,
-    `inverse_chart`, `sample` and `net`; where a closed form of the distance along the manifold is
-    known, `geodesic` returns it.
+    Points, which go to targets and networks, are rows of float64 tensors: `sample`, `batches`, `check`, `along`, `slope`.
+    The geometry is computed in numpy, from arrays or tensors to arrays.  A subclass supplies `draw`, `project`,
+    `tangent_basis`, `inverse_chart` and `net`, and `geodesic` where a closed form is known.
 
     Attributes
     ----------
@@ -72,12 +73,16 @@ class Manifold:
         """
         raise NotImplementedError
 
-    def sample(self, points, seed=0):
+    def draw(self, points, seed=0):
         """Random points with a positive density (not uniform in general): float64 array (points, D)."""
         raise NotImplementedError
 
+    def sample(self, points, seed=0):
+        """The points of `draw` as a float64 tensor (points, D)."""
+        return torch.from_numpy(self.draw(integer("points", points, 0), seed))
+
     def batches(self, points, seed=0):
-        """Samples in float64 arrays (P, D) that together hold ``points`` points; the first is ``sample(P, seed)``."""
+        """Samples in float64 tensors (P, D) that together hold ``points`` points; the first is ``sample(P, seed)``."""
         size = max(1 << 10, min(1 << 16, (1 << 20) // self.ambient_dim))
         for number, start in enumerate(range(0, points, size)):
             yield self.sample(min(size, points - start), (seed, number) if number else seed)
@@ -110,6 +115,7 @@ class Manifold:
 
     def distance(self, x):
         """Upper bounds of the distances of points (P, D) from the manifold; (P,)."""
+        x = np.asarray(x)
         return np.linalg.norm(x - self.project(x), axis=1)
 
     def check(self, x):
@@ -122,9 +128,9 @@ class Manifold:
                 f"points of the manifold {self.name}; this one is {far.max(initial=0):.2g} away")
 
     def towards(self, x):
-        """A tangent direction at points of an array (P, D), none of them special."""
+        """A tangent direction at points (P, D), none of them special; float64 tensors both."""
         away = 1 + np.arange(1, self.ambient_dim + 1) * (5**0.5 - 1) / 2 % 1
-        return (self.tangent_projector(x) @ away[:, None])[..., 0]
+        return torch.from_numpy((self.tangent_projector(x) @ away[:, None])[..., 0])
 
     def along(self, x, gradient):
         """The tangential parts of ambient gradients, float64 tensors (P, D)."""

@@ -32,11 +32,11 @@ class Sphere(Manifold):
         check_cube(self.name, self.middle - self.radius, self.middle + self.radius)
 
     def project(self, x):
-        y = x - self.middle
+        y = np.asarray(x) - self.middle
         return self.middle + self.radius * y / np.linalg.norm(y, axis=1, keepdims=True)
 
     def tangent_basis(self, x):
-        normal = (x - self.middle) / self.radius
+        normal = (np.asarray(x) - self.middle) / self.radius
         sign = np.where(normal[:, 2] >= 0, 1.0, -1.0)   # Duff et al. 2017: no branch near a pole
         a, b = -1 / (sign + normal[:, 2]), -normal[:, 0] * normal[:, 1] / (sign + normal[:, 2])
         first = np.stack([1 + sign * normal[:, 0] ** 2 * a, sign * b, -sign * normal[:, 0]], axis=1)
@@ -49,7 +49,7 @@ class Sphere(Manifold):
         height = np.sqrt(self.radius**2 - (t**2).sum(1))
         return self.middle + t @ frame.T + height[:, None] * normal
 
-    def sample(self, points, seed=0):
+    def draw(self, points, seed=0):
         """Uniform on the sphere."""
         return self.middle + self.radius * uniform_direction(3).rvs(points, random_state=np.random.default_rng(seed))
 
@@ -65,7 +65,7 @@ class Sphere(Manifold):
         return self.middle + self.radius * points, self.radius * np.pi / rows / np.sqrt(2)
 
     def geodesic(self, x, y):
-        return 2 * self.radius * np.arcsin(np.clip(np.linalg.norm(x - y, axis=1) / (2 * self.radius), 0, 1))
+        return 2 * self.radius * np.arcsin(np.clip(np.linalg.norm(np.asarray(x) - np.asarray(y), axis=1) / (2 * self.radius), 0, 1))
 
 
 # a basis of the skew matrices, of Frobenius norm sqrt(2) each
@@ -100,7 +100,7 @@ class RotationGroup(Manifold):
 
     def matrices(self, x):
         """The 3 x 3 matrices of points (P, 9)."""
-        return (x.reshape(-1, 3, 3) - 0.5) / self.scale
+        return (np.asarray(x).reshape(-1, 3, 3) - 0.5) / self.scale
 
     def points(self, matrices):
         """The points (P, 9) of 3 x 3 matrices."""
@@ -126,7 +126,7 @@ class RotationGroup(Manifold):
         vector = own * np.where(sine > 0, np.arcsin(np.minimum(sine, 1)) / np.where(sine > 0, sine, 1), 1.0)
         return self.points(start @ Rotation.from_rotvec(vector).as_matrix())
 
-    def sample(self, points, seed=0):
+    def draw(self, points, seed=0):
         """Uniform (Haar measure)."""
         return self.points(Rotation.random(points, rng=np.random.default_rng(seed)).as_matrix())
 
@@ -142,5 +142,5 @@ class RotationGroup(Manifold):
         return points, self.reach * np.hypot(2 * half_a, half_b)
 
     def geodesic(self, x, y):
-        chord = np.linalg.norm(x - y, axis=1) / (2 * self.reach)   # sin of half the angle
+        chord = np.linalg.norm(np.asarray(x) - np.asarray(y), axis=1) / (2 * self.reach)   # sin of half the angle
         return 2 * self.reach * np.arcsin(np.clip(chord, 0, 1))

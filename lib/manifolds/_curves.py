@@ -91,7 +91,7 @@ class FourierCurve(Manifold):
 
     def parameter(self, x):
         """The parameters of the points of the curve nearest to ``x`` (P, D): (P,)."""
-        y = (x - self.middle) @ self.frame
+        y = (np.asarray(x) - self.middle) @ self.frame
         t = self._parameters[self._tree.query(y)[1]]
         for _ in range(_NEWTON):
             gap, slope, bend = self.local(t) - y, self.local(t, 1), self.local(t, 2)
@@ -129,7 +129,7 @@ class FourierCurve(Manifold):
         require(residual <= 1e-12, "t", float(np.abs(t).max(initial=0)), "inside the chart; Newton's method did not converge")
         return self.points(s)
 
-    def sample(self, points, seed=0):
+    def draw(self, points, seed=0):
         """Uniform in the parameter."""
         return self.points(np.random.default_rng(seed).uniform(0, 2 * np.pi, points))
 

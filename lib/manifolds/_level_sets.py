@@ -202,7 +202,7 @@ class LevelSet(Manifold):
     def _leaves(self):
         return self.boxes(1 / 128)
 
-    def sample(self, points, seed=0):
+    def draw(self, points, seed=0):
         """Projections of uniform random points of boxes that meet the manifold."""
         centres, half = self._leaves
         rng = np.random.default_rng(seed)

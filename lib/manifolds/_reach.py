@@ -261,7 +261,7 @@ def reach_of_zeros(surface):
     below, above : float
         In a ratio of 0.9 (0.8 in dimension three) unless too many boxes would be needed; ``below`` is 0 if nothing was shown.
     """
-    points = surface.sample(_POINTS, 1)
+    points = surface.draw(_POINTS, 1)
     points = points[_arrived(surface, points)]
     if len(points) == 0:
         return 0.0, 0.0

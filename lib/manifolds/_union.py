@@ -53,6 +53,7 @@ class Union(Manifold):
         return self._owner[self._tree.query(x)[1]]
 
     def _each(self, x, function, shape):
+        x = np.asarray(x)
         result, which = np.empty((len(x), *shape)), self.part(x)
         for i, p in enumerate(self.parts):
             if (which == i).any():
@@ -68,11 +69,11 @@ class Union(Manifold):
     def inverse_chart(self, centre, frame, t):
         return self.parts[int(self.part(centre[None])[0])].inverse_chart(centre, frame, t)
 
-    def sample(self, points, seed=0):
+    def draw(self, points, seed=0):
         """As many points on each part, up to one, in random order."""
         share = -(-points // len(self.parts))
         seeds = [(*np.atleast_1d(seed).tolist(), i) for i in range(len(self.parts))]
-        found = np.concatenate([p.sample(share, s) for p, s in zip(self.parts, seeds)])
+        found = np.concatenate([p.draw(share, s) for p, s in zip(self.parts, seeds)])
         return np.random.default_rng(seed).permutation(found)[:points]
 
     def net(self, radius):
@@ -81,6 +82,7 @@ class Union(Manifold):
 
     def geodesic(self, x, y):
         """Infinite between different parts; None if a part has no closed form."""
+        x, y = np.asarray(x), np.asarray(y)
         here, there, result = self.part(x), self.part(y), np.full(len(x), np.inf)
         for i, p in enumerate(self.parts):
             both = (here == i) & (there == i)

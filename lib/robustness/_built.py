@@ -75,7 +75,7 @@ def lipschitz_along(a, points=1 << 14):
     """
     require(isinstance(a.domain, Manifold), "a", a.domain, "an approximation on a manifold")
     largest = 0.0
-    for x in map(torch.from_numpy, a.domain.batches(points)):
+    for x in a.domain.batches(points):
         largest = max(largest, float(a.domain.slope(x, a.target.value_and_gradient(x)[1]).max()))
     return largest + a.bound.gradient
 

@@ -95,7 +95,7 @@ def compare(method, seed):
     a = rotated_digits()
     manifold, target = a.domain, a.target
     side = round(manifold.ambient_dim**0.5)
-    x, dense = manifold.sample(TEST, 1000), manifold.sample(DENSE, 1001)
+    x, dense = manifold.draw(TEST, 1000), manifold.draw(DENSE, 1001)
 
     def labels(points):
         return target.values(points) > 0
@@ -105,7 +105,7 @@ def compare(method, seed):
         signed, predict = partial(evaluate, a), lambda p: evaluate(a, torch.from_numpy(p)).numpy() > 0
         found["certified"] = float(radii(a, torch.from_numpy(x)).median())
     else:
-        points = manifold.sample(TRAINING, seed)
+        points = manifold.draw(TRAINING, seed)
         model = ImageClassifier((1, side, side), 16, 2, classes=2, seed=seed)
         pictures = torch.from_numpy(points).float().view(-1, 1, side, side)
         train(model, pictures, torch.from_numpy(labels(points).astype(np.int64)), method, radius=RADIUS, epochs=EPOCHS,
