@@ -16,6 +16,17 @@ from lib.errors import InputError
 
 __version__ = "0.1.0"
 __all__ = [
-    "Approximation", "Architecture", "Bound", "Certificate", "ConvResNet", "Cube", "InputError", "Measurement",
-    "SphereFace", "Target", "approximate", "load", "manifolds",
+    "Approximation",
+    "Architecture",
+    "Bound",
+    "Certificate",
+    "ConvResNet",
+    "Cube",
+    "InputError",
+    "Measurement",
+    "SphereFace",
+    "Target",
+    "approximate",
+    "load",
+    "manifolds",
 ]

@@ -1,4 +1,6 @@
-"""The command line: ``python -m lib list | verify | mutate | approximate | train | robustness | bench``."""
+"""The command line: ``python -m lib list | verify | mutate | approximate | train | robustness |
+bench``.
+"""
 
 import argparse
 import os
@@ -14,14 +16,19 @@ from lib.sweep import check_file, write_json
 def _bar(quiet):
     from tqdm import tqdm
 
-    return lambda items, total=None: tqdm(items, total=total, file=sys.stderr, disable=quiet or None)
+    return lambda items, total=None: tqdm(
+        items, total=total, file=sys.stderr, disable=quiet or None
+    )
 
 
 def _list(arguments):
     from lib.claims import select
 
     for claim in select():
-        print(f"{claim.id:18} chapter {claim.chapter:02}  {claim.evidence:9} {len(claim.grid):4} points  {claim.source}")
+        print(
+            f"{claim.id:18} chapter {claim.chapter:02}  {claim.evidence:9} {len(claim.grid):4}"
+            f" points  {claim.source}"
+        )
     return 0
 
 
@@ -29,15 +36,22 @@ def _verify(arguments):
     from lib.claims import select, verify
     from lib.convresnet import threads
 
-    claims, start = select(arguments.ids), time.perf_counter()
+    claims = select(arguments.ids)
+    start = time.perf_counter()
     jobs = min(threads(), len(claims))
     report = verify(claims, _bar(arguments.quiet), arguments.full, jobs)
     print(f"{'claim':18} {'evidence':9} {'bound':>11} {'measured':>11} {'ratio':>7}  result")
     for row in report["claims"]:
-        worst = max(row["points"], key=lambda p: p["measured"] / p["bound"] if p["bound"] > 0 else p["measured"])
+        worst = max(
+            row["points"],
+            key=lambda p: p["measured"] / p["bound"] if p["bound"] > 0 else p["measured"],
+        )
         ratio = f"{worst['measured'] / worst['bound']:7.3f}" if worst["bound"] > 0 else "      -"
-        print(f"{row['id']:18} {row['evidence']:9} {worst['bound']:11.3e} {worst['measured']:11.3e} {ratio}  "
-              f"{'passed' if row['passed'] else 'FAILED'} ({len(row['points'])} points, {row['seconds']:.1f} s)")
+        print(
+            f"{row['id']:18} {row['evidence']:9} {worst['bound']:11.3e} {worst['measured']:11.3e}"
+            f" {ratio}  {'passed' if row['passed'] else 'FAILED'} ({len(row['points'])} points,"
+            f" {row['seconds']:.1f} s)"
+        )
     print(f"{len(claims)} claims in {time.perf_counter() - start:.0f} s, processes: {jobs}")
     if arguments.json is not None:
         write_json(arguments.json, report)
@@ -53,10 +67,16 @@ def _mutate(arguments):
     for row in found["mutants"]:
         if arguments.list or row["outcome"] == "survived":
             place = f"block {row['block']:2} layer {row['layer']:2} row {row['row']:4}"
-            print(f"{row['number']:4} {row['network']:12} {row['kind']:26} {place}  {row['outcome']}: {row['by']}")
+            print(
+                f"{row['number']:4} {row['network']:12} {row['kind']:26} {place}  {row['outcome']}:"
+                f" {row['by']}"
+            )
     outcomes = [row["outcome"] for row in found["mutants"]]
-    print(f"seed {arguments.seed}: {len(outcomes)} mutants, " + ", ".join(f"{outcomes.count(o)} {o}" for o in
-          ("caught", "harmless", "survived")) + f"; score {100 * found['score']:.1f} %")
+    print(
+        f"seed {arguments.seed}: {len(outcomes)} mutants, "
+        + ", ".join(f"{outcomes.count(o)} {o}" for o in ("caught", "harmless", "survived"))
+        + f"; score {100 * found['score']:.1f} %"
+    )
     if arguments.json is not None:
         write_json(arguments.json, found)
     return 0 if found["score"] == 1 else 1
@@ -69,9 +89,18 @@ def _approximate(arguments):
     if arguments.out is not None:
         out = Path(arguments.out)
         require(out.resolve().parent.is_dir(), "--out", str(out), "in a folder that exists")
-        require(os.access(out.resolve().parent, os.W_OK), "--out", str(out), "in a folder that can be written to")
-        require(not out.exists() or (out / "network.json").is_file(), "--out", str(out),
-                "new, or a folder with a saved network")
+        require(
+            os.access(out.resolve().parent, os.W_OK),
+            "--out",
+            str(out),
+            "in a folder that can be written to",
+        )
+        require(
+            not out.exists() or (out / "network.json").is_file(),
+            "--out",
+            str(out),
+            "new, or a folder with a saved network",
+        )
     if (arguments.cells, arguments.tolerance, arguments.terms_per_block) == (None, None, None):
         arguments.cells = 16
     integer("--points", arguments.points, 1)
@@ -82,50 +111,89 @@ def _approximate(arguments):
     arguments.formula = arguments.formula.strip()
     target = lib.Target.from_sympy(arguments.formula, arguments.dim)
     next(steps)
-    a = lib.approximate(target, lib.Cube(target.dim), order=arguments.order, cells=arguments.cells,
-                        tolerance=arguments.tolerance, kernel_size=arguments.kernel_size, blocks=arguments.blocks,
-                        terms_per_block=arguments.terms_per_block)
+    a = lib.approximate(
+        target,
+        lib.Cube(target.dim),
+        order=arguments.order,
+        cells=arguments.cells,
+        tolerance=arguments.tolerance,
+        kernel_size=arguments.kernel_size,
+        blocks=arguments.blocks,
+        terms_per_block=arguments.terms_per_block,
+    )
     next(steps)
     measured = a.measure(arguments.points, arguments.seed)
     next(steps)
     if arguments.out is not None:
         a.save(arguments.out)
     next(steps, None)
-    built = measured.module_points > 0   # beyond 50 000 terms the module takes gigabytes
+    built = measured.module_points > 0  # beyond 50 000 terms the module takes gigabytes
     sizes = a.architecture.measured if built else a.promised
     print(f"target      {arguments.formula} on [0,1]^{a.dim}, smoothness used: {a.alpha}")
-    print(f"spline      order {a.order}, {a.cells} cells per axis, {a.coefficients.size} terms; refinement {a.refinement}")
-    print(f"network     M={sizes.M} L={sizes.L} J={sizes.J} K={sizes.K} kappa1={sizes.kappa1:.4g} kappa2={sizes.kappa2:g}"
-          f" ({('within' if sizes.within(a.promised) else 'OUTSIDE') + ' the' if built else 'not built:'} promised sizes)")
+    print(
+        f"spline      order {a.order}, {a.cells} cells per axis, {a.coefficients.size} terms;"
+        f" refinement {a.refinement}"
+    )
+    kept = "within the" if sizes.within(a.promised) else "OUTSIDE the"
+    print(
+        f"network     M={sizes.M} L={sizes.L} J={sizes.J} K={sizes.K} kappa1={sizes.kappa1:.4g}"
+        f" kappa2={sizes.kappa2:g} ({kept if built else 'not built:'} promised sizes)"
+    )
     for norm in ("value", "gradient"):
         bound, error = getattr(a.bound, norm), getattr(measured, norm)
-        print(f"{norm:11} bound {bound:.3e}  sampled {error:.3e}  ratio {bound / max(error, 5e-324):.2f}")
-    print(f"constants   C'_0={a.constant[0]:.4g} C'_1={a.constant[1]:.4g}: bound = C'_s T^(-({a.alpha}-s)/{a.dim})")
-    print(f"sampled at {measured.points} points, seed {measured.seed}, {measured.module_points} of them through the module; "
-          f"{time.perf_counter() - start:.1f} s, threads: {threads()}")
+        print(
+            f"{norm:11} bound {bound:.3e}  sampled {error:.3e}  ratio"
+            f" {bound / max(error, 5e-324):.2f}"
+        )
+    print(
+        f"constants   C'_0={a.constant[0]:.4g} C'_1={a.constant[1]:.4g}: bound = C'_s"
+        f" T^(-({a.alpha}-s)/{a.dim})"
+    )
+    print(
+        f"sampled at {measured.points} points, seed {measured.seed}, {measured.module_points} of"
+        f" them through the module; {time.perf_counter() - start:.1f} s, threads: {threads()}"
+    )
     certificate = a.certify() if arguments.certify else None
     for norm in ("value", "gradient") if certificate else ():
         low, high = getattr(certificate, norm)
         print(f"{norm:11} certified from {low:.4e} to {high:.4e} over the whole cube")
     same = measured.module_difference <= 2 * a.bound.rounding_value
-    checks = [("sizes within the promised ones", sizes.within(a.promised)),
-              ("module and sparse evaluation the same up to rounding", same)]
+    checks = [
+        ("sizes within the promised ones", sizes.within(a.promised)),
+        ("module and sparse evaluation the same up to rounding", same),
+    ]
     for norm in ("value", "gradient"):
         bound, error = getattr(a.bound, norm), getattr(measured, norm)
         checks.append((f"sampled {norm} at most the bound", error <= bound))
         if certificate:
             upper = getattr(certificate, norm).upper
-            checks.append((f"sampled at most certified at most bound, {norm}", error <= upper <= bound))
+            checks.append(
+                (f"sampled at most certified at most bound, {norm}", error <= upper <= bound)
+            )
     for what, held in checks:
         if not held:
             print(f"FAILED: {what}")
     passed = all(held for _, held in checks)
     if arguments.json is not None:
-        write_json(arguments.json, {"formula": arguments.formula, "dim": a.dim, "order": a.order, "cells": a.cells,
-                                     "refinement": a.refinement, "alpha": a.alpha, "passed": passed,
-                                     "bound": {"value": a.bound.value, "gradient": a.bound.gradient},
-                                     "certified": certificate and {k: getattr(certificate, k) for k in ("value", "gradient")},
-                                     "measured": vars(measured), "module_built": built, "architecture": vars(sizes)})
+        write_json(
+            arguments.json,
+            {
+                "formula": arguments.formula,
+                "dim": a.dim,
+                "order": a.order,
+                "cells": a.cells,
+                "refinement": a.refinement,
+                "alpha": a.alpha,
+                "passed": passed,
+                "bound": {"value": a.bound.value, "gradient": a.bound.gradient},
+                "certified": (
+                    certificate and {k: getattr(certificate, k) for k in ("value", "gradient")}
+                ),
+                "measured": vars(measured),
+                "module_built": built,
+                "architecture": vars(sizes),
+            },
+        )
     return 0 if passed else 1
 
 
@@ -149,10 +217,19 @@ def _robustness(arguments):
     from lib.robustness import sweep_table
 
     require(all(e >= 1 for e in arguments.epochs), "--epochs", arguments.epochs, "positive")
-    rows = sweep_table(arguments.folder, threads(), _bar(arguments.quiet), arguments.scheduler, arguments.data,
-                       tuple(arguments.epochs))
+    rows = sweep_table(
+        arguments.folder,
+        threads(),
+        _bar(arguments.quiet),
+        arguments.scheduler,
+        arguments.data,
+        tuple(arguments.epochs),
+    )
     names = ("clean", "robust", "relative_slope", "slope", "lipschitz")
-    print(f"{'training':9} {'epochs':>6} {'J':>3} {'M':>3} " + " ".join(f"{name:>16}" for name in names))
+    print(
+        f"{'training':9} {'epochs':>6} {'J':>3} {'M':>3} "
+        + " ".join(f"{name:>16}" for name in names)
+    )
     for (method, epochs, width, blocks), row in rows.items():
         numbers = " ".join(f"{row[name][0]:8.3g} +- {row[name][1]:4.1g}" for name in names)
         print(f"{method:9} {epochs:6} {width:3} {blocks:3} {numbers}")
@@ -169,7 +246,11 @@ def _bench(arguments):
     print(f"{'ratio':>9} {'ours':>11} {'other':>11}  row, case, unit", flush=True)
 
     def report(row):
-        print(f"{row.ratio:9.3g} {row.ours:11.4g} {row.other:11.4g}  {row.id}: {row.case} [{row.unit}]", flush=True)
+        print(
+            f"{row.ratio:9.3g} {row.ours:11.4g} {row.other:11.4g}  {row.id}: {row.case}"
+            f" [{row.unit}]",
+            flush=True,
+        )
 
     found = run(arguments.ids, arguments.training, report)
     for label, meaning in found["meaning"].items():
@@ -202,21 +283,27 @@ def _parser():
     parser = _Parser(prog="python -m lib", description=__doc__)
     parser.add_argument("--version", action="version", version=f"%(prog)s {version()}")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="the claims, where they stand in the book, their evidence").set_defaults(run=_list)
+    commands.add_parser(
+        "list", help="the claims, where they stand in the book, their evidence"
+    ).set_defaults(run=_list)
     verify = commands.add_parser("verify", help="check claims; exit code 1 if one fails")
     verify.add_argument("ids", nargs="*", metavar="ID", help="claims to check (all by default)")
     verify.add_argument("--full", action="store_true", help="also the larger grid points")
     verify.add_argument("--json", type=_name, metavar="FILE", help="write the report")
     verify.add_argument("--quiet", action="store_true", help="no progress bar")
     verify.set_defaults(run=_verify)
-    mutate = commands.add_parser("mutate", help="change networks in one place each; exit code 1 if one survives")
+    mutate = commands.add_parser(
+        "mutate", help="change networks in one place each; exit code 1 if one survives"
+    )
     mutate.add_argument("--seed", type=int, default=0)
     mutate.add_argument("--count", type=int, default=240)
     mutate.add_argument("--list", action="store_true", help="print every mutant")
     mutate.add_argument("--json", type=_name, metavar="FILE", help="write the list")
     mutate.add_argument("--quiet", action="store_true", help="no progress bar")
     mutate.set_defaults(run=_mutate)
-    build = commands.add_parser("approximate", help="build, check and save the network of a formula")
+    build = commands.add_parser(
+        "approximate", help="build, check and save the network of a formula"
+    )
     build.add_argument("formula")
     build.add_argument("--dim", type=int)
     build.add_argument("--order", type=int, default=4)
@@ -229,24 +316,36 @@ def _parser():
     build.add_argument("--seed", type=int, default=0)
     build.add_argument("--out", type=_name, metavar="FOLDER", help="save the network there")
     build.add_argument("--json", type=_name, metavar="FILE", help="write the report")
-    build.add_argument("--certify", action="store_true", help="enclose both errors over the whole cube")
+    build.add_argument(
+        "--certify", action="store_true", help="enclose both errors over the whole cube"
+    )
     build.add_argument("--quiet", action="store_true", help="no progress bar")
     build.set_defaults(run=_approximate)
-    train = commands.add_parser("train", help="the built network against the same architecture trained, a record a run")
+    train = commands.add_parser(
+        "train", help="the built network against the same architecture trained, a record a run"
+    )
     train.add_argument("folder", help="where records are; runs that have one are not repeated")
     train.add_argument("--steps", type=int, help="fewer steps than the book takes, for a trial")
     train.add_argument("--quiet", action="store_true", help="no progress bar")
     train.set_defaults(run=_train)
-    robustness = commands.add_parser("robustness", help="width x depth x training of image classifiers, a record a run")
+    robustness = commands.add_parser(
+        "robustness", help="width x depth x training of image classifiers, a record a run"
+    )
     robustness.add_argument("folder", help="where records are; runs that have one are not repeated")
     robustness.add_argument("--data", default="mnist5k", help="mnist5k (extra `images`) or digits")
-    robustness.add_argument("--epochs", type=int, nargs="+", default=[10, 40], help="training budgets")
-    robustness.add_argument("--scheduler", metavar="tcp://HOST:PORT", help="run on a Dask cluster (extra `cluster`)")
+    robustness.add_argument(
+        "--epochs", type=int, nargs="+", default=[10, 40], help="training budgets"
+    )
+    robustness.add_argument(
+        "--scheduler", metavar="tcp://HOST:PORT", help="run on a Dask cluster (extra `cluster`)"
+    )
     robustness.add_argument("--quiet", action="store_true", help="no progress bar")
     robustness.set_defaults(run=_robustness)
     bench = commands.add_parser("bench", help="what it costs: ratios, each measured in this run")
     bench.add_argument("ids", nargs="*", metavar="ROW", help="rows to measure (all by default)")
-    bench.add_argument("--training", type=float, default=60.0, metavar="SECONDS", help="for each trained network")
+    bench.add_argument(
+        "--training", type=float, default=60.0, metavar="SECONDS", help="for each trained network"
+    )
     bench.add_argument("--json", type=_name, metavar="FILE", help="write the report")
     bench.set_defaults(run=_bench)
     return parser

@@ -25,7 +25,7 @@ def require(condition, argument, value, allowed):
         What would have been accepted, completing the sentence "must be ...".
     """
     if not condition:
-        shown = " ".join(repr(value).split())   # arrays print over several lines
+        shown = " ".join(repr(value).split())  # arrays print over several lines
         if len(shown) > 80:
             shown = shown[:60] + "..." + shown[-15:]
         raise InputError(f"{argument} = {shown}: must be {allowed}")
@@ -33,14 +33,22 @@ def require(condition, argument, value, allowed):
 
 def positive(name, value):
     """The value as a float; raises `InputError` unless it is a positive number."""
-    ok = isinstance(value, (int, float, np.floating, np.integer)) and not isinstance(value, bool) and 0 < value < np.inf
+    ok = (
+        isinstance(value, (int, float, np.floating, np.integer))
+        and not isinstance(value, bool)
+        and 0 < value < np.inf
+    )
     require(ok, name, value, "a positive number")
     return float(value)
 
 
 def integer(name, value, least, most=None):
-    """The value as an int; raises `InputError` unless it is an integer, numpy's included, in the given range."""
+    """The value as an int; raises `InputError` unless it is an integer, numpy's included, in the
+    given range.
+    """
     ok = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    allowed = f"an integer, at least {least}" if most is None else f"an integer from {least} to {most}"
+    allowed = (
+        f"an integer, at least {least}" if most is None else f"an integer from {least} to {most}"
+    )
     require(ok and least <= value and (most is None or value <= most), name, value, allowed)
     return int(value)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lib.errors import require
 
-RECORDS = Path(__file__).parent / "records"   # of the runs that the book reports
+RECORDS = Path(__file__).parent / "records"  # of the runs that the book reports
 
 
 def write_json(path, data, name="--json"):
@@ -26,7 +26,7 @@ def write_json(path, data, name="--json"):
     try:
         with os.fdopen(handle, "w") as file:
             json.dump(data, file, indent=1)
-        os.chmod(temporary, 0o644)   # mkstemp makes private files
+        os.chmod(temporary, 0o644)  # mkstemp makes private files
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -34,7 +34,9 @@ def write_json(path, data, name="--json"):
 
 
 def check_file(path, name):
-    """The path of a file that can be written; raises `InputError` otherwise, before any work is done."""
+    """The path of a file that can be written; raises `InputError` otherwise, before any work is
+    done.
+    """
     path = Path(path)
     require(path.parent.is_dir(), name, str(path), "in a folder that exists")
     require(not path.is_dir(), name, str(path), "a file, not a folder")
@@ -50,7 +52,10 @@ def versions():
     import torch
 
     modules = {"numpy": numpy, "scipy": scipy, "sympy": sympy, "torch": torch}
-    return {"python": platform.python_version(), **{k: str(m.__version__) for k, m in modules.items()}}
+    return {
+        "python": platform.python_version(),
+        **{k: str(m.__version__) for k, m in modules.items()},
+    }
 
 
 def file_name(cell):
@@ -67,7 +72,12 @@ def measured(function, cell):
     torch.set_num_threads(1)
     start = time.perf_counter()
     result = function(**cell)
-    return {"cell": cell, "result": result, "seconds": round(time.perf_counter() - start, 1), "versions": versions()}
+    return {
+        "cell": cell,
+        "result": result,
+        "seconds": round(time.perf_counter() - start, 1),
+        "versions": versions(),
+    }
 
 
 def run(function, cells, folder, jobs=1, progress=lambda items, total: items, scheduler=None):
@@ -86,8 +96,8 @@ def run(function, cells, folder, jobs=1, progress=lambda items, total: items, sc
     progress : callable
         Wraps an iterator and its length, for a progress bar.
     scheduler : str, optional
-        Address of a Dask scheduler, ``tcp://host:port``: its workers run the cells.  They need this package; a cell
-        whose worker is lost is given to another one.
+        Address of a Dask scheduler, ``tcp://host:port``: its workers run the cells.  They need this
+        package; a cell whose worker is lost is given to another one.
 
     Returns
     -------
@@ -95,11 +105,20 @@ def run(function, cells, folder, jobs=1, progress=lambda items, total: items, sc
         In the order of the cells: ``cell``, ``result``, ``seconds``, ``versions``.
     """
     folder = Path(folder)
-    require(folder.is_dir() or folder.parent.is_dir() and not folder.exists(), "folder", str(folder),
-            "a folder, or a new one in a folder that exists")
+    require(
+        folder.is_dir() or folder.parent.is_dir() and not folder.exists(),
+        "folder",
+        str(folder),
+        "a folder, or a new one in a folder that exists",
+    )
     folder.mkdir(exist_ok=True)
-    missing = [cell for cell in cells if _record(folder / file_name(cell)) is None]   # also what was cut short
-    arriving = _local(function, missing, jobs) if scheduler is None else _cluster(function, missing, scheduler)
+    # also what was cut short
+    missing = [cell for cell in cells if _record(folder / file_name(cell)) is None]
+    arriving = (
+        _local(function, missing, jobs)
+        if scheduler is None
+        else _cluster(function, missing, scheduler)
+    )
     for found in progress(arriving, len(missing)):
         write_json(folder / file_name(found["cell"]), found)
     return read(folder, cells)
@@ -108,18 +127,30 @@ def run(function, cells, folder, jobs=1, progress=lambda items, total: items, sc
 def _local(function, cells, jobs):
     from joblib import Parallel, delayed
 
-    return Parallel(n_jobs=jobs, return_as="generator_unordered")(delayed(measured)(function, cell) for cell in cells)
+    return Parallel(n_jobs=jobs, return_as="generator_unordered")(
+        delayed(measured)(function, cell) for cell in cells
+    )
 
 
 def _cluster(function, cells, scheduler):
     try:
         from distributed import Client, as_completed
     except ImportError:
-        require(False, "scheduler", scheduler, "left out, or `distributed` installed, as by the extra `cluster`")
+        require(
+            False,
+            "scheduler",
+            scheduler,
+            "left out, or `distributed` installed, as by the extra `cluster`",
+        )
     try:
         client = Client(scheduler, timeout=10)
     except (OSError, ValueError) as error:
-        require(False, "scheduler", scheduler, f"the address of a Dask scheduler that answers ({type(error).__name__})")
+        require(
+            False,
+            "scheduler",
+            scheduler,
+            f"the address of a Dask scheduler that answers ({type(error).__name__})",
+        )
     with client:
         futures = [client.submit(measured, function, cell, pure=False) for cell in cells]
         for future in as_completed(futures):
@@ -133,7 +164,12 @@ def read(folder, cells):
         path = Path(folder) / file_name(cell)
         require(path.exists(), "cell", cell, f"one with a record in {folder}")
         found.append(_record(path))
-        require(found[-1] is not None, "record", path.name, f"whole (run the sweep in {folder} again: it is made anew)")
+        require(
+            found[-1] is not None,
+            "record",
+            path.name,
+            f"whole (run the sweep in {folder} again: it is made anew)",
+        )
     return found
 
 

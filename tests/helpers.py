@@ -1,4 +1,6 @@
-"""Helpers shared by the tests; oracles here use numpy, scipy and fractions, never lib's own formulas."""
+"""Helpers shared by the tests; oracles here use numpy, scipy and fractions, never lib's own
+formulas.
+"""
 
 from fractions import Fraction as F
 from functools import cache
@@ -54,9 +56,16 @@ def spline_network(dim, order, cells, refinement=6, kernel_size=2, blocks=1, see
 
 def cube_network(coefficients, order, refinement=6, kernel_size=2, blocks=1):
     """The network of a spline on the cube."""
-    return convresnet.spline_network([convresnet.cube_chart(coefficients, order)], order, refinement, kernel_size, blocks)
+    return convresnet.spline_network(
+        [convresnet.cube_chart(coefficients, order)], order, refinement, kernel_size, blocks
+    )
 
 
 def listing(folder):
-    """Every file below a folder with its bytes: equal before and after means nothing was left behind."""
-    return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None for p in folder.rglob("*")}
+    """Every file below a folder with its bytes: equal before and after means nothing was left
+    behind.
+    """
+    return {
+        str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None
+        for p in folder.rglob("*")
+    }

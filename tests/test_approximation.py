@@ -9,19 +9,33 @@ import numpy as np
 import pytest
 import sympy
 import torch
-from helpers import UNIT, built, listing, random_points, slopes, target
 from scipy.stats import qmc
 
 import lib
+from helpers import UNIT, built, listing, random_points, slopes, target
 from lib import InputError
 
 WAVE, WAVE2 = "sin(2*pi*x1)", "sin(2*pi*x1)*exp(x2)"
-TARGETS = [   # formula, dimension, order, cells, smoothness used
-    (WAVE, 1, 4, 16, 4), ("exp(x1)", 1, 5, 9, 5), ("1/(1+4*(x1-0.5)**2)", 1, 3, 40, 3), ("x1**3-x1/2", 1, 4, 8, 4),
-    ("0.75", 1, 2, 4, 2), ("0*x1", 1, 3, 5, 3), ("x1", 1, 2, 7, 2), ("abs(x1-0.37)**2.5", 1, 4, 25, 2),
-    ("abs(x1-1/3)**3", 1, 5, 12, 3), ("x1**5", 1, 4, 11, 4), (WAVE2, 2, 4, 16, 4), ("cos(3*x1*x2)", 2, 3, 12, 3),
-    ("abs(x1+x2-0.7)**3", 2, 4, 10, 3), ("x1*x2+x2**2", 2, 3, 6, 3), ("tanh(4*x1-2*x2)", 2, 5, 9, 5), ("2.5", 2, 2, 3, 2),
-    ("sin(2*x1)*exp(x2/2)*cos(2*x3)", 3, 3, 5, 3), ("x1*x2*x3", 3, 2, 4, 2), ("log(2+x1+x2*x3)", 3, 4, 5, 4),
+TARGETS = [  # formula, dimension, order, cells, smoothness used
+    (WAVE, 1, 4, 16, 4),
+    ("exp(x1)", 1, 5, 9, 5),
+    ("1/(1+4*(x1-0.5)**2)", 1, 3, 40, 3),
+    ("x1**3-x1/2", 1, 4, 8, 4),
+    ("0.75", 1, 2, 4, 2),
+    ("0*x1", 1, 3, 5, 3),
+    ("x1", 1, 2, 7, 2),
+    ("abs(x1-0.37)**2.5", 1, 4, 25, 2),
+    ("abs(x1-1/3)**3", 1, 5, 12, 3),
+    ("x1**5", 1, 4, 11, 4),
+    (WAVE2, 2, 4, 16, 4),
+    ("cos(3*x1*x2)", 2, 3, 12, 3),
+    ("abs(x1+x2-0.7)**3", 2, 4, 10, 3),
+    ("x1*x2+x2**2", 2, 3, 6, 3),
+    ("tanh(4*x1-2*x2)", 2, 5, 9, 5),
+    ("2.5", 2, 2, 3, 2),
+    ("sin(2*x1)*exp(x2/2)*cos(2*x3)", 3, 3, 5, 3),
+    ("x1*x2*x3", 3, 2, 4, 2),
+    ("log(2+x1+x2*x3)", 3, 4, 5, 4),
 ]
 
 
@@ -29,7 +43,9 @@ TARGETS = [   # formula, dimension, order, cells, smoothness used
 def _exact(formula, dim, nu):
     """A derivative by sympy, as a numpy function of points (P, D)."""
     symbols = sympy.symbols([f"x{i + 1}" for i in range(dim)], real=True)
-    expression = sympy.sympify(formula.replace("abs", "Abs"), locals={str(s): s for s in symbols}, rational=True)
+    expression = sympy.sympify(
+        formula.replace("abs", "Abs"), locals={str(s): s for s in symbols}, rational=True
+    )
     for s, k in zip(symbols, nu):
         expression = sympy.diff(expression, s, k) if k else expression
     function = sympy.lambdify(symbols, expression, "numpy")
@@ -41,7 +57,10 @@ def _errors(a, formula, x):
     value, gradient = slopes(a.network, x)
     units = np.eye(a.dim, dtype=int).tolist()
     exact = np.stack([_exact(formula, a.dim, tuple(nu))(x.numpy()) for nu in units], axis=1)
-    return (np.abs(value.numpy() - _exact(formula, a.dim, (0,) * a.dim)(x.numpy())), np.abs(gradient.numpy() - exact))
+    return (
+        np.abs(value.numpy() - _exact(formula, a.dim, (0,) * a.dim)(x.numpy())),
+        np.abs(gradient.numpy() - exact),
+    )
 
 
 # ---- the bound
@@ -59,25 +78,38 @@ def test_bound_holds(formula, dim, m, N, alpha):
 
 
 @pytest.mark.parametrize("m", (2, 3, 4))
-@pytest.mark.parametrize("formula, dim, N, largest", [
-    (WAVE, 1, 16, 30), (WAVE, 1, 64, 30), (WAVE2, 2, 16, 100), (WAVE2, 2, 24, 100),
-])
+@pytest.mark.parametrize(
+    "formula, dim, N, largest",
+    [(WAVE, 1, 16, 30), (WAVE, 1, 64, 30), (WAVE2, 2, 16, 100), (WAVE2, 2, 24, 100)],
+)
 def test_bound_is_not_vacuous(formula, dim, N, largest, m):
     a = built(formula, dim, order=m, cells=N)
     measured = a.measure(8192, module_points=16)
-    assert a.bound.value <= largest * measured.value and a.bound.gradient <= largest * measured.gradient
+    assert (
+        a.bound.value <= largest * measured.value
+        and a.bound.gradient <= largest * measured.gradient
+    )
 
 
-@pytest.mark.parametrize("formula, dim, m, N", [(WAVE, 1, 4, 16), (WAVE, 1, 2, 16), ("exp(x1)", 1, 3, 8), (WAVE2, 2, 3, 6)])
+@pytest.mark.parametrize(
+    "formula, dim, m, N",
+    [(WAVE, 1, 4, 16), (WAVE, 1, 2, 16), ("exp(x1)", 1, 3, 8), (WAVE2, 2, 3, 6)],
+)
 def test_measure_is_the_error_of_the_module(formula, dim, m, N):
     """The same Sobol points, all of them through the module, against sympy."""
-    a, count = built(formula, dim, order=m, cells=N), 1024
+    a = built(formula, dim, order=m, cells=N)
+    count = 1024
     measured = a.measure(count, seed=3)
     x = torch.from_numpy(qmc.Sobol(dim, bits=53, seed=3).random(count))
     value, gradient = _errors(a, formula, x)
     slack = a.bound.rounding_value, a.bound.rounding_gradient
-    assert abs(value.max() - measured.value) <= slack[0] and abs(gradient.max() - measured.gradient) <= slack[1]
-    at_value, at_gradient = (torch.tensor([p], dtype=torch.float64) for p in (measured.value_at, measured.gradient_at))
+    assert (
+        abs(value.max() - measured.value) <= slack[0]
+        and abs(gradient.max() - measured.gradient) <= slack[1]
+    )
+    at_value, at_gradient = (
+        torch.tensor([p], dtype=torch.float64) for p in (measured.value_at, measured.gradient_at)
+    )
     assert abs(_errors(a, formula, at_value)[0].max() - measured.value) <= slack[0]
     assert abs(_errors(a, formula, at_gradient)[1].max() - measured.gradient) <= slack[1]
     assert measured.module_difference <= slack[0]
@@ -87,7 +119,8 @@ def test_measure_is_the_error_of_the_module(formula, dim, m, N):
 @pytest.mark.parametrize("m", (2, 3, 4))
 def test_divided_differences_of_the_error_obey_the_slope_bound(m):
     """No autograd: chords of the error over 1e-4, a mean of its slope."""
-    a, step = built(WAVE, 1, order=m, cells=16), 1e-4
+    a = built(WAVE, 1, order=m, cells=16)
+    step = 1e-4
     x = random_points(3000, 1) * (1 - step)
     exact = _exact(WAVE, 1, (0,))
     low, high = (a.network(t).detach().numpy() - exact(t.numpy()) for t in (x, x + step))
@@ -114,11 +147,14 @@ def test_constants_and_bounds_between(formula, dim, m, N, alpha):
         assert a.bound.at(s) == pytest.approx(max(a.bound.value, seminorm), rel=16 * UNIT)
     parts = a.bound
     assert parts.value == parts.spline_value + parts.network_value + parts.rounding_value
-    assert parts.gradient == parts.spline_gradient + parts.network_gradient + parts.rounding_gradient
+    assert (
+        parts.gradient == parts.spline_gradient + parts.network_gradient + parts.rounding_gradient
+    )
 
 
 def test_bound_between_holds_for_sampled_quotients():
-    a, s = built(WAVE, 1, order=3, cells=16), 0.5
+    a = built(WAVE, 1, order=3, cells=16)
+    s = 0.5
     x, y = random_points(2000, 1, 1), random_points(2000, 1, 2)
     error = [a.network(t).detach().numpy() - _exact(WAVE, 1, (0,))(t.numpy()) for t in (x, y)]
     quotient = np.abs(error[0] - error[1]) / (x - y).abs()[:, 0].numpy() ** s
@@ -140,16 +176,23 @@ def test_refinement_is_logarithmic_in_the_mesh():
 # ---- how the size is chosen
 
 
-@pytest.mark.parametrize("formula, dim, m, tolerance", [
-    (WAVE, 1, 4, 1e-2), (WAVE, 1, 4, 1e-4), (WAVE, 1, 3, 1e-2), ("abs(x1-1/3)**3", 1, 4, 1e-3), (WAVE2, 2, 5, 1.0),
-])
+@pytest.mark.parametrize(
+    "formula, dim, m, tolerance",
+    [
+        (WAVE, 1, 4, 1e-2),
+        (WAVE, 1, 4, 1e-4),
+        (WAVE, 1, 3, 1e-2),
+        ("abs(x1-1/3)**3", 1, 4, 1e-3),
+        (WAVE2, 2, 5, 1.0),
+    ],
+)
 def test_tolerance_is_met_by_few_cells(formula, dim, m, tolerance):
     a = built(formula, dim, order=m, tolerance=tolerance)
     assert max(a.bound.value, a.bound.gradient) <= tolerance
     measured = a.measure(1024, module_points=16)
     assert max(measured.value, measured.gradient) <= tolerance
     coarser = int(0.75 * a.cells)
-    if coarser >= m:   # not even a perfect realisation of the coarser spline would do
+    if coarser >= m:  # not even a perfect realisation of the coarser spline would do
         b = built(formula, dim, order=m, cells=coarser, refinement=30)
         assert max(b.bound.value, b.bound.gradient) > tolerance
 
@@ -157,12 +200,13 @@ def test_tolerance_is_met_by_few_cells(formula, dim, m, tolerance):
 def test_tighter_tolerance_needs_more_cells():
     cells = [built(WAVE, 1, order=4, tolerance=t).cells for t in (1e-1, 1e-2, 1e-3, 1e-4)]
     assert cells == sorted(set(cells))
-    assert 3 / 4 <= log2(cells[-1] / cells[0]) / log2(1e3) * 3 <= 5 / 4   # slope bound of order h^3
+    assert 3 / 4 <= log2(cells[-1] / cells[0]) / log2(1e3) * 3 <= 5 / 4  # slope bound of order h^3
 
 
-@pytest.mark.parametrize("formula, dim, m, blocks, per_block", [
-    (WAVE, 1, 4, 3, 9), (WAVE, 1, 2, 1, 17), (WAVE2, 2, 3, 5, 20), (WAVE2, 2, 3, 4, 25),
-])
+@pytest.mark.parametrize(
+    "formula, dim, m, blocks, per_block",
+    [(WAVE, 1, 4, 3, 9), (WAVE, 1, 2, 1, 17), (WAVE2, 2, 3, 5, 20), (WAVE2, 2, 3, 4, 25)],
+)
 def test_terms_per_block_gives_the_largest_mesh(formula, dim, m, blocks, per_block):
     a = built(formula, dim, order=m, blocks=blocks, terms_per_block=per_block)
     assert (a.cells + m - 1) ** dim <= blocks * per_block < (a.cells + m) ** dim
@@ -171,7 +215,10 @@ def test_terms_per_block_gives_the_largest_mesh(formula, dim, m, blocks, per_blo
 
 @pytest.mark.parametrize("blocks, K", [(1, 2), (4, 3), (10, 2)])
 def test_blocks_and_kernel_do_not_change_the_function(blocks, K):
-    base, other = (built(WAVE2, 2, order=3, cells=6, **sizes) for sizes in ({}, {"blocks": blocks, "kernel_size": K}))
+    base, other = (
+        built(WAVE2, 2, order=3, cells=6, **sizes)
+        for sizes in ({}, {"blocks": blocks, "kernel_size": K})
+    )
     x = random_points(200, 2)
     assert (base(x) - other(x)).abs().max() <= 1e-12
     assert other.architecture.measured.M == blocks and other.architecture.measured.K == K
@@ -186,10 +233,20 @@ def test_kernel_of_size_one_in_dimension_one():
 # ---- targets
 
 
-@pytest.mark.parametrize("formula, dim, smooth", [
-    (WAVE, 1, True), ("exp(2*x1)", 1, True), ("1/(1+4*(x1-0.5)**2)", 1, True), ("x1**5-x1", 1, True), (WAVE2, 2, True),
-    ("cos(3*x1*x2)", 2, True), ("sin(x1)*x2**2*exp(x3)", 3, True), ("tanh(3*x1)", 1, False), ("log(2+x1+x2*x3)", 3, False),
-])
+@pytest.mark.parametrize(
+    "formula, dim, smooth",
+    [
+        (WAVE, 1, True),
+        ("exp(2*x1)", 1, True),
+        ("1/(1+4*(x1-0.5)**2)", 1, True),
+        ("x1**5-x1", 1, True),
+        (WAVE2, 2, True),
+        ("cos(3*x1*x2)", 2, True),
+        ("sin(x1)*x2**2*exp(x3)", 3, True),
+        ("tanh(3*x1)", 1, False),
+        ("log(2+x1+x2*x3)", 3, False),
+    ],
+)
 def test_derivative_bounds_are_close_from_above(formula, dim, smooth):
     alpha, bounds = target(formula, dim).derivative_bounds(4)
     assert alpha == 4 and len(bounds) == dim**2
@@ -200,24 +257,28 @@ def test_derivative_bounds_are_close_from_above(formula, dim, smooth):
         sampled = np.abs(_exact(formula, dim, nu)(x)).max()
         assert sampled * (1 - 1000 * UNIT) <= bound
         if smooth:
-            assert bound <= 1.05 * sampled + 1e-300   # zero is rounded outwards
+            assert bound <= 1.05 * sampled + 1e-300  # zero is rounded outwards
 
 
-@pytest.mark.parametrize("formula, alpha", [
-    ("abs(x1-0.37)**2.5", 2), ("abs(x1-1/3)**3", 3), ("abs(x1-0.2)**4.5", 4), (WAVE, 5),
-])
+@pytest.mark.parametrize(
+    "formula, alpha",
+    [("abs(x1-0.37)**2.5", 2), ("abs(x1-1/3)**3", 3), ("abs(x1-0.2)**4.5", 4), (WAVE, 5)],
+)
 def test_smoothness_is_found(formula, alpha):
     assert target(formula).derivative_bounds(5)[0] == alpha
 
 
 def test_user_target():
-    goal = lib.Target(lambda x: torch.sin(3 * x[:, 0]), derivative_bounds={(k,): 3.0**k for k in (2, 3)})
+    goal = lib.Target(
+        lambda x: torch.sin(3 * x[:, 0]), derivative_bounds={(k,): 3.0**k for k in (2, 3)}
+    )
     a = lib.approximate(goal, lib.Cube(1), order=4, cells=12)
     assert a.alpha == 3 and a.derivative_bounds == {(3,): 27.0}
     measured = a.measure(1024)
     assert measured.value <= a.bound.value and measured.gradient <= a.bound.gradient
     assert built("sin(3*x1)", order=3, cells=12).bound.value == pytest.approx(
-        lib.approximate(goal, lib.Cube(1), order=3, cells=12).bound.value, rel=0.02)
+        lib.approximate(goal, lib.Cube(1), order=3, cells=12).bound.value, rel=0.02
+    )
 
 
 def test_user_target_with_wrong_bounds_is_refuted():
@@ -230,7 +291,10 @@ def test_target_values_and_gradient():
     x = random_points(100, 2)
     value, gradient = target(WAVE2).value_and_gradient(x)
     for found, nu in zip((value, *gradient.T), ((0, 0), (1, 0), (0, 1))):
-        assert np.abs(found.numpy() - _exact(WAVE2, 2, nu)(x.numpy())).max() <= 64 * UNIT * 2 * np.pi * np.e
+        assert (
+            np.abs(found.numpy() - _exact(WAVE2, 2, nu)(x.numpy())).max()
+            <= 64 * UNIT * 2 * np.pi * np.e
+        )
 
 
 # ---- on disk
@@ -244,11 +308,22 @@ def saved(tmp_path):
 
 
 def _same(a, b):
-    state, other = a.network.state_dict(), b.network.state_dict()
+    state = a.network.state_dict()
+    other = b.network.state_dict()
     assert state.keys() == other.keys() and all(torch.equal(state[k], other[k]) for k in state)
     np.testing.assert_array_equal(a.coefficients, b.coefficients)
-    for name in ("bound", "promised", "derivative_bounds", "order", "cells", "refinement", "kernel_size", "blocks", "alpha",
-                 "dim"):
+    for name in (
+        "bound",
+        "promised",
+        "derivative_bounds",
+        "order",
+        "cells",
+        "refinement",
+        "kernel_size",
+        "blocks",
+        "alpha",
+        "dim",
+    ):
         assert getattr(a, name) == getattr(b, name), name
 
 
@@ -289,18 +364,22 @@ def test_saving_replaces_a_saved_network(saved):
 def test_interrupted_saving_leaves_the_old_network(saved, monkeypatch):
     a, folder = saved
     before = listing(folder.parent)
-    monkeypatch.setattr("lib.approximation._result.save_file", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(
+        "lib.approximation._result.save_file", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
     with pytest.raises(KeyboardInterrupt):
         built(WAVE, 1, order=2, cells=4).save(folder)
     assert listing(folder.parent) == before
     _same(a, lib.load(folder))
 
 
-@pytest.mark.parametrize("name, portion", list(product(("network.json", "network.safetensors"), (0, 1, 0.3, 0.9, 0.999))))
+@pytest.mark.parametrize(
+    "name, portion", list(product(("network.json", "network.safetensors"), (0, 1, 0.3, 0.9, 0.999)))
+)
 def test_truncated_file_is_refused(saved, name, portion):
     file = saved[1] / name
     raw = file.read_bytes()
-    file.write_bytes(raw[:int(portion * len(raw))] if portion != 1 else raw[:-1])
+    file.write_bytes(raw[: int(portion * len(raw))] if portion != 1 else raw[:-1])
     with pytest.raises(InputError, match="path"):
         lib.load(saved[1])
 
@@ -315,11 +394,21 @@ def test_altered_weights_are_refused(saved, place):
         lib.load(saved[1])
 
 
-@pytest.mark.parametrize("key, value", [
-    ("format", "convresnet-approximation 1"), ("sha256", "0" * 64), ("sha256", None), ("groups", "x"),
-    ("formula", "__import__('os')"), ("bound", {}), ("promised", None), ("sizes", {"order": 3}), ("dim", None),
-    ("derivative_bounds", 3),
-])
+@pytest.mark.parametrize(
+    "key, value",
+    [
+        ("format", "convresnet-approximation 1"),
+        ("sha256", "0" * 64),
+        ("sha256", None),
+        ("groups", "x"),
+        ("formula", "__import__('os')"),
+        ("bound", {}),
+        ("promised", None),
+        ("sizes", {"order": 3}),
+        ("dim", None),
+        ("derivative_bounds", 3),
+    ],
+)
 def test_altered_description_is_refused(saved, key, value):
     file = saved[1] / "network.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), key: value}))
@@ -334,10 +423,19 @@ def test_foreign_description_is_refused(saved, text):
         lib.load(saved[1])
 
 
-@pytest.mark.parametrize("key, value", [
-    ("dim", 7), ("groups", []), ("formula", 7), ("derivative_bounds", []), ("sizes", {"order": -1}), ("bound", {}),
-    ("dim", float("inf")), ("derivative_bounds", "x"),
-])
+@pytest.mark.parametrize(
+    "key, value",
+    [
+        ("dim", 7),
+        ("groups", []),
+        ("formula", 7),
+        ("derivative_bounds", []),
+        ("sizes", {"order": -1}),
+        ("bound", {}),
+        ("dim", float("inf")),
+        ("derivative_bounds", "x"),
+    ],
+)
 def test_an_altered_description_is_refused(tmp_path, key, value):
     built("sin(2*pi*x1)", order=3, cells=8).save(tmp_path / "net")
     file = tmp_path / "net" / "network.json"
@@ -375,44 +473,73 @@ def test_batches_of_a_manifold():
     batches = list(sphere.batches((1 << 16) + 10, 4))
     assert [len(b) for b in batches] == [1 << 16, 10]
     np.testing.assert_array_equal(batches[0], sphere.sample(1 << 16, 4))
-    assert (batches[1] - batches[0][:10]).abs().max() > 0.1   # other points, not the same again
+    assert (batches[1] - batches[0][:10]).abs().max() > 0.1  # other points, not the same again
     sphere.check(batches[1])
 
 
-@pytest.mark.parametrize("domain", [lib.Cube(1), lib.Cube(3), lib.manifolds.circle(0.3, 5), lib.manifolds.Sphere(),
-                                    lib.manifolds.RotationGroup(), lib.manifolds.torus(),
-                                    lib.manifolds.Union([lib.manifolds.circle(0.15), lib.manifolds.circle(0.4)])], ids=repr)
+@pytest.mark.parametrize(
+    "domain",
+    [
+        lib.Cube(1),
+        lib.Cube(3),
+        lib.manifolds.circle(0.3, 5),
+        lib.manifolds.Sphere(),
+        lib.manifolds.RotationGroup(),
+        lib.manifolds.torus(),
+        lib.manifolds.Union([lib.manifolds.circle(0.15), lib.manifolds.circle(0.4)]),
+    ],
+    ids=repr,
+)
 def test_points_are_float64_tensors_everywhere(domain):
     """What a domain samples goes to targets, networks and the geometry as it is."""
     x = domain.sample(20, 1)
-    assert x.dtype == torch.float64 and x.shape == (20, domain.ambient_dim) and torch.equal(x, domain.sample(20, 1))
+    assert (
+        x.dtype == torch.float64
+        and x.shape == (20, domain.ambient_dim)
+        and torch.equal(x, domain.sample(20, 1))
+    )
     assert domain.sample(0).shape == (0, domain.ambient_dim)
     domain.check(x)
-    target = lib.Target(lambda y: y.sum(1), dim=domain.ambient_dim) if domain.dim < domain.ambient_dim else \
-        lib.Target.from_sympy("+".join(f"x{k + 1}" for k in range(domain.dim)), domain.dim)
-    a = lib.approximate(target, domain, order=2, cells=4) if domain.dim == domain.ambient_dim or domain.dim == 1 else None
+    target = (
+        lib.Target(lambda y: y.sum(1), dim=domain.ambient_dim)
+        if domain.dim < domain.ambient_dim
+        else lib.Target.from_sympy("+".join(f"x{k + 1}" for k in range(domain.dim)), domain.dim)
+    )
+    a = (
+        lib.approximate(target, domain, order=2, cells=4)
+        if domain.dim == domain.ambient_dim or domain.dim == 1
+        else None
+    )
     if a is not None:
         assert a.network(x).shape == (20,) and a.value_and_slope(x)[1].shape == x.shape
-    assert domain.towards(x).dtype == torch.float64 and domain.along(x, torch.ones_like(x)).shape == x.shape
+    assert (
+        domain.towards(x).dtype == torch.float64
+        and domain.along(x, torch.ones_like(x)).shape == x.shape
+    )
     if domain.dim < domain.ambient_dim:
         assert domain.distance(domain.project(x)).max() < 1e-12
         np.testing.assert_array_equal(domain.tangent_basis(x), domain.tangent_basis(x.numpy()))
         np.testing.assert_array_equal(domain.project(x), domain.project(x.numpy()))
         assert isinstance(domain.project(x), np.ndarray)
         lengths = domain.geodesic(x, x)
-        assert lengths is None or isinstance(lengths, np.ndarray) and lengths.max() < 1e-6   # arc sines near 0
+        # arc sines near 0
+        assert lengths is None or isinstance(lengths, np.ndarray) and lengths.max() < 1e-6
     with pytest.raises(lib.InputError, match="points = -1"):
         domain.sample(-1)
 
 
-@pytest.mark.parametrize("formula, dim, order, cells, terms", [
-    ("sin(2*x1)*exp(x2/2)*cos(2*x3)", 3, 3, 32, 39304), (WAVE2, 2, 4, 256, 67081),
-])
+@pytest.mark.parametrize(
+    "formula, dim, order, cells, terms",
+    [("sin(2*x1)*exp(x2/2)*cos(2*x3)", 3, 3, 32, 39304), (WAVE2, 2, 4, 256, 67081)],
+)
 def test_large_networks_at_a_million_points(formula, dim, order, cells, terms):
     a = built(formula, dim, order=order, cells=cells)
     m = a.measure(10**6, module_points=0)
     assert a.coefficients.size == terms and m.points == 10**6
-    assert m.value <= a.bound.value <= 10 * m.value and m.gradient <= a.bound.gradient <= 10 * m.gradient
+    assert (
+        m.value <= a.bound.value <= 10 * m.value
+        and m.gradient <= a.bound.gradient <= 10 * m.gradient
+    )
     x = torch.tensor([m.value_at, m.gradient_at], dtype=torch.float64)
     f, df = a.target.value_and_gradient(x)
     g, dg = a.sparse.value_and_gradient(x)
@@ -422,7 +549,8 @@ def test_large_networks_at_a_million_points(formula, dim, order, cells, terms):
 @pytest.mark.parametrize("cells, by_the_module", [(8, 256), (40, 141), (100, 24), (250, 0)])
 def test_how_many_points_go_through_the_module(cells, by_the_module, monkeypatch):
     a = built(WAVE2, 2, order=4, cells=cells)
-    monkeypatch.setattr(type(a), "network", property(lambda self: self.sparse))   # the number is what is tested
+    # the number is what is tested
+    monkeypatch.setattr(type(a), "network", property(lambda self: self.sparse))
     assert a.measure(1000).module_points == by_the_module
 
 
@@ -432,7 +560,8 @@ def test_slopes_that_are_not_finite_are_refused(batch, monkeypatch):
 
     def broken(x):
         root = torch.sqrt(x[:, 0] - 0.01)
-        return torch.where(x[:, 0] < 0.01, x[:, 0], x[:, 0] + 0 * root)   # finite values, slopes nan on a hundredth
+        # finite values, slopes nan on a hundredth
+        return torch.where(x[:, 0] < 0.01, x[:, 0], x[:, 0] + 0 * root)
 
     goal = lib.Target(broken, {(k,): 1.0 for k in range(4)})
     with pytest.raises(InputError, match="slopes that are not finite"):

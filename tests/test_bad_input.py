@@ -5,13 +5,13 @@ import re
 import numpy as np
 import pytest
 import torch
-from helpers import built, listing, random_points, target
 
 import lib
+from helpers import built, listing, random_points, target
 from lib import InputError, convresnet, relu, splines
-from lib.formulas import parse
 from lib.claims import select
 from lib.errors import require
+from lib.formulas import parse
 
 WAVE, WAVE2 = "sin(2*pi*x1)", "sin(2*pi*x1)*x2"
 NAN, INF = float("nan"), float("inf")
@@ -52,36 +52,48 @@ def test_message_has_the_form_that_the_class_promises():
 # ---- points
 
 
-@pytest.mark.parametrize("x, shown", [
-    ([[1.5]], "1.5"), ([[-1e-9]], "-1e-09"), ([[NAN]], "nan"), ([[INF]], "inf"),
-])
+@pytest.mark.parametrize(
+    "x, shown", [([[1.5]], "1.5"), ([[-1e-9]], "-1e-09"), ([[NAN]], "nan"), ([[INF]], "inf")]
+)
 def test_points_outside_the_cube(x, shown):
-    _refused(lambda: built(WAVE, order=2, cells=4)(_points(*x)), "x", shown, "points of the cube [0,1]^1")
+    _refused(
+        lambda: built(WAVE, order=2, cells=4)(_points(*x)), "x", shown, "points of the cube [0,1]^1"
+    )
 
 
 @pytest.mark.parametrize("x", (np.array([[0.5]]), [[0.5]], 0.5, None))
 def test_points_that_are_no_tensor(x):
-    _refused(lambda: built(WAVE, order=2, cells=4)(x), "x", "0.5" if x is not None else "None", "tensor")
+    _refused(
+        lambda: built(WAVE, order=2, cells=4)(x), "x", "0.5" if x is not None else "None", "tensor"
+    )
 
 
 @pytest.mark.parametrize("dtype", (torch.float32, torch.float16, torch.int64))
 def test_points_of_another_dtype(dtype):
-    a, x = built(WAVE, order=2, cells=4), torch.zeros(3, 1, dtype=dtype)
+    a = built(WAVE, order=2, cells=4)
+    x = torch.zeros(3, 1, dtype=dtype)
     for call in (lambda: a(x), lambda: a.network(x)):
         _refused(call, "x", str(dtype), "float64")
 
 
 @pytest.mark.parametrize("shape", ((3,), (3, 2), (3, 1, 1), (1, 0)))
 def test_points_of_another_dimension(shape):
-    a, x = built(WAVE, order=2, cells=4), torch.zeros(shape, dtype=torch.float64)
+    a = built(WAVE, order=2, cells=4)
+    x = torch.zeros(shape, dtype=torch.float64)
     for call in (lambda: a(x), lambda: a.network(x), lambda: a.network(x, all_rows=True)):
         _refused(call, "x.shape", str(shape), "(P, 1)")
 
 
-@pytest.mark.parametrize("x, shown, allowed", [
-    ([[0.5, 1.1]], "1.1", "points of the cube [0,1]^2"), ([[0.5, NAN]], "nan", "points of the cube [0,1]^2"),
-    ([[-0.1, 0.0]], "-0.1", "points of the cube [0,1]^2"), ([[0.5]], "(1, 1)", "(P, 2)"), ([0.5, 0.5], "(2,)", "(P, 2)"),
-])
+@pytest.mark.parametrize(
+    "x, shown, allowed",
+    [
+        ([[0.5, 1.1]], "1.1", "points of the cube [0,1]^2"),
+        ([[0.5, NAN]], "nan", "points of the cube [0,1]^2"),
+        ([[-0.1, 0.0]], "-0.1", "points of the cube [0,1]^2"),
+        ([[0.5]], "(1, 1)", "(P, 2)"),
+        ([0.5, 0.5], "(2,)", "(P, 2)"),
+    ],
+)
 def test_evaluate_outside_its_domain(x, shown, allowed):
     _refused(lambda: splines.evaluate(np.zeros((6, 6)), 3, np.array(x)), "x", shown, allowed)
 
@@ -91,16 +103,27 @@ def test_evaluate_outside_its_domain(x, shown, allowed):
 
 @pytest.mark.parametrize("order", (1, 0, -1, 6, 2.5, "4", None, True))
 def test_order(order):
-    for call in (lambda: _approximate(order=order, cells=8), lambda: splines.functional(order, 8, 0),
-                 lambda: splines.QuasiInterpolant(order, 8), lambda: splines.operator_norm(order, 8),
-                 lambda: splines.peano_constant(order, 8, 1, 0), lambda: splines.evaluate(np.zeros(9), order, [[0.5]]),
-                 lambda: relu.fold_terms(order), lambda: splines.check_order(order)):
+    for call in (
+        lambda: _approximate(order=order, cells=8),
+        lambda: splines.functional(order, 8, 0),
+        lambda: splines.QuasiInterpolant(order, 8),
+        lambda: splines.operator_norm(order, 8),
+        lambda: splines.peano_constant(order, 8, 1, 0),
+        lambda: splines.evaluate(np.zeros(9), order, [[0.5]]),
+        lambda: relu.fold_terms(order),
+        lambda: splines.check_order(order),
+    ):
         _refused(call, "order", repr(order), "from 2 to 5")
 
 
 @pytest.mark.parametrize("m, alpha", [(2, 3), (4, 5), (3, 1), (5, 0)])
 def test_smoothness_above_the_order_or_below_two(m, alpha):
-    _refused(lambda: splines.jackson_bound(m, 10, alpha, {(alpha,): 1.0}), "alpha", str(alpha), f"from 2 to the order, {m}")
+    _refused(
+        lambda: splines.jackson_bound(m, 10, alpha, {(alpha,): 1.0}),
+        "alpha",
+        str(alpha),
+        f"from 2 to the order, {m}",
+    )
 
 
 @pytest.mark.parametrize("m, alpha, s", [(3, 4, 0), (3, 0, 0), (3, 1, 1), (3, 2, 2)])
@@ -109,10 +132,16 @@ def test_peano_constant_arguments(m, alpha, s):
         splines.peano_constant(m, 8, alpha, s)
 
 
-@pytest.mark.parametrize("bounds, shown", [
-    ({(2, 0): 1.0, (0, 2): 1.0}, "(1, 1)"), ({(2, 0): -1.0, (1, 1): 1.0, (0, 2): 1.0}, "-1.0"),
-    ({(2, 0): INF, (1, 1): 1.0, (0, 2): 1.0}, "inf"), ({(2, 0): NAN, (1, 1): 1.0, (0, 2): 1.0}, "nan"), ({}, "{}"),
-])
+@pytest.mark.parametrize(
+    "bounds, shown",
+    [
+        ({(2, 0): 1.0, (0, 2): 1.0}, "(1, 1)"),
+        ({(2, 0): -1.0, (1, 1): 1.0, (0, 2): 1.0}, "-1.0"),
+        ({(2, 0): INF, (1, 1): 1.0, (0, 2): 1.0}, "inf"),
+        ({(2, 0): NAN, (1, 1): 1.0, (0, 2): 1.0}, "nan"),
+        ({}, "{}"),
+    ],
+)
 def test_derivative_bounds_of_the_jackson_bound(bounds, shown):
     with pytest.raises(InputError, match="derivative_bounds") as caught:
         splines.jackson_bound(2, 8, 2, bounds)
@@ -121,9 +150,14 @@ def test_derivative_bounds_of_the_jackson_bound(bounds, shown):
 
 @pytest.mark.parametrize("m, cells", [(4, 3), (2, 1), (5, 0), (3, -7)])
 def test_too_few_cells(m, cells):
-    for call in (lambda: splines.QuasiInterpolant(m, cells), lambda: splines.functional(m, cells, 0),
-                 lambda: splines.operator_norm(m, cells), lambda: splines.slope_norm(m, cells),
-                 lambda: splines.peano_constant(m, cells, 2, 0), lambda: _approximate(order=m, cells=cells)):
+    for call in (
+        lambda: splines.QuasiInterpolant(m, cells),
+        lambda: splines.functional(m, cells, 0),
+        lambda: splines.operator_norm(m, cells),
+        lambda: splines.slope_norm(m, cells),
+        lambda: splines.peano_constant(m, cells, 2, 0),
+        lambda: _approximate(order=m, cells=cells),
+    ):
         _refused(call, "cells", str(cells), str(m))
 
 
@@ -141,30 +175,45 @@ def test_too_many_terms():
     _refused(lambda: _approximate(order=2, cells=10**7), "cells", "10000000", "6000000 terms")
 
 
-@pytest.mark.parametrize("D, m, blocks, per_block, least", [
-    (1, 4, 1, 6, 7), (1, 4, 2, 3, 7), (2, 3, 4, 6, 25), (2, 3, 1, 24, 25),
-])
+@pytest.mark.parametrize(
+    "D, m, blocks, per_block, least",
+    [(1, 4, 1, 6, 7), (1, 4, 2, 3, 7), (2, 3, 4, 6, 25), (2, 3, 1, 24, 25)],
+)
 def test_budget_that_cannot_hold_the_terms(D, m, blocks, per_block, least):
-    _refused(lambda: _approximate({1: WAVE, 2: WAVE2}[D], order=m, blocks=blocks, terms_per_block=per_block),
-             "blocks * terms_per_block", str(blocks * per_block), f"at least {least}")
+    _refused(
+        lambda: _approximate(
+            {1: WAVE, 2: WAVE2}[D], order=m, blocks=blocks, terms_per_block=per_block
+        ),
+        "blocks * terms_per_block",
+        str(blocks * per_block),
+        f"at least {least}",
+    )
 
 
 def test_budget_below_the_given_mesh():
-    _refused(lambda: _approximate(order=2, cells=20, blocks=2, terms_per_block=10), "terms_per_block", "20",
-             "at least the number of terms, 21")
+    _refused(
+        lambda: _approximate(order=2, cells=20, blocks=2, terms_per_block=10),
+        "terms_per_block",
+        "20",
+        "at least the number of terms, 21",
+    )
 
 
-@pytest.mark.parametrize("blocks, allowed", [
-    (0, "at least 1"), (-1, "at least 1"), (1.5, "an integer"), (10_001, "at most 10000"),
-])
+@pytest.mark.parametrize(
+    "blocks, allowed",
+    [(0, "at least 1"), (-1, "at least 1"), (1.5, "an integer"), (10_001, "at most 10000")],
+)
 def test_blocks(blocks, allowed):
     _refused(lambda: _approximate(order=2, cells=8, blocks=blocks), "blocks", str(blocks), allowed)
 
 
 @pytest.mark.parametrize("D", (2, 3, 64))
 def test_kernel_of_size_one_in_higher_dimensions(D):
-    calls = [lambda: convresnet.gather(np.eye(D), np.zeros(D), 1), lambda: convresnet.gather_depth(D, 1),
-             lambda: convresnet.check_kernel_size(1, D)]
+    calls = [
+        lambda: convresnet.gather(np.eye(D), np.zeros(D), 1),
+        lambda: convresnet.gather_depth(D, 1),
+        lambda: convresnet.check_kernel_size(1, D),
+    ]
     if D == 2:
         calls.append(lambda: _approximate(WAVE2, order=2, cells=4, kernel_size=1))
     for call in calls:
@@ -173,17 +222,29 @@ def test_kernel_of_size_one_in_higher_dimensions(D):
 
 @pytest.mark.parametrize("K", (0, -1, 2.0, "2", True, None))
 def test_kernel_size(K):
-    _refused(lambda: _approximate(order=2, cells=4, kernel_size=K), "kernel_size", repr(K), "an integer")
+    _refused(
+        lambda: _approximate(order=2, cells=4, kernel_size=K), "kernel_size", repr(K), "an integer"
+    )
 
 
 @pytest.mark.parametrize("n", (3, 0, -1, 41, 8.0))
 def test_refinement(n):
-    _refused(lambda: _approximate(order=2, cells=4, refinement=n), "refinement", str(n), "an integer from 4 to 40")
+    _refused(
+        lambda: _approximate(order=2, cells=4, refinement=n),
+        "refinement",
+        str(n),
+        "an integer from 4 to 40",
+    )
 
 
 @pytest.mark.parametrize("tolerance", (0, -1.0, NAN, INF, "small"))
 def test_tolerance(tolerance):
-    _refused(lambda: _approximate(order=2, tolerance=tolerance), "tolerance", repr(tolerance), "a positive number")
+    _refused(
+        lambda: _approximate(order=2, tolerance=tolerance),
+        "tolerance",
+        repr(tolerance),
+        "a positive number",
+    )
 
 
 def test_tolerance_out_of_reach():
@@ -192,7 +253,9 @@ def test_tolerance_out_of_reach():
 
 def test_conflicting_or_missing_sizes():
     _refused(lambda: _approximate(order=2, cells=8, tolerance=0.1), "tolerance", "0.1", "left out")
-    _refused(lambda: _approximate(order=2, refinement=8, tolerance=0.1), "refinement", "8", "left out")
+    _refused(
+        lambda: _approximate(order=2, refinement=8, tolerance=0.1), "refinement", "8", "left out"
+    )
     _refused(lambda: _approximate(order=2), "cells", "None", "given")
 
 
@@ -204,12 +267,17 @@ def test_dimension_of_the_cube(dim):
 def test_domain_of_another_dimension():
     _refused(lambda: _approximate(WAVE2, dim=3, order=2, cells=4), "domain", "Cube(3)", "2")
     _refused(lambda: lib.approximate(target(WAVE), 1, cells=8), "domain", "1", "lib.Cube")
-    _refused(lambda: lib.approximate(torch.sin, lib.Cube(1), cells=8), "target", "sin", "lib.Target")
+    _refused(
+        lambda: lib.approximate(torch.sin, lib.Cube(1), cells=8), "target", "sin", "lib.Target"
+    )
 
 
 @pytest.mark.parametrize("s", (-0.1, 1.1, NAN))
 def test_smoothness_of_the_norm(s):
-    for call in (lambda: splines.interpolate(1.0, 1.0, 1, s), lambda: built(WAVE, order=2, cells=4).bound.at(s)):
+    for call in (
+        lambda: splines.interpolate(1.0, 1.0, 1, s),
+        lambda: built(WAVE, order=2, cells=4).bound.at(s),
+    ):
         _refused(call, "s", str(s), "between 0 and 1")
 
 
@@ -220,13 +288,22 @@ def test_points_of_a_measurement():
 # ---- targets
 
 
-@pytest.mark.parametrize("function", (lambda x: 1 / (x[:, 0] * 0), lambda x: x[:, 0] * NAN, lambda x: torch.log(x[:, 0])))
+@pytest.mark.parametrize(
+    "function", (lambda x: 1 / (x[:, 0] * 0), lambda x: x[:, 0] * NAN, lambda x: torch.log(x[:, 0]))
+)
 def test_target_that_is_not_finite(function):
     goal = lib.Target(function, {(2,): 1.0})
-    _refused(lambda: lib.approximate(goal, lib.Cube(1), order=2, cells=4), "function", "not finite", "finite on the cube")
+    _refused(
+        lambda: lib.approximate(goal, lib.Cube(1), order=2, cells=4),
+        "function",
+        "not finite",
+        "finite on the cube",
+    )
 
 
-@pytest.mark.parametrize("function", (lambda x: x, lambda x: x[:, 0].sum(), lambda x: 1.0, lambda x: x[:-1, 0]))
+@pytest.mark.parametrize(
+    "function", (lambda x: x, lambda x: x[:, 0].sum(), lambda x: 1.0, lambda x: x[:-1, 0])
+)
 def test_target_of_another_shape(function):
     goal = lib.Target(function, {(2,): 1.0})
     with pytest.raises(InputError, match="function = .*: must be a map to a tensor of shape"):
@@ -235,36 +312,74 @@ def test_target_of_another_shape(function):
 
 def test_samples_that_are_not_finite():
     quasi = splines.QuasiInterpolant(2, 4)
-    _refused(lambda: quasi.coefficients_from_samples([0, 0, NAN, 0, 0]), "samples", "not finite", "finite")
-    _refused(lambda: quasi.coefficients_from_samples(np.zeros((5, 4))), "samples", "(5, 4)", "5 entries")
+    _refused(
+        lambda: quasi.coefficients_from_samples([0, 0, NAN, 0, 0]),
+        "samples",
+        "not finite",
+        "finite",
+    )
+    _refused(
+        lambda: quasi.coefficients_from_samples(np.zeros((5, 4))), "samples", "(5, 4)", "5 entries"
+    )
 
 
-@pytest.mark.parametrize("bounds, shown", [
-    ({}, "{}"), (None, "None"), ({2: 1.0}, "2"), ({(2,): 1.0, (2, 0): 1.0}, "(2, 0)"), ({(2,): -1.0}, "-1.0"),
-    ({(2,): NAN}, "nan"), ({(2,): INF}, "inf"), ({(2,): "1"}, "'1'"), ({(): 1.0}, "()"), ({(2,): True}, "True"),
-    ({(2,): None}, "None"), ({(2,): 1j}, "1j"), ({(-1,): 1.0}, "-1"), ({(2.0,): 1.0}, "2.0"), ({(True,): 1.0}, "True"),
-    ({"2": 1.0}, "'2'"),
-])
+@pytest.mark.parametrize(
+    "bounds, shown",
+    [
+        ({}, "{}"),
+        (None, "None"),
+        ({2: 1.0}, "2"),
+        ({(2,): 1.0, (2, 0): 1.0}, "(2, 0)"),
+        ({(2,): -1.0}, "-1.0"),
+        ({(2,): NAN}, "nan"),
+        ({(2,): INF}, "inf"),
+        ({(2,): "1"}, "'1'"),
+        ({(): 1.0}, "()"),
+        ({(2,): True}, "True"),
+        ({(2,): None}, "None"),
+        ({(2,): 1j}, "1j"),
+        ({(-1,): 1.0}, "-1"),
+        ({(2.0,): 1.0}, "2.0"),
+        ({(True,): 1.0}, "True"),
+        ({"2": 1.0}, "'2'"),
+    ],
+)
 def test_bounds_of_a_target(bounds, shown):
     _refused(lambda: lib.Target(torch.sin, bounds), "derivative_bounds", shown, "must be")
 
 
 def test_bounds_and_dimension_of_a_target():
-    _refused(lambda: lib.Target(torch.sin, {(2, 0): 1.0}, dim=3), "dim", "3", "derivative_bounds, 2")
-    _refused(lambda: lib.Target(torch.sin, {(2,): 1.0}, dim=True), "dim", "True", "an integer, at least 1")
-    assert lib.Target(torch.sin, {(np.int64(2),): np.float32(1)}, dim=1).derivative_bounds(2) == (2, {(2,): 1.0})
+    _refused(
+        lambda: lib.Target(torch.sin, {(2, 0): 1.0}, dim=3), "dim", "3", "derivative_bounds, 2"
+    )
+    _refused(
+        lambda: lib.Target(torch.sin, {(2,): 1.0}, dim=True),
+        "dim",
+        "True",
+        "an integer, at least 1",
+    )
+    assert lib.Target(torch.sin, {(np.int64(2),): np.float32(1)}, dim=1).derivative_bounds(2) == (
+        2,
+        {(2,): 1.0},
+    )
 
 
 def test_bounds_on_a_manifold():
     goal = lib.Target(lambda x: x[:, 0], {(2, 0): 0.0, (1, 1): 0.0, (0, 2): 0.0})
-    _refused(lambda: lib.approximate(goal, lib.manifolds.circle(), order=2, cells=40), "derivative_bounds", "(1, 1)",
-             "left out on a manifold")
+    _refused(
+        lambda: lib.approximate(goal, lib.manifolds.circle(), order=2, cells=40),
+        "derivative_bounds",
+        "(1, 1)",
+        "left out on a manifold",
+    )
 
 
 @pytest.mark.parametrize("dtype", (torch.int64, torch.bool, torch.complex128))
 def test_target_with_values_that_are_no_real_numbers(dtype):
     goal = lib.Target(lambda x: torch.ones(len(x), dtype=dtype), dim=1)
-    _refused(lambda: goal(random_points(5, 1)), "function", str(dtype), "real floating-point numbers")
+    _refused(
+        lambda: goal(random_points(5, 1)), "function", str(dtype), "real floating-point numbers"
+    )
 
 
 def test_function_of_a_target():
@@ -273,7 +388,9 @@ def test_function_of_a_target():
 
 def test_target_without_the_bounds_that_are_needed():
     goal = lib.Target(lambda x: x.prod(1), {(2, 0): 0.0, (0, 2): 0.0})
-    _refused(lambda: lib.approximate(goal, lib.Cube(2), order=2, cells=4), "target", "function", "(1, 1)")
+    _refused(
+        lambda: lib.approximate(goal, lib.Cube(2), order=2, cells=4), "target", "function", "(1, 1)"
+    )
 
 
 @pytest.mark.parametrize("dim", (0, -1, 1.5, 17))
@@ -281,7 +398,9 @@ def test_dimension_of_a_formula(dim):
     _refused(lambda: lib.Target.from_sympy("x1", dim), "dim", str(dim), "an integer from 1 to 16")
 
 
-@pytest.mark.parametrize("formula", ("__import__('os')", "x1.real", "lambda: 0", "9**9**9", "1e400", "(" * 10**6, "y"))
+@pytest.mark.parametrize(
+    "formula", ("__import__('os')", "x1.real", "lambda: 0", "9**9**9", "1e400", "(" * 10**6, "y")
+)
 def test_hostile_formula(formula):
     for call in (lambda: parse(formula, 1), lambda: lib.Target.from_sympy(formula)):
         _refused(call, "formula", formula[:20], "")
@@ -298,13 +417,20 @@ def test_unknown_claim():
 def test_folder_that_is_not_ours(tmp_path, name):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file.txt").write_text("text")
-    _refused(lambda: lib.load(tmp_path / name), "path", name, "a folder written by Approximation.save")
+    _refused(
+        lambda: lib.load(tmp_path / name), "path", name, "a folder written by Approximation.save"
+    )
 
 
-@pytest.mark.parametrize("name, allowed", [
-    ("missing/net", "in a folder that exists"), ("foreign", "new, or a folder with a saved network"),
-    ("file.txt", "new, or a folder with a saved network"), ("empty", "new, or a folder with a saved network"),
-])
+@pytest.mark.parametrize(
+    "name, allowed",
+    [
+        ("missing/net", "in a folder that exists"),
+        ("foreign", "new, or a folder with a saved network"),
+        ("file.txt", "new, or a folder with a saved network"),
+        ("empty", "new, or a folder with a saved network"),
+    ],
+)
 def test_saving_refuses_foreign_places(tmp_path, name, allowed):
     for folder in ("foreign", "empty"):
         (tmp_path / folder).mkdir()
@@ -323,4 +449,9 @@ def test_file_cut_short(tmp_path):
 
 
 def test_target_of_another_dimension_after_loading():
-    _refused(lambda: built(WAVE, order=2, cells=4).with_target(target(WAVE2)), "target", "Target", "dimension 1")
+    _refused(
+        lambda: built(WAVE, order=2, cells=4).with_target(target(WAVE2)),
+        "target",
+        "Target",
+        "dimension 1",
+    )

@@ -1,4 +1,6 @@
-"""Balls and expansions over all of float64, against exact fractions and power series in balls of 500 bits."""
+"""Balls and expansions over all of float64, against exact fractions and power series in balls of
+500 bits.
+"""
 
 import math
 from fractions import Fraction
@@ -7,8 +9,8 @@ import numpy as np
 import pytest
 import sympy
 from flint import arb, arb_series, ctx
-from helpers import UNIT
 
+from helpers import UNIT
 from lib import InputError
 from lib.formulas import evaluate, parse, variables
 from lib.intervals import Balls, Taylor, expand, exponents, matmul, precision, span, up
@@ -20,29 +22,46 @@ INF = math.inf
 def _floats(rng, size, low=-1074, high=1023):
     """Floats of every size, subnormal ones and zeros among them."""
     with np.errstate(over="ignore"):
-        x = np.ldexp(rng.uniform(1, 2, size), rng.integers(low, high + 1, size)) * rng.choice([-1, 1, 0], size, p=[0.45,
-            0.45, 0.1])
+        x = np.ldexp(rng.uniform(1, 2, size), rng.integers(low, high + 1, size)) * rng.choice(
+            [-1, 1, 0], size, p=[0.45, 0.45, 0.1]
+        )
     return np.where(np.isfinite(x), x, 1.7e308)
 
 
 def _balls(rng, size):
     mid = _floats(rng, size)
     with np.errstate(over="ignore", under="ignore"):
-        rad = np.where(rng.random(size) < 0.5, np.abs(_floats(rng, size)), np.abs(mid) * rng.choice([0, 1e-16, 0.5, 1], size))
+        rad = np.where(
+            rng.random(size) < 0.5,
+            np.abs(_floats(rng, size)),
+            np.abs(mid) * rng.choice([0, 1e-16, 0.5, 1], size),
+        )
     return Balls(mid, np.minimum(rad, 1.7e308))
 
 
 def _inside(rng, balls):
     """Exact numbers within balls: their ends, the middles, and others."""
     share = [Fraction(int(k), 4) for k in rng.integers(-4, 5, balls.mid.size)]
-    return [Fraction(m) + Fraction(r) * t for m, r, t in zip(balls.mid.ravel().tolist(), balls.rad.ravel().tolist(), share)]
+    return [
+        Fraction(m) + Fraction(r) * t
+        for m, r, t in zip(balls.mid.ravel().tolist(), balls.rad.ravel().tolist(), share)
+    ]
 
 
 def _holds(balls, numbers):
-    lower, upper = np.ravel(balls.lower).tolist(), np.ravel(balls.upper).tolist()
-    assert not np.isnan(balls.mid).any() and not np.isnan(balls.rad).any() and np.isfinite(balls.mid).all()
+    lower = np.ravel(balls.lower).tolist()
+    upper = np.ravel(balls.upper).tolist()
+    assert (
+        not np.isnan(balls.mid).any()
+        and not np.isnan(balls.rad).any()
+        and np.isfinite(balls.mid).all()
+    )
     for lo, hi, x in zip(lower, upper, numbers, strict=True):
-        assert (lo == -INF or Fraction(lo) <= x) and (hi == INF or x <= Fraction(hi)), (lo, float(x), hi)
+        assert (lo == -INF or Fraction(lo) <= x) and (hi == INF or x <= Fraction(hi)), (
+            lo,
+            float(x),
+            hi,
+        )
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -56,8 +75,11 @@ def test_sums_and_products_hold_at_every_exponent(seed):
     _holds(a.square(), [s * s for s in x])
     assert all(Fraction(s) >= abs(t) for s, t in zip(a.size.tolist(), x) if s < INF)
     for count in (1, 2, 7):
-        part = Balls(a.mid[:392 // count * count].reshape(count, -1), a.rad[:392 // count * count].reshape(count, -1))
-        rows = np.array(x[:392 // count * count], object).reshape(count, -1)
+        part = Balls(
+            a.mid[: 392 // count * count].reshape(count, -1),
+            a.rad[: 392 // count * count].reshape(count, -1),
+        )
+        rows = np.array(x[: 392 // count * count], object).reshape(count, -1)
         _holds(part.sum(), rows.sum(0).tolist())
 
 
@@ -77,7 +99,8 @@ def test_products_near_the_smallest_floats_hold(seed):
 @pytest.mark.parametrize("low, high", [(-1074, 1023), (-545, -530), (-1074, -1000), (-600, 0)])
 def test_a_matrix_product_holds_at_every_exponent(seed, low, high):
     rng = np.random.default_rng(seed)
-    weight, bias = _floats(rng, (4, 3), low, high), _floats(rng, (4, 1), low, high) * rng.integers(0, 2, (4, 1))
+    weight = _floats(rng, (4, 3), low, high)
+    bias = _floats(rng, (4, 1), low, high) * rng.integers(0, 2, (4, 1))
     mid = _floats(rng, (3, 20), low, high)
     x = Balls(mid, np.abs(mid) * rng.choice([0, 1e-16, 0.5], mid.shape))
     y, noise = matmul(weight, x, bias)
@@ -87,7 +110,7 @@ def test_a_matrix_product_holds_at_every_exponent(seed, low, high):
     _holds(y, exact.ravel().tolist())
     assert not np.isnan(noise).any()
     with np.errstate(over="ignore", invalid="ignore"):
-        for order in ((0, 1, 2), (2, 1, 0)):   # what float64 makes of floats inside
+        for order in ((0, 1, 2), (2, 1, 0)):  # what float64 makes of floats inside
             total = np.zeros(exact.shape)
             for i in order:
                 total = total + weight[:, i, None] * mid[i]
@@ -97,13 +120,15 @@ def test_a_matrix_product_holds_at_every_exponent(seed, low, high):
 
 def test_what_is_zero_stays_zero():
     zero, unknown = Balls(np.zeros(3)), Balls(np.zeros(3), INF)
-    assert (zero * unknown).rad.max() == 0 and (zero * Balls(np.full(3, 1e308), 1e308)).rad.max() == 0
+    assert (zero * unknown).rad.max() == 0 and (
+        zero * Balls(np.full(3, 1e308), 1e308)
+    ).rad.max() == 0
     assert (zero + zero).rad.max() == 0 and zero.square().rad.max() == 0 and zero.sum().rad == 0
     x = Balls(np.array([1.0, 1e-320, 1e308]))
     assert (x - x).rad.max() == 0 and (x - x).mid.any() == 0
     assert up(np.zeros(2)).max() == 0 and Balls.between(np.zeros(2), np.zeros(2)).rad.max() == 0
     y, noise = matmul(np.array([[0.0, 0.0], [1e-200, 0.0]]), Balls(np.array([[1e-200], [5.0]])))
-    assert y.rad[0] == 0 and noise[0] == 0 and y.rad[1] > 0 and noise[1] > 0   # 1e-400 is not zero
+    assert y.rad[0] == 0 and noise[0] == 0 and y.rad[1] > 0 and noise[1] > 0  # 1e-400 is not zero
     with precision():
         found = Balls.from_flint([arb(0), arb("1e-400"), arb(0, 1e-200) ** 2], (3,))
     assert found.rad[0] == 0 and found.rad[1] > 0 and found.rad[2] > 0
@@ -111,15 +136,24 @@ def test_what_is_zero_stays_zero():
 
 def test_what_is_unknown_is_infinite_and_never_nan():
     x = Balls(np.array([[0.0], [1.0]]), np.array([[INF], [0.0]]))
-    y, noise = matmul(np.array([[0.0, 1.0], [1.0, 0.0], [1e308, 1e308]]), x, np.array([[0.0], [0.0], [1e308]]))
+    y, noise = matmul(
+        np.array([[0.0, 1.0], [1.0, 0.0], [1e308, 1e308]]), x, np.array([[0.0], [0.0], [1e308]])
+    )
     assert np.isinf(y.rad[1:]).all() and not np.isnan(y.rad).any() and not np.isnan(noise).any()
     big = Balls(np.array([1.7e308]), 1e308)
-    for found in (big + big, big * big, big - Balls(np.zeros(1), INF), big.square(), Balls(np.full((3, 1), 1.7e308)).sum()):
+    for found in (
+        big + big,
+        big * big,
+        big - Balls(np.zeros(1), INF),
+        big.square(),
+        Balls(np.full((3, 1), 1.7e308)).sum(),
+    ):
         assert found.upper[0] == INF and found.lower[0] == -INF and found.size[0] == INF
 
 
 def test_up_is_above_what_underflow_has_lost():
-    a, b = np.full(4, 3e-162), np.array([2e-162, 1.6e-162, 9e-163, 1.1e-162])
+    a = np.full(4, 3e-162)
+    b = np.array([2e-162, 1.6e-162, 9e-163, 1.1e-162])
     exact = [3 * Fraction(s) * Fraction(t) for s, t in zip(a.tolist(), b.tolist())]
     assert all(Fraction(float(u)) >= x for u, x in zip(up(a * b + a * b + a * b), exact))
     x = np.array([5e-324, 1e-320, 1e-308])
@@ -141,7 +175,9 @@ def test_between_holds_both_ends_and_is_not_much_larger(seed):
     assert np.isinf(Balls.between(np.array([-INF, 0, -INF]), np.array([INF, INF, 0])).rad).all()
 
 
-@pytest.mark.parametrize("text", ["1e-400", "-1e-610", "3e-324", "1e-310", "1e400", "-1e400", "1.1", "0"])
+@pytest.mark.parametrize(
+    "text", ["1e-400", "-1e-610", "3e-324", "1e-310", "1e400", "-1e400", "1.1", "0"]
+)
 @pytest.mark.parametrize("relative", ["0", "1e-30", "1"])
 def test_numbers_of_any_size_come_from_flint(text, relative):
     with precision(500):
@@ -156,9 +192,15 @@ def test_numbers_of_any_size_come_from_flint(text, relative):
 
 TANH = (lambda u: 1 - 2 / (1 + (u + u).exp())), (lambda u: 2 / (1 + (-(u + u)).exp()) - 1)
 ORACLE = {
-    "sin": lambda u: u.sin(), "cos": lambda u: u.cos(), "exp": lambda u: u.exp(), "log": lambda u: u.log(),
-    "atan": lambda u: u.atan(), "sqrt": lambda u: u.sqrt(), "tanh": lambda u: TANH[bool(u[0] > 0)](u),
-    "sinh": lambda u: (u.exp() - (-u).exp()) / 2, "cosh": lambda u: (u.exp() + (-u).exp()) / 2,
+    "sin": lambda u: u.sin(),
+    "cos": lambda u: u.cos(),
+    "exp": lambda u: u.exp(),
+    "log": lambda u: u.log(),
+    "atan": lambda u: u.atan(),
+    "sqrt": lambda u: u.sqrt(),
+    "tanh": lambda u: TANH[bool(u[0] > 0)](u),
+    "sinh": lambda u: (u.exp() - (-u).exp()) / 2,
+    "cosh": lambda u: (u.exp() + (-u).exp()) / 2,
     "abs": lambda u: u if u[0] > 0 else -u,
 }
 BITS = 500
@@ -179,7 +221,9 @@ def _series(function, point, order):
 def _coefficients(text, mid, rad, order):
     """Expansion over one ball of one variable, with slope 1: balls (order + 1,)."""
     x = variables(1)[0]
-    return expand(parse(text, 1), {x: Taylor.variable(Balls(np.array([mid]), rad), 1.0, 0, 1, order)}).coefficients
+    return expand(
+        parse(text, 1), {x: Taylor.variable(Balls(np.array([mid]), rad), 1.0, 0, 1, order)}
+    ).coefficients
 
 
 def _inside_one(c, k, value):
@@ -188,13 +232,50 @@ def _inside_one(c, k, value):
 
 
 BALLS = [
-    (0.0, 0.0), (0.0, 1e-320), (0.0, 0.5), (0.0, 1e6), (0.0, 1e300), (1000.0, 0.0), (-1000.0, 1e-3), (1000.0, 400.0),
-    (1e6, 500.0), (-1e6, 500.0), (1e300, 1e290), (0.75, 0.75), (0.75, 0.25), (0.5, 0.5 - 2.0**-40), (3.0, 1e-12),
-    (-2.0, 3.0), (1e-300, 0.0), (-0.3, 1e-9), (40.0, 0.1), (-40.0, 10.0), (0.0, INF),
+    (0.0, 0.0),
+    (0.0, 1e-320),
+    (0.0, 0.5),
+    (0.0, 1e6),
+    (0.0, 1e300),
+    (1000.0, 0.0),
+    (-1000.0, 1e-3),
+    (1000.0, 400.0),
+    (1e6, 500.0),
+    (-1e6, 500.0),
+    (1e300, 1e290),
+    (0.75, 0.75),
+    (0.75, 0.25),
+    (0.5, 0.5 - 2.0**-40),
+    (3.0, 1e-12),
+    (-2.0, 3.0),
+    (1e-300, 0.0),
+    (-0.3, 1e-9),
+    (40.0, 0.1),
+    (-40.0, 10.0),
+    (0.0, INF),
 ]
 OUTER = [
-    "sin(x1)", "cos(x1)", "exp(x1)", "log(x1)", "atan(x1)", "sqrt(x1)", "tanh(x1)", "sinh(x1)", "cosh(x1)", "x1**2", "x1**3",
-    "x1**6", "x1**7", "x1**-1", "x1**-2", "x1**-3", "x1**2.5", "x1**-0.5", "x1**(1/3)", "abs(x1)", "abs(x1)**2.5",
+    "sin(x1)",
+    "cos(x1)",
+    "exp(x1)",
+    "log(x1)",
+    "atan(x1)",
+    "sqrt(x1)",
+    "tanh(x1)",
+    "sinh(x1)",
+    "cosh(x1)",
+    "x1**2",
+    "x1**3",
+    "x1**6",
+    "x1**7",
+    "x1**-1",
+    "x1**-2",
+    "x1**-3",
+    "x1**2.5",
+    "x1**-0.5",
+    "x1**(1/3)",
+    "abs(x1)",
+    "abs(x1)**2.5",
     "abs(x1)**3",
 ]
 
@@ -203,7 +284,11 @@ def _outer(text, u):
     """One of these at a power series."""
     if text.startswith("x1**"):
         p = sympy.Rational(text[4:].strip("()"))
-        return (u ** int(p) if p > 0 else 1 / u ** int(-p)) if p.is_Integer else ((arb(int(p.p)) / int(p.q)) * u.log()).exp()
+        return (
+            (u ** int(p) if p > 0 else 1 / u ** int(-p))
+            if p.is_Integer
+            else ((arb(int(p.p)) / int(p.q)) * u.log()).exp()
+        )
     name, _, p = text.partition("(x1)**")
     v = ORACLE[name.removesuffix("(x1)")](u)
     return v if not p else v ** int(p) if "." not in p else (arb(p) * v.log()).exp()
@@ -212,11 +297,18 @@ def _outer(text, u):
 @pytest.mark.parametrize("text", OUTER)
 @pytest.mark.parametrize("mid, rad", BALLS)
 def test_a_function_over_a_ball_of_any_width_is_enclosed(text, mid, rad):
-    rng, order = np.random.default_rng(0), 5
+    rng = np.random.default_rng(0)
+    order = 5
     c = _coefficients(text, mid, rad, order)
     assert not np.isnan(c.lower).any() and not np.isnan(c.upper).any()
     width = min(rad, 1e308 - abs(mid))
-    for t in [-1, 1, 0, *rng.uniform(-1, 1, 12), *(rng.choice([-1, 1], 6) * 10 ** rng.uniform(-9, 0, 6))]:
+    for t in [
+        -1,
+        1,
+        0,
+        *rng.uniform(-1, 1, 12),
+        *(rng.choice([-1, 1], 6) * 10 ** rng.uniform(-9, 0, 6)),
+    ]:
         point = float(mid + width * t * (1 - 1e-6))
         if point == 0 and "**-" in text:
             continue
@@ -226,7 +318,9 @@ def test_a_function_over_a_ball_of_any_width_is_enclosed(text, mid, rad):
                 assert _inside_one(c, k, values[k]), (k, point, values[k], c.lower[k], c.upper[k])
 
 
-@pytest.mark.parametrize("text, largest", [("sin(x1)", 1), ("cos(x1)", 1), ("tanh(x1)", 1), ("atan(x1)", np.pi / 2)])
+@pytest.mark.parametrize(
+    "text, largest", [("sin(x1)", 1), ("cos(x1)", 1), ("tanh(x1)", 1), ("atan(x1)", np.pi / 2)]
+)
 @pytest.mark.parametrize("mid, rad", BALLS)
 def test_bounded_functions_stay_bounded(text, largest, mid, rad):
     c = _coefficients(text, mid, rad, 5)
@@ -235,16 +329,27 @@ def test_bounded_functions_stay_bounded(text, largest, mid, rad):
         assert np.maximum(-c.lower, c.upper).max() <= largest * (1 + 1e-6)
 
 
-@pytest.mark.parametrize("text, low, high, exact", [
-    ("exp(x1)", -50, 1, (math.exp(-50), math.e)), ("tanh(x1)", -1, 3, (math.tanh(-1), math.tanh(3))),
-    ("x1**2", -1, 2, (0, 4)), ("x1**4", -1, 2, (0, 16)), ("x1**3", -2, 1, (-8, 1)), ("cosh(x1)", -1, 3, (1, math.cosh(3))),
-    ("atan(x1)", -9, 1, (-math.atan(9), math.atan(1))), ("abs(x1)**1.5", -4, 1, (0, 8)), ("x1**-2", 1, 4, (1 / 16, 1)),
-    ("log(x1)", 1e-3, 1, (math.log(1e-3), 0)), ("sinh(x1)", -3, 1, (-math.sinh(3), math.sinh(1))),
-    ("1/(1+x1**2)", -4, 4, (1 / 17, 1)), ("sqrt(1+x1**2)", -3, 3, (1, math.sqrt(10))),
-])
+@pytest.mark.parametrize(
+    "text, low, high, exact",
+    [
+        ("exp(x1)", -50, 1, (math.exp(-50), math.e)),
+        ("tanh(x1)", -1, 3, (math.tanh(-1), math.tanh(3))),
+        ("x1**2", -1, 2, (0, 4)),
+        ("x1**4", -1, 2, (0, 16)),
+        ("x1**3", -2, 1, (-8, 1)),
+        ("cosh(x1)", -1, 3, (1, math.cosh(3))),
+        ("atan(x1)", -9, 1, (-math.atan(9), math.atan(1))),
+        ("abs(x1)**1.5", -4, 1, (0, 8)),
+        ("x1**-2", 1, 4, (1 / 16, 1)),
+        ("log(x1)", 1e-3, 1, (math.log(1e-3), 0)),
+        ("sinh(x1)", -3, 1, (-math.sinh(3), math.sinh(1))),
+        ("1/(1+x1**2)", -4, 4, (1 / 17, 1)),
+        ("sqrt(1+x1**2)", -3, 3, (1, math.sqrt(10))),
+    ],
+)
 def test_the_range_over_a_wide_ball_is_sharp(text, low, high, exact):
     c = _coefficients(text, (low + high) / 2, (high - low) / 2, 2)
-    slack = 1e-6 * (1 + max(map(abs, exact)))   # FLINT's radii have 30 binary digits
+    slack = 1e-6 * (1 + max(map(abs, exact)))  # FLINT's radii have 30 binary digits
     assert exact[0] - slack <= c.lower[0, 0] <= exact[0] + 1e-15
     assert exact[1] - 1e-15 <= c.upper[0, 0] <= exact[1] + slack
 
@@ -255,31 +360,61 @@ def test_a_steep_tanh_over_wide_boxes_has_finite_coefficients(text, dim):
         middle = np.full((1, dim), 0.5)
         over = _expand_boxes(text, dim, middle, radius, radius, 4)
         assert np.isfinite(over.coefficients.rad).all()
-        assert over.coefficients.lower[0, 0] >= -1 - 1e-8 and over.coefficients.upper[0, 0] <= 1 + 1e-8
+        assert (
+            over.coefficients.lower[0, 0] >= -1 - 1e-8 and over.coefficients.upper[0, 0] <= 1 + 1e-8
+        )
 
 
 # ---- whole formulas, along lines
 
+
 def _expand_boxes(text, dim, middle, rad, slope, order):
     radius, slope = np.full(len(middle), rad), np.full(len(middle), slope)
-    return expand(parse(text, dim), {v: Taylor.variable(Balls(middle[:, i], radius), slope, i, dim, order)
-                                     for i, v in enumerate(variables(dim))})
+    return expand(
+        parse(text, dim),
+        {
+            v: Taylor.variable(Balls(middle[:, i], radius), slope, i, dim, order)
+            for i, v in enumerate(variables(dim))
+        },
+    )
 
 
 def _random_formula(rng, dim, depth):
     """From the whole whitelist, with constants that are floats."""
     if depth == 0:
-        return str(rng.choice([f"x{i + 1}" for i in range(dim)] + [f"({rng.integers(-128, 129) / 64})"]))
+        return str(
+            rng.choice([f"x{i + 1}" for i in range(dim)] + [f"({rng.integers(-128, 129) / 64})"])
+        )
     a, b = (_random_formula(rng, dim, depth - 1) for _ in range(2))
-    shapes = ["({a}+{b})", "({a}-{b})", "({a}*{b})", "sin({a})", "cos(7*{a})", "tanh(9*{a})", "atan(5*{a})", "abs({a}-x1/4)",
-              "abs({a}-x1/4)**3", "({a})**2", "({a})**3", "({a})**4", "sqrt(1+({a})**2)", "log(2+({a})**2)",
-              "({a})/(1+({b})**2)", "exp(sin({a}))", "(2+sin({a}))**(-3)", "sinh(sin({a}))", "cosh(cos({a}))", "-({a})",
-              "exp(-20*({a})**2)"]
+    shapes = [
+        "({a}+{b})",
+        "({a}-{b})",
+        "({a}*{b})",
+        "sin({a})",
+        "cos(7*{a})",
+        "tanh(9*{a})",
+        "atan(5*{a})",
+        "abs({a}-x1/4)",
+        "abs({a}-x1/4)**3",
+        "({a})**2",
+        "({a})**3",
+        "({a})**4",
+        "sqrt(1+({a})**2)",
+        "log(2+({a})**2)",
+        "({a})/(1+({b})**2)",
+        "exp(sin({a}))",
+        "(2+sin({a}))**(-3)",
+        "sinh(sin({a}))",
+        "cosh(cos({a}))",
+        "-({a})",
+        "exp(-20*({a})**2)",
+    ]
     return rng.choice(shapes).format(a=a, b=b)
 
 
 def _along(text, point, direction, order):
     """Coefficients of the formula along a line, by FLINT's power series."""
+
     def on_numbers(f):
         return lambda u: f(u if isinstance(u, arb_series) else arb_series([u], order + 1))
 
@@ -288,7 +423,10 @@ def _along(text, point, direction, order):
     with precision(BITS):
         ctx.cap = order + 1
         try:
-            names |= {f"x{i + 1}": arb_series([arb(p), arb(d)], order + 1) for i, (p, d) in enumerate(zip(point, direction))}
+            names |= {
+                f"x{i + 1}": arb_series([arb(p), arb(d)], order + 1)
+                for i, (p, d) in enumerate(zip(point, direction))
+            }
             found = eval(text, {"__builtins__": {}, **names})
             found = found if isinstance(found, arb_series) else arb_series([found], order + 1)
             return [found[k] for k in range(order + 1)]
@@ -298,7 +436,8 @@ def _along(text, point, direction, order):
 
 @pytest.mark.parametrize("seed", range(80))
 def test_all_coefficients_of_random_formulas_are_enclosed(seed):
-    rng, order = np.random.default_rng(seed), 5
+    rng = np.random.default_rng(seed)
+    order = 5
     dim = int(rng.integers(1, 4))
     text = _random_formula(rng, dim, int(rng.integers(1, 4)))
     rad = float(rng.choice([0.5, 0.25, 1e-3, 1e-9, 0]))
@@ -313,26 +452,43 @@ def test_all_coefficients_of_random_formulas_are_enclosed(seed):
             for k in range(order + 1):
                 rows = np.flatnonzero(powers.sum(1) == k)
                 factors = np.prod(direction ** powers[rows], axis=1)[:, None]
-                total = (over.coefficients[rows][:, box:box + 1] * factors).sum()
+                total = (over.coefficients[rows][:, box : box + 1] * factors).sum()
                 if exact[k].is_finite():
-                    assert _inside_one(Balls(total.mid[None], total.rad[None]), 0, exact[k]), (text, k, point)
+                    assert _inside_one(Balls(total.mid[None], total.rad[None]), 0, exact[k]), (
+                        text,
+                        k,
+                        point,
+                    )
 
 
 # ---- powers that are not whole, at the edge of their domain
 
 ROOTS = [
-    ("x1**2.5", 1, 2), ("(1-x1)**2.5", 1, 2), ("(x1+x2)**2.5", 2, 2), ("x1**3.5", 1, 3), ("(1-x1**2)**1.5", 1, 1),
-    ("(1-x1**2)**2.5", 1, 2), ("x1**0.5", 1, 0), ("(1-x1**2)**0.5", 1, 0), ("(1-x1*x2)**2.5", 2, 2),
+    ("x1**2.5", 1, 2),
+    ("(1-x1)**2.5", 1, 2),
+    ("(x1+x2)**2.5", 2, 2),
+    ("x1**3.5", 1, 3),
+    ("(1-x1**2)**1.5", 1, 1),
+    ("(1-x1**2)**2.5", 1, 2),
+    ("x1**0.5", 1, 0),
+    ("(1-x1**2)**0.5", 1, 0),
+    ("(1-x1*x2)**2.5", 2, 2),
     ("(x1*(1-x1))**2.5", 1, 2),
-    ("((x1-x2)**2)**1.25", 2, 2), ("x1**2.5*sin(x2)+(1-x2)**2.25", 2, 2), ("(1-cos(x1))**1.5", 1, 1),
-    ("(1-x1/3-2*x2/3)**2.5", 2, 2), ("(x1-0.5)**2.5", 1, -1),
+    ("((x1-x2)**2)**1.25", 2, 2),
+    ("x1**2.5*sin(x2)+(1-x2)**2.25", 2, 2),
+    ("(1-cos(x1))**1.5", 1, 1),
+    ("(1-x1/3-2*x2/3)**2.5", 2, 2),
+    ("(x1-0.5)**2.5", 1, -1),
 ]
 
 
 @pytest.mark.parametrize("text, dim, smooth", ROOTS)
 def test_fractional_powers_at_the_edge_of_their_domain(text, dim, smooth):
-    """Over boxes that touch it: coefficients up to the order of smoothness are finite, and all are right."""
-    order, ticks = 4, (np.arange(4) + 0.5) / 4
+    """Over boxes that touch it: coefficients up to the order of smoothness are finite, and all
+    are right.
+    """
+    order = 4
+    ticks = (np.arange(4) + 0.5) / 4
     middle = np.stack(np.meshgrid(*[ticks] * dim, indexing="ij"), axis=-1).reshape(-1, dim)
     over = _expand_boxes(text, dim, middle, 1 / 8, 1.0, order)
     powers = exponents(dim, order)
@@ -340,7 +496,7 @@ def test_fractional_powers_at_the_edge_of_their_domain(text, dim, smooth):
         assert np.isfinite(over.coefficients.rad[powers.sum(1) <= smooth]).all()
         at = _expand_boxes(text, dim, middle, 0.0, 1 / 8, order)
         low, high = span(at, _expand_boxes(text, dim, middle, 1 / 8, 1 / 8, order))
-        assert (high - low < 4.5).all()   # the largest oscillation over a box of these is 2.8
+        assert (high - low < 4.5).all()  # the largest oscillation over a box of these is 2.8
     rng = np.random.default_rng(0)
     direction = rng.integers(-8, 9, dim) / 8
     for box in range(len(middle)):
@@ -348,9 +504,16 @@ def test_fractional_powers_at_the_edge_of_their_domain(text, dim, smooth):
         series = _along(text, point.tolist(), direction.tolist(), order)
         for k, exact in enumerate(series):
             rows = np.flatnonzero(powers.sum(1) == k)
-            total = (over.coefficients[rows][:, box:box + 1] * np.prod(direction ** powers[rows], axis=1)[:, None]).sum()
+            total = (
+                over.coefficients[rows][:, box : box + 1]
+                * np.prod(direction ** powers[rows], axis=1)[:, None]
+            ).sum()
             if exact.is_finite():
-                assert _inside_one(Balls(total.mid[None], total.rad[None]), 0, exact), (text, k, point)
+                assert _inside_one(Balls(total.mid[None], total.rad[None]), 0, exact), (
+                    text,
+                    k,
+                    point,
+                )
 
 
 @pytest.mark.parametrize("text", ["(x1-0.5)**2.5", "sqrt(0.25-x1)", "log(x1-0.5)"])
@@ -362,10 +525,28 @@ def test_where_a_power_may_be_undefined_nothing_is_known(text):
 # ---- functions without a rule
 
 FOREIGN = [
-    sympy.sech, sympy.csc, sympy.sinc, sympy.erf, sympy.asin, sympy.Abs, sympy.sign, sympy.tan, sympy.cot, sympy.gamma,
-    sympy.floor, sympy.DiracDelta, sympy.Heaviside, sympy.asinh, lambda x: sympy.Max(x, sympy.Rational(1, 2)), lambda x: x**x,
-    lambda x: x**sympy.pi, lambda x: sympy.Piecewise((x, x > 0), (0, True)), lambda x: sympy.Symbol("y") * x,
-    lambda x: sympy.Derivative(sympy.Function("g")(x), x), lambda x: sympy.I * x, lambda x: sympy.tan(x) ** 2 + x,
+    sympy.sech,
+    sympy.csc,
+    sympy.sinc,
+    sympy.erf,
+    sympy.asin,
+    sympy.Abs,
+    sympy.sign,
+    sympy.tan,
+    sympy.cot,
+    sympy.gamma,
+    sympy.floor,
+    sympy.DiracDelta,
+    sympy.Heaviside,
+    sympy.asinh,
+    lambda x: sympy.Max(x, sympy.Rational(1, 2)),
+    lambda x: x**x,
+    lambda x: x**sympy.pi,
+    lambda x: sympy.Piecewise((x, x > 0), (0, True)),
+    lambda x: sympy.Symbol("y") * x,
+    lambda x: sympy.Derivative(sympy.Function("g")(x), x),
+    lambda x: sympy.I * x,
+    lambda x: sympy.tan(x) ** 2 + x,
 ]
 
 
@@ -386,5 +567,7 @@ def test_every_series_is_of_the_function_it_is_filed_under():
             found = series(arb(0.375), 3)
         for k, c in enumerate(found):
             x = sympy.Symbol("x")
-            exact = sympy.diff(function(x), x, k).subs(x, sympy.Rational(3, 8)).evalf(25) / math.factorial(k)
+            exact = sympy.diff(function(x), x, k).subs(x, sympy.Rational(3, 8)).evalf(
+                25
+            ) / math.factorial(k)
             assert abs(float(c) - float(exact)) <= 4 * UNIT * (1 + abs(float(exact)))

@@ -29,12 +29,18 @@ def test_paired_takes_the_ratio_of_neighbours():
 
 def test_paired_warms_up_and_alternates():
     calls = []
-    _timing.paired(lambda: calls.append("a") or time.sleep(0.03), lambda: calls.append("b") or time.sleep(0.03), 3)
+    _timing.paired(
+        lambda: calls.append("a") or time.sleep(0.03),
+        lambda: calls.append("b") or time.sleep(0.03),
+        3,
+    )
     assert calls == ["a", "b"] * 4
 
 
 def test_exponent_of_known_costs():
-    found, times = _timing.exponent((1, 2, 4), [lambda s=s: time.sleep(0.02 * s**2) for s in (1, 2, 4)], 2)
+    found, times = _timing.exponent(
+        (1, 2, 4), [lambda s=s: time.sleep(0.02 * s**2) for s in (1, 2, 4)], 2
+    )
     assert abs(found - 2) < 0.2 and times[0] >= 0.02
 
 
@@ -44,7 +50,9 @@ def test_peak_memory_sees_an_array():
     assert (few, many) == (10, 3 * 10**7) and 0.9 < (high - low) / (8 * 3e7) < 1.2
 
 
-@pytest.mark.parametrize("label", ["dense", "scipy", "interpn", "kernel", "threads", "construction"])
+@pytest.mark.parametrize(
+    "label", ["dense", "scipy", "interpn", "kernel", "threads", "construction"]
+)
 def test_rows(label, small):
     found = run([label])
     assert found["rows"] and len({r["case"] for r in found["rows"]}) == len(found["rows"])
@@ -64,19 +72,27 @@ def _nanoseconds(evaluator, x):
 
 def test_the_sparse_evaluator_is_fifty_times_faster_and_more_so_for_larger_meshes():
     x = _rows._points(20_000, 2)
-    ratios = [_nanoseconds(_rows._module(2, N), x[:64]) / _nanoseconds(_rows._sparse(2, N), x) for N in (8, 32)]
+    ratios = [
+        _nanoseconds(_rows._module(2, N), x[:64]) / _nanoseconds(_rows._sparse(2, N), x)
+        for N in (8, 32)
+    ]
     assert ratios[1] > 50 and ratios[1] > 3 * ratios[0]
 
 
 def test_the_cost_of_a_point_does_not_grow_with_the_mesh():
-    x, sizes = _rows._points(20_000, 2), (8, 64, 512)
-    found, _ = _timing.exponent(sizes, [partial(_rows._sparse(2, N).value_and_gradient, x) for N in sizes], 5)
-    assert found < 0.15   # 0.02 on a quiet machine
+    x = _rows._points(20_000, 2)
+    sizes = (8, 64, 512)
+    found, _ = _timing.exponent(
+        sizes, [partial(_rows._sparse(2, N).value_and_gradient, x) for N in sizes], 5
+    )
+    assert found < 0.15  # 0.02 on a quiet machine
 
 
 def test_training_and_the_network_that_matches_it():
     target = Target.from_sympy("sin(3*x1)*x2")
-    rough, better = (_training.errors(target, _training.train(target, nn.Tanh, t), 5000) for t in (0.05, 3))
+    rough, better = (
+        _training.errors(target, _training.train(target, nn.Tanh, t), 5000) for t in (0.05, 3)
+    )
     assert (better < rough).all() and (better > 0).all()
     a, measured, seconds = _training.smallest(target, better, points=5000)
     assert measured.value <= better[0] and measured.gradient <= better[1] and 0 < seconds < 60
@@ -102,13 +118,19 @@ def test_errors_are_those_of_the_library():
 def test_command_line(small, tmp_path, capsys):
     assert main(["bench", "kernel", "--json", str(tmp_path / "b.json")]) == 0
     found = json.loads((tmp_path / "b.json").read_text())
-    assert [r["id"] for r in found["rows"]] == ["kernel"] * 3 and "kernel: D=3" in capsys.readouterr().out
+    assert [r["id"] for r in found["rows"]] == [
+        "kernel"
+    ] * 3 and "kernel: D=3" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments, words", [
-    (["nothing"], "row = 'nothing'"), (["kernel", "--training", "0"], "--training = 0"),
-    (["kernel", "--json", "/nowhere/at/all.json"], "--json"),
-])
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["nothing"], "row = 'nothing'"),
+        (["kernel", "--training", "0"], "--training = 0"),
+        (["kernel", "--json", "/nowhere/at/all.json"], "--json"),
+    ],
+)
 def test_bad_calls(arguments, words, capsys):
     assert main(["bench", *arguments]) == 2
     assert words in capsys.readouterr().err

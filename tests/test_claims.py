@@ -1,4 +1,6 @@
-"""Every claim at every grid point; every check rejects its tampered construction; the graph is sound."""
+"""Every claim at every grid point; every check rejects its tampered construction; the graph is
+sound.
+"""
 
 import inspect
 from dataclasses import replace
@@ -17,17 +19,58 @@ CLAIMS = select()
 POINTS = [(c.id, p) for c in CLAIMS for p in c.grid]
 STATEMENTS = {
     1: {"prop-steep", "lem-ladder", "prop-steps", "prop-frozen", "cor-contrast", "prop-flip"},
-    2: {"lem-bspline", "lem-marsden", "lem-functionals", "lem-stability", "lem-peano", "thm-jackson", "lem-interpolation"},
-    3: {"lem-sawtooth", "lem-square", "lem-product", "lem-power", "prop-bspline-net", "prop-tensor-net", "prop-spline-net"},
-    4: {"def-convresnet", "lem-gather", "lem-skip", "lem-doubling", "lem-grouped", "lem-rows", "prop-realisation",
-        "prop-sparse", "cor-budget"},
+    2: {
+        "lem-bspline",
+        "lem-marsden",
+        "lem-functionals",
+        "lem-stability",
+        "lem-peano",
+        "thm-jackson",
+        "lem-interpolation",
+    },
+    3: {
+        "lem-sawtooth",
+        "lem-square",
+        "lem-product",
+        "lem-power",
+        "prop-bspline-net",
+        "prop-tensor-net",
+        "prop-spline-net",
+    },
+    4: {
+        "def-convresnet",
+        "lem-gather",
+        "lem-skip",
+        "lem-doubling",
+        "lem-grouped",
+        "lem-rows",
+        "prop-realisation",
+        "prop-sparse",
+        "cor-budget",
+    },
     5: {"thm-cube", "cor-cube-rate", "cor-selection"},
-    6: {"lem-federer", "lem-angle", "lem-chart", "lem-atlas", "lem-partition", "lem-distance-net", "lem-gate",
-        "lem-product-gate", "prop-chart-local"},
+    6: {
+        "lem-federer",
+        "lem-angle",
+        "lem-chart",
+        "lem-atlas",
+        "lem-partition",
+        "lem-distance-net",
+        "lem-gate",
+        "lem-product-gate",
+        "prop-chart-local",
+    },
     7: {"thm-manifold", "cor-ambient"},
     8: {"lem-bump", "thm-bernstein", "thm-favard", "cor-optimality", "prop-jump", "prop-bits"},
     9: {"thm-radius", "prop-sup-certificate", "lem-zonotope"},
-    10: {"lem-interval-layer", "lem-taylor", "lem-deviation", "lem-rounding", "thm-certificate", "cor-certified-curve"},
+    10: {
+        "lem-interval-layer",
+        "lem-taylor",
+        "lem-deviation",
+        "lem-rounding",
+        "thm-certificate",
+        "cor-certified-curve",
+    },
 }
 
 
@@ -55,19 +98,33 @@ def test_claim_uses_earlier_statements_only(label):
     order = list(REGISTRY)
     for used in REGISTRY[label].uses:
         assert used in REGISTRY
-        assert order.index(used) < order.index(label) and REGISTRY[used].chapter <= REGISTRY[label].chapter
+        assert (
+            order.index(used) < order.index(label)
+            and REGISTRY[used].chapter <= REGISTRY[label].chapter
+        )
 
 
 def test_sampled_statements_say_why_and_only_they():
     assert set(REASONS) == {c.id for c in CLAIMS if c.evidence == "sampled"}
 
 
-ABOUT_EVERY = ("lem-ladder", "prop-frozen", "lem-gather", "lem-grouped", "thm-cube", "lem-gate", "lem-bump",
-               "thm-certificate", "cor-certified-curve")
+ABOUT_EVERY = (
+    "lem-ladder",
+    "prop-frozen",
+    "lem-gather",
+    "lem-grouped",
+    "thm-cube",
+    "lem-gate",
+    "lem-bump",
+    "thm-certificate",
+    "cor-certified-curve",
+)
 
 
 def test_what_is_about_every_function_or_matrix_is_sampled():
-    """Those of a grid with names, formulas or random numbers, and those named here; their reasons say "about every"."""
+    """Those of a grid with names, formulas or random numbers, and those named here; their
+    reasons say "about every".
+    """
     for c in CLAIMS:
         chosen = {"name", "formula"} & set(c.grid[0]) or "default_rng" in inspect.getsource(c.check)
         assert c.evidence == "sampled" or not chosen and c.id not in ABOUT_EVERY, c.id
@@ -75,24 +132,36 @@ def test_what_is_about_every_function_or_matrix_is_sampled():
 
 
 def test_evidence_includes_what_a_statement_rests_on():
-    assert rests_on(REGISTRY["lem-bspline"]) == "exact" and rests_on(REGISTRY["lem-marsden"]) == "exact"
+    assert (
+        rests_on(REGISTRY["lem-bspline"]) == "exact"
+        and rests_on(REGISTRY["lem-marsden"]) == "exact"
+    )
     assert REGISTRY["lem-peano"].evidence == "certified" == rests_on(REGISTRY["lem-peano"])
-    assert REGISTRY["prop-bspline-net"].evidence == "exact" and rests_on(REGISTRY["thm-jackson"]) == "sampled"
+    assert (
+        REGISTRY["prop-bspline-net"].evidence == "exact"
+        and rests_on(REGISTRY["thm-jackson"]) == "sampled"
+    )
 
 
 def test_a_wrong_size_is_no_ratio():
-    """`prop-realisation` compares functions; its ratio is that of rounding, and a size that is not the promised one fails."""
+    """`prop-realisation` compares functions; its ratio is that of rounding, and a size that is
+    not the promised one fails.
+    """
     claim = REGISTRY["prop-realisation"]
     params = {"D": 2, "m": 3, "K": 2, "blocks": 4}
     point = claim.point(params)
     assert point["passed"] and 0 < point["measured"] < 0.1 * point["bound"]
     for change in ({"J": 1}, {"L": 1}, {"kappa1": 1.0}, {"M": 5}):
-        point = replace(claim, honest=lambda *sizes, change=change: replace(claim.honest(*sizes), **change)).point(params)
+        point = replace(
+            claim, honest=lambda *sizes, change=change: replace(claim.honest(*sizes), **change)
+        ).point(params)
         assert not point["passed"], change
 
 
 def test_the_steepest_slope_of_a_bspline_is_decided():
-    """`lem-bspline` fails for the bound by the top of the lower B-spline, three quarters for order 4."""
+    """`lem-bspline` fails for the bound by the top of the lower B-spline, three quarters for
+    order 4.
+    """
     assert float(STEEPEST[5]) == pytest.approx(0.5454237, abs=1e-7)
     for m, other in ((3, 2), (4, Fraction(3, 4)), (5, Fraction(6, 11))):
         assert REGISTRY["lem-bspline"].point({"m": m})["measured"] == 0
@@ -104,7 +173,11 @@ def test_the_steepest_slope_of_a_bspline_is_decided():
 @pytest.mark.parametrize("label", [c.id for c in CLAIMS])
 def test_entry_is_complete(label):
     claim = REGISTRY[label]
-    assert claim.id == label and claim.evidence in ("exact", "certified", "sampled") and len(claim.grid) > 0
+    assert (
+        claim.id == label
+        and claim.evidence in ("exact", "certified", "sampled")
+        and len(claim.grid) > 0
+    )
     assert len({_name(p) for p in claim.grid + claim.full}) == len(claim.grid + claim.full)
     assert len(inspect.getdoc(claim.check) or "") >= 20
     file, function = claim.source.split(":")
@@ -131,19 +204,28 @@ def test_select():
 
 
 def test_verify_reports_every_point():
-    claims, seen = select(["lem-marsden", "lem-interpolation"]), []
+    claims = select(["lem-marsden", "lem-interpolation"])
+    seen = []
     report = verify(claims, progress=lambda items: seen.extend(items) or items)
     assert seen == claims
     for row, claim in zip(report["claims"], claims):
         assert [p["params"] for p in row["points"]] == list(claim.grid)
-        assert row["passed"] is True and row["uses"] == list(claim.uses) and row["source"] == claim.source
+        assert (
+            row["passed"] is True
+            and row["uses"] == list(claim.uses)
+            and row["source"] == claim.source
+        )
     worst = max(p["measured"] / p["bound"] for p in report["claims"][1]["points"])
-    assert report["claims"][1]["worst_ratio"] == worst and report["claims"][0]["worst_ratio"] is None
+    assert (
+        report["claims"][1]["worst_ratio"] == worst and report["claims"][0]["worst_ratio"] is None
+    )
 
 
 def test_several_processes_give_the_same_report():
-    claims, seen = select(["lem-marsden", "lem-interpolation", "lem-square"]), []
-    one, two = verify(claims), verify(claims, lambda items: seen.extend(items) or items, jobs=2)
+    claims = select(["lem-marsden", "lem-interpolation", "lem-square"])
+    seen = []
+    one = verify(claims)
+    two = verify(claims, lambda items: seen.extend(items) or items, jobs=2)
     assert seen == claims
     for a, b in zip(one["claims"], two["claims"]):
         assert {**a, "seconds": 0} == {**b, "seconds": 0}

@@ -7,23 +7,41 @@ from dataclasses import replace
 
 import pytest
 import torch
-from helpers import listing
 
 import lib
+from helpers import listing
 from lib.__main__ import main
 from lib.claims import REGISTRY
 
-SMALL = ["approximate", "sin(2*pi*x1)", "--order", "3", "--cells", "8", "--points", "256", "--quiet"]
+SMALL = [
+    "approximate",
+    "sin(2*pi*x1)",
+    "--order",
+    "3",
+    "--cells",
+    "8",
+    "--points",
+    "256",
+    "--quiet",
+]
 
 
 def _subprocess(*arguments, folder):
-    return subprocess.run([sys.executable, "-m", "lib", *arguments], cwd=folder, capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        [sys.executable, "-m", "lib", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
 
 
 @pytest.fixture
 def failing(monkeypatch):
     """The registry with one more claim, which fails."""
-    claim = replace(REGISTRY["lem-sawtooth"], id="lem-wrong", grid=({"k": 1},), full=(), check=_wrong)
+    claim = replace(
+        REGISTRY["lem-sawtooth"], id="lem-wrong", grid=({"k": 1},), full=(), check=_wrong
+    )
     monkeypatch.setitem(REGISTRY, "lem-wrong", claim)
     return "lem-wrong"
 
@@ -33,7 +51,7 @@ def _wrong(build, k):
     return 1, 2
 
 
-_wrong.__module__ = "lib.claims._chapter03"   # a check lives in the module of its chapter
+_wrong.__module__ = "lib.claims._chapter03"  # a check lives in the module of its chapter
 
 
 # ---- list and verify
@@ -56,8 +74,16 @@ def test_verify_writes_the_promised_json(tmp_path, capsys):
     assert set(report) == {"versions", "claims"}
     assert {"python", "numpy", "scipy", "sympy", "torch"} <= set(report["versions"])
     assert [row["id"] for row in report["claims"]] == ["lem-bspline", "lem-interpolation"]
-    keys = {"id": str, "chapter": int, "uses": list, "evidence": str, "points": list, "passed": bool,
-            "seconds": float, "source": str}
+    keys = {
+        "id": str,
+        "chapter": int,
+        "uses": list,
+        "evidence": str,
+        "points": list,
+        "passed": bool,
+        "seconds": float,
+        "source": str,
+    }
     for row in report["claims"]:
         for key, kind in keys.items():
             assert isinstance(row[key], kind), key
@@ -100,9 +126,15 @@ def test_approximate_saves_and_reports(tmp_path, capsys):
     assert main([*SMALL, "--out", str(out), "--json", str(file)]) == 0
     text = capsys.readouterr().out
     assert "bound" in text and "within" in text
-    report, a = json.loads(file.read_text()), lib.load(out)
+    report = json.loads(file.read_text())
+    a = lib.load(out)
     assert report["passed"] is True and report["formula"] == a.target.formula == "sin(2*pi*x1)"
-    assert (report["dim"], report["order"], report["cells"], report["refinement"]) == (1, 3, 8, a.refinement)
+    assert (report["dim"], report["order"], report["cells"], report["refinement"]) == (
+        1,
+        3,
+        8,
+        a.refinement,
+    )
     assert report["bound"] == {"value": a.bound.value, "gradient": a.bound.gradient}
     assert report["measured"]["value"] == a.measure(256).value <= a.bound.value
     assert report["architecture"] == vars(a.architecture.measured)
@@ -110,9 +142,16 @@ def test_approximate_saves_and_reports(tmp_path, capsys):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["net", "report.json"]
 
 
-@pytest.mark.parametrize("options", (["--tolerance", "0.1"], ["--blocks", "3", "--terms-per-block", "8"], []))
+@pytest.mark.parametrize(
+    "options", (["--tolerance", "0.1"], ["--blocks", "3", "--terms-per-block", "8"], [])
+)
 def test_approximate_takes_every_way_to_choose_a_size(options, capsys):
-    assert main(["approximate", "sin(2*pi*x1)", "--order", "4", "--points", "256", "--quiet", *options]) == 0
+    assert (
+        main(
+            ["approximate", "sin(2*pi*x1)", "--order", "4", "--points", "256", "--quiet", *options]
+        )
+        == 0
+    )
     assert "within" in capsys.readouterr().out
 
 
@@ -126,7 +165,11 @@ def test_a_bound_that_fails_gives_exit_code_1(monkeypatch, capsys):
     from lib.approximation import Approximation
 
     measure = Approximation.measure
-    monkeypatch.setattr(Approximation, "measure", lambda self, *a: replace(measure(self, *a), value=2 * self.bound.value))
+    monkeypatch.setattr(
+        Approximation,
+        "measure",
+        lambda self, *a: replace(measure(self, *a), value=2 * self.bound.value),
+    )
     assert main(SMALL) == 1
 
 
@@ -134,23 +177,39 @@ def test_what_fails_is_named(monkeypatch, capsys):
     from lib.approximation import Approximation
 
     measure = Approximation.measure
-    monkeypatch.setattr(Approximation, "measure", lambda self, *a: replace(measure(self, *a), value=2 * self.bound.value))
+    monkeypatch.setattr(
+        Approximation,
+        "measure",
+        lambda self, *a: replace(measure(self, *a), value=2 * self.bound.value),
+    )
     assert main([*SMALL, "--certify"]) == 1
     text = capsys.readouterr().out
-    assert "FAILED: sampled value at most the bound" in text and "FAILED: sampled at most certified" in text
+    assert (
+        "FAILED: sampled value at most the bound" in text
+        and "FAILED: sampled at most certified" in text
+    )
 
 
 @pytest.mark.parametrize("formula", ["5", "x1**2+x1", "0.1*x1+0.2", "x1**2.5", "x1/3-x1**3/7"])
 def test_certified_is_at_most_the_bound(formula, tmp_path, capsys):
-    assert main(["approximate", formula, "--certify", "--quiet", "--json", str(tmp_path / "r.json")]) == 0
+    assert (
+        main(["approximate", formula, "--certify", "--quiet", "--json", str(tmp_path / "r.json")])
+        == 0
+    )
     report = json.loads((tmp_path / "r.json").read_text())
     for norm in ("value", "gradient"):
         low, high = report["certified"][norm]
-        assert 0 <= low <= report["measured"][norm] * 1.01 and report["measured"][norm] <= high <= report["bound"][norm]
+        assert (
+            0 <= low <= report["measured"][norm] * 1.01
+            and report["measured"][norm] <= high <= report["bound"][norm]
+        )
 
 
 def test_a_formula_may_begin_with_a_minus_sign(capsys):
-    assert main(["approximate", "-x1**2", "--order", "3", "--cells", "4", "--points", "64", "--quiet"]) == 0
+    assert (
+        main(["approximate", "-x1**2", "--order", "3", "--cells", "4", "--points", "64", "--quiet"])
+        == 0
+    )
     assert "target      -x1**2 on" in capsys.readouterr().out
 
 
@@ -183,18 +242,27 @@ BAD = {
     "no-steps": (["train", ".", "--steps", "0"], "steps = 0"),
     "no-epochs": (["robustness", ".", "--epochs", "0"], "--epochs"),
     "too-many-cells": ([*SMALL, "--cells", "10000000"], "cells = 10000000"),
-    "kernel-1-in-two-dimensions": (["approximate", "x1*x2", "--kernel-size", "1", "--cells", "8"], "kernel_size = 1"),
+    "kernel-1-in-two-dimensions": (
+        ["approximate", "x1*x2", "--kernel-size", "1", "--cells", "8"],
+        "kernel_size = 1",
+    ),
     "kernel-0": ([*SMALL, "--kernel-size", "0"], "kernel_size = 0"),
     "no-blocks": ([*SMALL, "--blocks", "0"], "blocks = 0"),
     "too-many-blocks": ([*SMALL, "--blocks", "99999"], "blocks = 99999"),
     "budget-too-small": ([*SMALL, "--terms-per-block", "9"], "blocks * terms_per_block = 9"),
-    "budget-below-the-coarsest": (["approximate", "x1*x2", "--terms-per-block", "48"], "blocks * terms_per_block = 48"),
+    "budget-below-the-coarsest": (
+        ["approximate", "x1*x2", "--terms-per-block", "48"],
+        "blocks * terms_per_block = 48",
+    ),
     "not-finite": (["approximate", "1/(x1-0.5)"], "formula"),
     "not-smooth": (["approximate", "abs(x1-0.5)"], "target"),
     "dim-0": (["approximate", "x1", "--dim", "0"], "dim = 0"),
     "dim-too-small": (["approximate", "x1*x2", "--dim", "1"], "x2"),
     "negative-tolerance": (["approximate", "x1**5", "--tolerance", "-1"], "tolerance = -1"),
-    "tolerance-out-of-reach": (["approximate", "sin(99*x1)*x2", "--order", "2", "--tolerance", "1e-9"], "tolerance = 1e-09"),
+    "tolerance-out-of-reach": (
+        ["approximate", "sin(99*x1)*x2", "--order", "2", "--tolerance", "1e-9"],
+        "tolerance = 1e-09",
+    ),
     "tolerance-and-cells": ([*SMALL, "--tolerance", "0.1"], "tolerance = 0.1"),
     "no-points": ([*SMALL, "--points", "0"], "points = 0"),
     "out-folder-missing": ([*SMALL, "--out", "missing/net"], "--out"),
@@ -202,17 +270,25 @@ BAD = {
     "out-is-a-file": ([*SMALL, "--out", "notes.txt"], "notes.txt"),
     "json-is-a-folder": ([*SMALL, "--json", "foreign"], "--json"),
     "verify-json-is-a-folder": (["verify", "lem-bspline", "--json", "foreign"], "--json"),
-    "json-folder-missing-before-the-work": (["approximate", "sin(9*x1)*x2", "--cells", "900", "--json", "no/r.json"],
-                                            "--json"),
+    "json-folder-missing-before-the-work": (
+        ["approximate", "sin(9*x1)*x2", "--cells", "900", "--json", "no/r.json"],
+        "--json",
+    ),
     "caret": (["approximate", "x1^2"], "written **, not ^"),
     "tangent": (["approximate", "tan(x1)"], "the function tan is not one of sin, cos"),
-    "piecewise": (["approximate", "Piecewise((x1, x1 > 0))"], "the function Piecewise is not one of"),
+    "piecewise": (
+        ["approximate", "Piecewise((x1, x1 > 0))"],
+        "the function Piecewise is not one of",
+    ),
     "power-of-two": (["approximate", "2**x1"], "exp(log(2)*x1)"),
     "power-of-e": (["approximate", "E**x1"], "write exp(x1)"),
     "no-star": (["approximate", "2x1"], "2*x1, not 2x1"),
     "text": (["approximate", "'x1'"], "is not a number"),
     "comparison": (["approximate", "x1 > 0"], "no sum, product"),
-    "json-folder-missing": (["verify", "lem-bspline", "--quiet", "--json", "missing/report.json"], "--json"),
+    "json-folder-missing": (
+        ["verify", "lem-bspline", "--quiet", "--json", "missing/report.json"],
+        "--json",
+    ),
 }
 
 
@@ -239,9 +315,19 @@ def test_bad_call_gives_one_line_and_exit_code_2(name, folder, capsys):
     assert listing(folder) == before
 
 
-@pytest.mark.parametrize("arguments", ([], ["prove"], ["approximate"], ["approximate", "x1", "--cells", "many"],
-                                       ["verify", "--nonsense"], ["approximate", "x1", "--tolerance", "small"],
-                                       ["approximate", "x1", "--out", ""], ["verify", "--json", ""]))
+@pytest.mark.parametrize(
+    "arguments",
+    (
+        [],
+        ["prove"],
+        ["approximate"],
+        ["approximate", "x1", "--cells", "many"],
+        ["verify", "--nonsense"],
+        ["approximate", "x1", "--tolerance", "small"],
+        ["approximate", "x1", "--out", ""],
+        ["verify", "--json", ""],
+    ),
+)
 def test_malformed_call_gives_one_line_and_exit_code_2(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
         main(arguments)
@@ -273,4 +359,6 @@ def test_process_exit_codes(folder):
 def test_process_builds_a_network(folder):
     done = _subprocess(*SMALL, "--out", "net", folder=folder)
     assert done.returncode == 0 and done.stderr == ""
-    assert isinstance(lib.load(folder / "net")(torch.zeros(1, 1, dtype=torch.float64)), torch.Tensor)
+    assert isinstance(
+        lib.load(folder / "net")(torch.zeros(1, 1, dtype=torch.float64)), torch.Tensor
+    )

@@ -24,8 +24,13 @@ def _points(N, M, count=6000):
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_values_are_as_close_as_promised(kind, N, M, name):
     make, steps = NETWORKS[kind]
-    network, x = make(TARGETS[name], N, M), _points(N, M)
-    assert isinstance(network, ConvResNet) and len(network.blocks) == 1 and len(network.blocks[0]) == 4 * M + 5
+    network = make(TARGETS[name], N, M)
+    x = _points(N, M)
+    assert (
+        isinstance(network, ConvResNet)
+        and len(network.blocks) == 1
+        and len(network.blocks[0]) == 4 * M + 5
+    )
     assert (network(x) - TARGETS[name](x)).abs().max() <= steps / (N * M) * (1 + 1e-9)
 
 
@@ -44,14 +49,15 @@ def _interpreted(target, N, M, y):
 
 def test_steps_are_those_of_the_ladder():
     N, M = 8, 8
-    x = (np.arange(N * M) + 0.5) / (N * M)   # in the middle of each step all three copies are on it
+    x = (np.arange(N * M) + 0.5) / (N * M)  # in the middle of each step all three copies are on it
     found = contrast.step_network(wave, N, M)(torch.from_numpy(x)[:, None]).detach().numpy()
     assert np.abs(found - _interpreted(wave, N, M, x)).max() < 1e-14
 
 
 def test_frozen_steps_pass_through_the_ladder_with_bounded_slopes():
     N, M = 32, 16
-    network, k = contrast.frozen_network(pitches, N, M), contrast.ladder(pitches, N * M)
+    network = contrast.frozen_network(pitches, N, M)
+    k = contrast.ladder(pitches, N * M)
     x = torch.arange(N * M + 1, dtype=torch.float64)[:, None] / (N * M)
     assert np.abs(network(x).detach().numpy() - k / (N * M)).max() < 1e-14
     x = _points(N, M)
@@ -63,15 +69,18 @@ def test_steps_are_steep_and_steeper_with_more_digits():
     found = []
     for M in (4, 8, 16):
         network = contrast.step_network(pitches, 16, M)
-        part = 1 / (16 * M * 64)   # 32 parts of the last half step of each cell
-        low = (torch.arange(1, 16, dtype=torch.float64)[:, None] / 16 - torch.arange(1, 33) * part).ravel()
+        part = 1 / (16 * M * 64)  # 32 parts of the last half step of each cell
+        low = (
+            torch.arange(1, 16, dtype=torch.float64)[:, None] / 16 - torch.arange(1, 33) * part
+        ).ravel()
         found.append(float(contrast.steepest(network, low, low + part).max()))
     assert found[0] > 64 and found[1] > 2**4 * found[0] and found[2] > 2**8 * found[1]
 
 
 @pytest.mark.parametrize("M, steps", [(4, 2.4375), (8, 5.4375), (16, 13.4375), (32, 29.4375)])
 def test_without_the_median_errors_grow_with_the_steps(M, steps):
-    x = torch.from_numpy(np.arange(1, 16) / 16 - 1 / (16 * 16 * M))[:, None]   # middles of the ramps, as in ex-no-median
+    # middles of the ramps, as in ex-no-median
+    x = torch.from_numpy(np.arange(1, 16) / 16 - 1 / (16 * 16 * M))[:, None]
     error = (_one_copy(pitches, 16, M)(x) - pitches(x)).abs().max()
     assert float(error.detach()) * 16 * M == pytest.approx(steps)
 
@@ -104,12 +113,19 @@ def test_ladder_by_hand():
     assert contrast.ladder(lambda x: -x[:, 0] * 3, 3, 3.0).tolist() == [0, -1, -2, -3]
 
 
-@pytest.mark.parametrize("call, name", [
-    (lambda: contrast.frozen_network(wave, 3, 4), "cells"), (lambda: contrast.frozen_network(wave, 4, 64), "steps"),
-    (lambda: contrast.step_network(wave, 4, 1), "steps"), (lambda: contrast.step_network(wave, 4.0, 4), "cells"),
-    (lambda: contrast.ladder(lambda x: 2 * x[:, 0], 8), "lipschitz"), (lambda: contrast.ladder(wave, 8, 0.0), "lipschitz"),
-    (lambda: contrast.steepened(contrast.frozen_network(wave, 2, 2), -1.0, 3), "amplitude"),
-    (lambda: contrast.steepened(contrast.frozen_network(wave, 2, 2), 1.0, 0), "levels")])
+@pytest.mark.parametrize(
+    "call, name",
+    [
+        (lambda: contrast.frozen_network(wave, 3, 4), "cells"),
+        (lambda: contrast.frozen_network(wave, 4, 64), "steps"),
+        (lambda: contrast.step_network(wave, 4, 1), "steps"),
+        (lambda: contrast.step_network(wave, 4.0, 4), "cells"),
+        (lambda: contrast.ladder(lambda x: 2 * x[:, 0], 8), "lipschitz"),
+        (lambda: contrast.ladder(wave, 8, 0.0), "lipschitz"),
+        (lambda: contrast.steepened(contrast.frozen_network(wave, 2, 2), -1.0, 3), "amplitude"),
+        (lambda: contrast.steepened(contrast.frozen_network(wave, 2, 2), 1.0, 0), "levels"),
+    ],
+)
 def test_bad_input_is_named(call, name):
     with pytest.raises(InputError, match=name):
         call()

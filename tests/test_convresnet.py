@@ -5,9 +5,9 @@ from math import ceil, log2
 import numpy as np
 import pytest
 import torch
-from helpers import ORDERS, UNIT, cube_network, random_points, spline_network
 from scipy.interpolate import NdBSpline
 
+from helpers import ORDERS, UNIT, cube_network, random_points, spline_network
 from lib import InputError, convresnet, relu
 from lib.convresnet import Convolution, ConvResNet
 
@@ -15,11 +15,13 @@ from lib.convresnet import Convolution, ConvResNet
 def _convolve(weight, bias, groups, z):
     """``sigma(W * z + b)`` entry by entry; ``z`` (D, C), one-sided zero padding."""
     out, width, kernel = weight.shape
-    dim, per_group = len(z), out // groups
+    dim = len(z)
+    per_group = out // groups
     result = np.zeros((dim, out))
     for i in range(dim):
         for j in range(out):
-            total, first = bias[j], (j // per_group) * width
+            total = bias[j]
+            first = (j // per_group) * width
             for k in range(kernel):
                 if i + k < dim:
                     for c in range(width):
@@ -45,13 +47,19 @@ def _by_loops(blocks, head, x):
 
 def _random_blocks(rng, channels, kernel, groups, blocks=3):
     """Blocks of one to three layers; the weights keep the numbers of size about one."""
+
     def conv(inputs, outputs, size, parts):
         weight = rng.normal(size=(outputs, inputs // parts, size)) / np.sqrt(inputs // parts * size)
-        return Convolution(torch.from_numpy(weight), torch.from_numpy(rng.normal(size=outputs) / 4), parts)
+        return Convolution(
+            torch.from_numpy(weight), torch.from_numpy(rng.normal(size=outputs) / 4), parts
+        )
 
     return [
-        [conv(channels, 2 * channels, kernel, groups), *[conv(2 * channels, 2 * channels, 1 + d, 2) for d in range(depth)],
-         conv(2 * channels, channels, kernel, 1)]
+        [
+            conv(channels, 2 * channels, kernel, groups),
+            *[conv(2 * channels, 2 * channels, 1 + d, 2) for d in range(depth)],
+            conv(2 * channels, channels, kernel, 1),
+        ]
         for depth in range(blocks)
     ]
 
@@ -60,8 +68,10 @@ def _random_blocks(rng, channels, kernel, groups, blocks=3):
 @pytest.mark.parametrize("groups", (1, 2, 4))
 def test_forward_is_the_definition(D, K, groups):
     rng = np.random.default_rng(10 * D + K)
-    blocks, head = _random_blocks(rng, 4, K, groups), torch.from_numpy(rng.normal(size=4))
-    network, x = ConvResNet(blocks, head, D), random_points(4, D)
+    blocks = _random_blocks(rng, 4, K, groups)
+    head = torch.from_numpy(rng.normal(size=4))
+    network = ConvResNet(blocks, head, D)
+    x = random_points(4, D)
     exact = _by_loops(blocks, head, x)
     # 12 layers of sums of at most 8 K terms; sizes stay below 1e3
     tolerance = UNIT * 12 * 8 * K * 1e3
@@ -101,8 +111,9 @@ def test_gather_is_the_affine_map(D, K):
     for x in (rng.random(D), np.zeros(D), np.ones(D), rng.integers(0, 2, D).astype(float)):
         z = x[:, None]
         for conv in chain:
-            weight, padded = conv.weight.numpy(), np.concatenate([z, np.zeros((K, z.shape[1]))])
-            taps = [padded[k:k + D] @ weight[:, :, k].T for k in range(weight.shape[2])]
+            weight = conv.weight.numpy()
+            padded = np.concatenate([z, np.zeros((K, z.shape[1]))])
+            taps = [padded[k : k + D] @ weight[:, :, k].T for k in range(weight.shape[2])]
             z = np.maximum(sum(taps) + conv.bias.numpy(), 0)
         size = np.abs(matrix).sum(1).max() + np.abs(offset).max()
         assert np.abs(z[0] - np.maximum(matrix @ x + offset, 0)).max() <= 8 * (D + 2) * UNIT * size
@@ -130,19 +141,23 @@ def test_leading_row_is_all_rows(D, K):
 @pytest.mark.parametrize("D", (1, 2))
 def test_dense_is_grouped(D, m):
     network, _ = spline_network(D, m, m)
-    dense, x = network.dense(), random_points(100, D)
+    dense = network.dense()
+    x = random_points(100, D)
     assert any(c.groups > 1 for block in network.blocks for c in block)
     assert all(c.groups == 1 for block in dense.blocks for c in block)
     assert (network(x) - dense(x)).abs().max() <= 1e-12
     assert convresnet.measure_architecture(dense) == convresnet.measure_architecture(network)
-    (stored, nonzero), (dense_stored, dense_nonzero) = map(convresnet.count_parameters, (network, dense))
+    (stored, nonzero), (dense_stored, dense_nonzero) = map(
+        convresnet.count_parameters, (network, dense)
+    )
     assert nonzero == dense_nonzero and stored < dense_stored
 
 
 @pytest.mark.parametrize("m", ORDERS)
 @pytest.mark.parametrize("D", (1, 2))
 def test_any_split_and_kernel_give_the_same_function(D, m):
-    x, N = random_points(300, D), 5
+    x = random_points(300, D)
+    N = 5
     terms = (N + m - 1) ** D
     one, _ = spline_network(D, m, N)
     expected = one(x).detach()
@@ -179,7 +194,7 @@ def test_network_of_one_term_is_zero_bitwise_outside_its_support(D, m, N):
     network = cube_network(c, m)
     x = np.concatenate([rng.random((500, D)), rng.integers(0, N + 1, (100, D)) / N])
     j = np.array(place) - (m - 1)
-    scaled = np.round(x * N, 12)   # knots are floats divided by N: compare them as integers
+    scaled = np.round(x * N, 12)  # knots are floats divided by N: compare them as integers
     outside = ((scaled <= j) | (scaled >= j + m)).any(1)
     values = network(torch.from_numpy(x)).detach().numpy()
     assert outside.any() and not values[outside].any()
@@ -192,15 +207,22 @@ def test_network_of_one_term_is_zero_bitwise_outside_its_support(D, m, N):
 @pytest.mark.parametrize("m", ORDERS)
 @pytest.mark.parametrize("D, blocks, K", [(1, 1, 1), (1, 3, 2), (2, 1, 2), (2, 4, 3), (3, 5, 2)])
 def test_architecture_is_within_the_promised(D, m, blocks, K):
-    N, n = m + 2, 5
+    N = m + 2
+    n = 5
     network, c = spline_network(D, m, N, n, K, blocks)
     found = convresnet.measure_architecture(network)
     promised = convresnet.promised_architecture([convresnet.cube_chart(c, m)], m, n, K, blocks)
     assert found.within(promised)
-    assert (found.M, found.L, found.kappa2) == (promised.M, promised.L, 1.0) == (blocks, promised.L, 1.0)
+    assert (
+        (found.M, found.L, found.kappa2)
+        == (promised.M, promised.L, 1.0)
+        == (blocks, promised.L, 1.0)
+    )
     convs = [conv for block in network.blocks for conv in block]
     assert found.J == max(network.channels, *[conv.weight.shape[0] for conv in convs])
-    assert found.kappa1 == max(float(p.detach().abs().max()) for conv in convs for p in conv.parameters())
+    assert found.kappa1 == max(
+        float(p.detach().abs().max()) for conv in convs for p in conv.parameters()
+    )
 
 
 @pytest.mark.parametrize("N", (3, 4, 5, 8, 9, 1000, 1024, 1025))
@@ -208,13 +230,15 @@ def test_doublings_reach_the_mesh(N):
     assert convresnet.doublings(N) == ceil(log2(N))
 
 
-@pytest.mark.parametrize("m, power_depth", [(2, 0), (3, 7), (4, 14), (5, 13)])   # 0, n + 2, 2n + 4, 2n + 3 with n = 5
+# 0, n + 2, 2n + 4, 2n + 3 with n = 5
+@pytest.mark.parametrize("m, power_depth", [(2, 0), (3, 7), (4, 14), (5, 13)])
 @pytest.mark.parametrize("D", (1, 2, 3))
 def test_depth_is_the_formula(D, m, power_depth):
-    N, n = 8 if D < 3 else 5, 5
+    N = 8 if D < 3 else 5
+    n = 5
     found = convresnet.measure_architecture(spline_network(D, m, N, n)[0])
-    gathered = max(1, D - 1)   # filters of size 2
-    assert found.L == gathered + 3 + 3 + power_depth + (D - 1) * (n + 3)   # log2 8 = 3 doublings
+    gathered = max(1, D - 1)  # filters of size 2
+    assert found.L == gathered + 3 + 3 + power_depth + (D - 1) * (n + 3)  # log2 8 = 3 doublings
 
 
 def test_within_compares_every_size():
@@ -229,7 +253,7 @@ def test_weights_do_not_grow_with_the_mesh(m):
     sizes = []
     for N in (8, 128):
         c = np.random.default_rng(0).uniform(-1, 1, N + m - 1)
-        c[0] = 1.0   # the same scale of coefficients
+        c[0] = 1.0  # the same scale of coefficients
         sizes.append(convresnet.measure_architecture(cube_network(c, m)))
     assert sizes[0].kappa1 == sizes[1].kappa1 and sizes[0].kappa2 == sizes[1].kappa2 == 1
 
@@ -238,26 +262,36 @@ def test_weights_do_not_grow_with_the_mesh(m):
 @pytest.mark.parametrize("start", (5, 8))
 def test_doubling_the_mesh_adds_one_layer(m, start):
     for D, doubled in ((1, 5), (2, 2)):
-        depths = [convresnet.measure_architecture(spline_network(D, m, start * 2**k)[0]).L for k in range(doubled)]
+        depths = [
+            convresnet.measure_architecture(spline_network(D, m, start * 2**k)[0]).L
+            for k in range(doubled)
+        ]
         assert np.diff(depths).tolist() == [1] * (doubled - 1)
 
 
 @pytest.mark.parametrize("m, channels", [(2, 2), (3, 6), (4, 10), (5, 9)])
 def test_channels_are_linear_in_the_terms_of_a_block(m, channels):
     for N in (8, 16, 64):
-        assert convresnet.measure_architecture(spline_network(1, m, N)[0]).J == channels * (N + m - 1)
+        assert convresnet.measure_architecture(spline_network(1, m, N)[0]).J == channels * (
+            N + m - 1
+        )
     for N in (12, 24):
         assert convresnet.measure_architecture(spline_network(2, m, N)[0]).J == 5 * (N + m - 1) ** 2
-    for blocks in (1, 2, 4):   # 16 terms, dealt out evenly
-        assert convresnet.measure_architecture(spline_network(1, m, 17 - m, blocks=blocks)[0]).J == channels * 16 // blocks
+    for blocks in (1, 2, 4):  # 16 terms, dealt out evenly
+        assert (
+            convresnet.measure_architecture(spline_network(1, m, 17 - m, blocks=blocks)[0]).J
+            == channels * 16 // blocks
+        )
 
 
 @pytest.mark.parametrize("m", ORDERS)
 @pytest.mark.parametrize("D", (1, 2))
 def test_rescaled_is_the_same_function_with_small_weights(D, m):
     network, _ = spline_network(D, m, 9, blocks=3)
-    small, x = convresnet.rescaled(network), random_points(200, D)
-    sizes, old = convresnet.measure_architecture(small), convresnet.measure_architecture(network)
+    small = convresnet.rescaled(network)
+    x = random_points(200, D)
+    sizes = convresnet.measure_architecture(small)
+    old = convresnet.measure_architecture(network)
     assert sizes.kappa1 <= 1 < old.kappa1
     assert sizes.kappa2 > 1
     assert (sizes.M, sizes.L, sizes.J, sizes.K) == (old.M, old.L, old.J, old.K)
@@ -296,13 +330,16 @@ def test_value_and_gradient_is_autograd():
 
 
 def test_layers_that_do_not_fit_are_refused():
-    conv = Convolution(torch.ones(2, 3, 1, dtype=torch.float64), torch.zeros(2, dtype=torch.float64))
+    conv = Convolution(
+        torch.ones(2, 3, 1, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
+    )
     with pytest.raises(InputError, match="blocks"):
         ConvResNet([[conv]], torch.ones(2), 1)
 
 
 def test_chunks_do_not_change_the_values(monkeypatch):
-    network, x = spline_network(2, 3, 5)[0], random_points(300, 2)
+    network = spline_network(2, 3, 5)[0]
+    x = random_points(300, 2)
     value, (_, slope) = network(x), network.value_and_gradient(x)
     monkeypatch.setattr("lib.convresnet._module._CACHE_BYTES", 1)
     monkeypatch.setattr("lib.convresnet._module._GRAPH_BYTES", 1)

@@ -1,4 +1,6 @@
-"""The solutions of the exercises that compute something: what they say, computed. One test for each, named by its label."""
+"""The solutions of the exercises that compute something: what they say, computed. One test for
+each, named by its label.
+"""
 
 import math
 import re
@@ -21,21 +23,36 @@ EXERCISE = re.compile(r":::\{exercise\} [^\n]+\n:label: (\S+)\n\((\w[\w ]+)\.\)"
 
 
 def _exercises():
-    return {path.stem: dict(EXERCISE.findall(path.read_text())) for path in sorted(BOOK.glob("[01][0-9]_*.md"))}
+    return {
+        path.stem: dict(EXERCISE.findall(path.read_text()))
+        for path in sorted(BOOK.glob("[01][0-9]_*.md"))
+    }
 
 
 def test_every_exercise_says_its_kind_and_chapters_go_from_reading_to_research():
     for page, found in _exercises().items():
-        assert len(found) == len(re.findall(r":::\{exercise\}", (BOOK / f"{page}.md").read_text())) >= 5, page
+        assert (
+            len(found)
+            == len(re.findall(r":::\{exercise\}", (BOOK / f"{page}.md").read_text()))
+            >= 5
+        ), page
         assert set(found.values()) <= set(KINDS)
         assert {"Check your reading", "Proof", "Research"} <= set(found.values()), page
         assert {"Computation", "Construction", "Experiment"} & set(found.values()), page
 
 
 def test_every_exercise_that_computes_has_a_test():
-    tested = {name.removeprefix("test_").replace("_", "-") for name in globals() if name.startswith("test_ex_")}
-    asked = {label for found in _exercises().values() for label, kind in found.items()
-             if kind in ("Computation", "Construction", "Experiment")}
+    tested = {
+        name.removeprefix("test_").replace("_", "-")
+        for name in globals()
+        if name.startswith("test_ex_")
+    }
+    asked = {
+        label
+        for found in _exercises().values()
+        for label, kind in found.items()
+        if kind in ("Computation", "Construction", "Experiment")
+    }
     assert tested == asked
 
 
@@ -43,10 +60,14 @@ def test_every_exercise_that_computes_has_a_test():
 
 
 def test_ex_every_direction():
-    """One block on top of a zero network: gather layers that form the mean, then tents in two channels."""
+    """One block on top of a zero network: gather layers that form the mean, then tents in two
+    channels.
+    """
     D, k, eps = 3, 5, 0.01
     mean = convresnet.gather(np.full((1, D), 1 / D), np.zeros(1), 2)
-    mean[0] = convresnet.Convolution(torch.cat([mean[0].weight, torch.zeros(len(mean[0].bias), 2, 2)], 1), mean[0].bias)
+    mean[0] = convresnet.Convolution(
+        torch.cat([mean[0].weight, torch.zeros(len(mean[0].bias), 2, 2)], 1), mean[0].bias
+    )
     tents = [relu.layers.affine([[1.0], [1.0]], [0.0, -0.5])]
     tents += [relu.layers.affine([[2.0, -4.0], [2.0, -4.0]], [0.0, -0.5])] * (k - 1)
     last = relu.layers.affine([[0.0, 0.0], [4 * eps, -8 * eps], [0.0, 0.0]], [0.0, 0.0, eps])
@@ -54,9 +75,11 @@ def test_ex_every_direction():
     network = convresnet.ConvResNet([block], torch.tensor([0.0, 1.0, -1.0], dtype=torch.float64), D)
     x = torch.from_numpy(np.random.default_rng(0).random((200, D)))
     value, gradient = network.value_and_gradient(x)
-    assert torch.allclose(gradient.abs(), torch.full_like(gradient, 2 ** (k + 1) * eps / D), rtol=1e-9)
+    assert torch.allclose(
+        gradient.abs(), torch.full_like(gradient, 2 ** (k + 1) * eps / D), rtol=1e-9
+    )
     assert value.abs().max() <= eps
-    assert max(len(c.bias) for c in block[len(mean):-1]) == 2
+    assert max(len(c.bias) for c in block[len(mean) : -1]) == 2
 
 
 def test_ex_jump():
@@ -71,7 +94,9 @@ def test_ex_jump():
 
 
 def test_ex_no_median():
-    """Up to 13 steps in the middles of the ramps; beyond the bound of 2.25 on no more of the interval than they cover."""
+    """Up to 13 steps in the middles of the ramps; beyond the bound of 2.25 on no more of the
+    interval than they cover.
+    """
     N, M = 16, 16
     alone = _one_copy(TARGETS["pitches"], N, M)
     x = torch.from_numpy(np.random.default_rng(0).random((100_000, 1)))
@@ -84,10 +109,12 @@ def test_ex_no_median():
 
 def test_ex_three_digits():
     """The numbers a cell and a digit cost, from the networks themselves: 23 and at most 40."""
+
     def count(N, M):
         return convresnet.count_parameters(contrast.frozen_network(TARGETS["pitches"], N, M))[1]
 
-    cell, digit = (count(64, 16) - count(32, 16)) / 32, (count(32, 32) - count(32, 16)) / 16
+    cell = (count(64, 16) - count(32, 16)) / 32
+    digit = (count(32, 32) - count(32, 16)) / 16
     assert 21 < cell <= 23 and 37 < digit <= 40
     assert count(64, 16) <= 23 * 64 + 40 * 16
 
@@ -96,7 +123,8 @@ def test_ex_three_digits():
 
 
 def test_ex_linear():
-    theta, t = np.linspace(0, 1, 101), (np.arange(20000) + 0.5) / 20000
+    theta = np.linspace(0, 1, 101)
+    t = (np.arange(20000) + 0.5) / 20000
     kernel = np.maximum(theta[:, None] - t, 0) - theta[:, None] * (1 - t)
     slope = np.where(t < theta[:, None], t, -(1 - t))
     assert np.abs(kernel).mean(1).max() == pytest.approx(1 / 8, rel=1e-4)
@@ -108,14 +136,18 @@ def test_ex_linear():
 def test_ex_functional():
     nodes, weights = (F(1), F(3, 2), F(2)), (F(-1, 2), F(2), F(-1, 2))
     for power in range(3):
-        assert sum(w * t**power for w, t in zip(weights, nodes)) == splines.blossom_value(3, 0, power)
+        assert sum(w * t**power for w, t in zip(weights, nodes)) == splines.blossom_value(
+            3, 0, power
+        )
     assert sum(map(abs, weights)) == 3
     assert sum(map(abs, splines.functional(3, 6, 0)[1])) == F(3, 2)
 
 
 def test_ex_jackson():
     x = np.concatenate([(np.arange(100_000) + 0.5) / 100_000, [0, 1]])[:, None]
-    for N, value, slope in zip((4, 8, 16, 32, 64), (1.51, 1.29, 1.17, 1.11, 1.06), (1.27, 1.19, 1.14, 1.12, 1.11)):
+    for N, value, slope in zip(
+        (4, 8, 16, 32, 64), (1.51, 1.29, 1.17, 1.11, 1.06), (1.27, 1.19, 1.14, 1.12, 1.11)
+    ):
         c = splines.QuasiInterpolant(4, N).coefficients(lambda p: np.exp(p[:, 0]), 1)
         bound = splines.jackson_bound(4, N, 4, {(4,): np.e})
         errors = [np.abs(splines.evaluate(c, 4, x, d) - np.exp(x[:, 0])) for d in (None, (1,))]
@@ -142,8 +174,14 @@ def test_ex_tensor_data():
         x = torch.from_numpy(np.random.default_rng(0).random((200_000, D)) * 4).requires_grad_(True)
         (gradient,) = torch.autograd.grad(relu.tensor_bspline(x, 4, 8).sum(), x)
         points = x.detach().numpy()
-        b, db = (np.stack([splines.bspline(4, points[:, i], derivative=d) for i in range(D)]) for d in (0, 1))
-        error = max(np.abs(gradient[:, k].numpy() - db[k] * np.delete(b, k, 0).prod(0)).max() for k in range(D))
+        b, db = (
+            np.stack([splines.bspline(4, points[:, i], derivative=d) for i in range(D)])
+            for d in (0, 1)
+        )
+        error = max(
+            np.abs(gradient[:, k].numpy() - db[k] * np.delete(b, k, 0).prod(0)).max()
+            for k in range(D)
+        )
         assert relu.tensor_error(4, D, 8).slope / error == pytest.approx(ratio, rel=0.15)
 
 
@@ -151,7 +189,9 @@ def test_ex_tensor_data():
 
 
 def test_ex_sharing():
-    """The 64 terms in one block: 120 channels for the shared factors, 384 for the products, which the module has."""
+    """The 64 terms in one block: 120 channels for the shared factors, 384 for the products,
+    which the module has.
+    """
     m, w = 4, 10
     assert (m**3 * 3 * w, m * 3 * w, m**3 * (3 + 3), 3 * w) == (1920, 120, 384, 30)
     chart = convresnet.cube_chart(np.ones((19,) * 3), m)
@@ -162,8 +202,12 @@ def test_ex_sharing():
 
 
 def test_ex_depth():
-    depth = [lib.approximate(lib.Target.from_sympy("sin(2*pi*x1)"), lib.Cube(1), order=4, cells=N,
-                             refinement=12).architecture.measured.L for N in (8, 16, 32, 64, 128)]
+    depth = [
+        lib.approximate(
+            lib.Target.from_sympy("sin(2*pi*x1)"), lib.Cube(1), order=4, cells=N, refinement=12
+        ).architecture.measured.L
+        for N in (8, 16, 32, 64, 128)
+    ]
     assert np.diff(depth).tolist() == [1, 1, 1, 1]
 
 
@@ -171,11 +215,15 @@ def test_ex_alive():
     """The module with 32 cells: 70 shared factors and 1225 products, counted in its channels."""
     m, cells = 4, 32
     rng = np.random.default_rng(0)
-    network = convresnet.spline_network([convresnet.cube_chart(rng.normal(size=(cells + m - 1,) * 2), m)], m, 6, 2, 1)
+    network = convresnet.spline_network(
+        [convresnet.cube_chart(rng.normal(size=(cells + m - 1,) * 2), m)], m, 6, 2, 1
+    )
     widths = [c.weight.shape[0] for c in network.numbers()[0]]
     factors, products = 2 * (cells + m - 1), (cells + m - 1) ** 2
-    assert widths.count(factors) >= 5 and max(widths) == 5 * products   # doublings; five channels a product
-    alive, module = 2 * m * 2 * 3 + m**2 * 2, factors * 2 * 3 + products * 2
+    # doublings; five channels a product
+    assert widths.count(factors) >= 5 and max(widths) == 5 * products
+    alive = 2 * m * 2 * 3 + m**2 * 2
+    module = factors * 2 * 3 + products * 2
     assert (alive, module, round(module / alive)) == (80, 2870, 36)
 
 
@@ -184,7 +232,8 @@ def test_ex_alive():
 
 def test_ex_own():
     """A thousand terms of each order for a smooth function: the bound predicts the winner."""
-    target, found = lib.Target.from_sympy("exp(x1)*cos(3*x2)"), {}
+    target = lib.Target.from_sympy("exp(x1)*cos(3*x2)")
+    found = {}
     for m in (2, 3, 4):
         a = lib.approximate(target, lib.Cube(2), order=m, cells=int(1000**0.5) - m + 1)
         seen = a.measure(points=1 << 13, module_points=0)
@@ -193,7 +242,9 @@ def test_ex_own():
 
 
 def test_ex_finetune():
-    """Trained on value and slope the largest error in slope rises; what chapter 8 says of values rests on its records."""
+    """Trained on value and slope the largest error in slope rises; what chapter 8 says of values
+    rests on its records.
+    """
     target = lib.Target.from_sympy("sin(2*pi*x1)*exp(x2)")
     a = lib.approximate(target, lib.Cube(2), order=3, cells=6, blocks=2)
     before = a.measure(points=1 << 12, module_points=1 << 12)
@@ -208,15 +259,20 @@ def test_ex_finetune():
 
 
 def test_ex_large_chart():
-    assert [manifolds.smallest_mesh(1.0, ratio, 1, 4) for ratio in (0.9, 0.95, 0.99)] == [53, 117, 1092]
+    assert [manifolds.smallest_mesh(1.0, ratio, 1, 4) for ratio in (0.9, 0.95, 0.99)] == [
+        53,
+        117,
+        1092,
+    ]
 
 
 def test_ex_two_sheets():
     torus = manifolds.torus(0.3, 0.15)
     assert torus.reach == pytest.approx(0.15)
-    assert torus.reach * math.sqrt(2.2) == pytest.approx(0.222, abs=1e-3)   # R_2, where the gate is closed
-    t = np.linspace(-0.05, 0.95, 100_001)   # along the normal at the outer equator, inwards
-    s = np.abs(0.45 - t)   # distance from the axis
+    # R_2, where the gate is closed
+    assert torus.reach * math.sqrt(2.2) == pytest.approx(0.222, abs=1e-3)
+    t = np.linspace(-0.05, 0.95, 100_001)  # along the normal at the outer equator, inwards
+    s = np.abs(0.45 - t)  # distance from the axis
     values = (s - 0.3) ** 2 - 0.15**2
     crossings = t[:-1][np.sign(values[:-1]) * np.sign(values[1:]) < 0]
     assert np.allclose(crossings, [0, 0.3, 0.6, 0.9], atol=1e-4)
@@ -229,10 +285,10 @@ def test_ex_lying_reach():
         curve = manifolds.LevelSet("((x1-1/2)/0.4)**2+((x2-1/2)/0.1)**2-1", 2, reach=reach)
         return manifolds.Atlas(curve, 0.6 * reach, 0.9 * reach, 3)
 
-    assert atlas(0.025 * 1.0001).distortion > 0.1   # so little too large: not seen
+    assert atlas(0.025 * 1.0001).distortion > 0.1  # so little too large: not seen
     for claimed in (0.03, 0.2):
         with pytest.raises(lib.InputError, match=f"reach = {claimed}"):
-            atlas(claimed).distortion   # noqa: B018  (a property that raises)
+            atlas(claimed).distortion  # noqa: B018  (a property that raises)
 
 
 # ---- chapter 7
@@ -243,10 +299,21 @@ def test_ex_fewer():
 
     def build(ratio):
         atlas = manifolds.Atlas(sphere, 0.7 * ratio * sphere.reach, ratio * sphere.reach, 4)
-        cells = next(n for n in range(200, 2, -1)
-                     if len(atlas) * len(manifolds.living_terms(2, 3, n)) <= 30_000)
-        return len(atlas), cells, lib.approximate(
-            lambda x: torch.sin(6 * x[:, 0]) * torch.exp(x[:, 1]) + x[:, 0] * x[:, 2], atlas, order=3, cells=cells).bound
+        cells = next(
+            n
+            for n in range(200, 2, -1)
+            if len(atlas) * len(manifolds.living_terms(2, 3, n)) <= 30_000
+        )
+        return (
+            len(atlas),
+            cells,
+            lib.approximate(
+                lambda x: torch.sin(6 * x[:, 0]) * torch.exp(x[:, 1]) + x[:, 0] * x[:, 2],
+                atlas,
+                order=3,
+                cells=cells,
+            ).bound,
+        )
 
     charts, cells, coarse = build(0.4)
     assert (charts, cells) == (170, 12) and coarse.spline_value == pytest.approx(1.04, abs=0.01)
@@ -256,18 +323,25 @@ def test_ex_fewer():
         build(0.9)
 
 
-@pytest.mark.parametrize("manifold", [manifolds.torus(0.3, 0.15), manifolds.circle(0.4)], ids=["torus", "circle"])
+@pytest.mark.parametrize(
+    "manifold", [manifolds.torus(0.3, 0.15), manifolds.circle(0.4)], ids=["torus", "circle"]
+)
 def test_ex_no_gates(manifold):
     a = lib.approximate(lambda x: torch.sin(3 * x[:, 0]) + 1, manifold, order=3, cells=16)
-    free = convresnet.SparseEvaluator([replace(c, gate=None) for c in a.charts], a.order, a.refinement)
+    free = convresnet.SparseEvaluator(
+        [replace(c, gate=None) for c in a.charts], a.order, a.refinement
+    )
     x = manifold.sample(2000, seed=1)
     error = (free(x) - (torch.sin(3 * x[:, 0]) + 1)).abs().max()
     assert error > 0.5 and a.measure(points=2000, module_points=0).value < 0.1
 
 
 def test_ex_kink_curve():
-    """Order 2.5 near the kink; elsewhere the error of the smooth part is larger, and falls faster."""
-    circle, errors = manifolds.circle(0.4), []
+    """Order 2.5 near the kink; elsewhere the error of the smooth part is larger, and falls
+    faster.
+    """
+    circle = manifolds.circle(0.4)
+    errors = []
 
     def kink(x):
         return (x[:, 0] - 0.5).abs() ** 2.5
@@ -290,7 +364,10 @@ def test_ex_circle_width():
     x = np.linspace(0, 1, 8001)
     assert np.abs(limits.euler_spline(2, 4, x)).max() == pytest.approx(1 / 128)
     wave = 2 * np.pi * x
-    assert np.abs(np.interp(x, np.arange(5) / 4, np.cos(wave[::2000])) - np.cos(wave)).max() <= 4 * np.pi**2 / 128
+    assert (
+        np.abs(np.interp(x, np.arange(5) / 4, np.cos(wave[::2000])) - np.cos(wave)).max()
+        <= 4 * np.pi**2 / 128
+    )
 
 
 def test_ex_bump_hand():
@@ -303,8 +380,12 @@ def test_ex_bump_hand():
 
 
 def test_ex_entropy():
-    value, slope = ([B for B in range(1, 200) if limits.bump_width(B, 2, 2, s) > size] for s, size in ((0, 1e-3), (1, 0.1)))
-    assert (value[-1] + 1, slope[-1] + 1) == (49, 4)   # with one bit more the bound no longer excludes it
+    value, slope = (
+        [B for B in range(1, 200) if limits.bump_width(B, 2, 2, s) > size]
+        for s, size in ((0, 1e-3), (1, 0.1))
+    )
+    # with one bit more the bound no longer excludes it
+    assert (value[-1] + 1, slope[-1] + 1) == (49, 4)
     N = next(n for n in range(1, 100) if 0.25 / n**2 <= 0.5e-3)
     assert (N, (N + 1) ** 2, 11 * (N + 1) ** 2) == (23, 576, 6336)
     assert math.ceil(math.log2(2 / 1e-3)) == 11
@@ -321,11 +402,22 @@ def test_ex_two_norms():
 
 
 def test_ex_ramp():
-    """Two channels and two blocks, the full radius from the start: the accuracy of a constant, for all five seeds."""
+    """Two channels and two blocks, the full radius from the start: the accuracy of a constant,
+    for all five seeds.
+    """
     pictures = digits()
     for seed in range(5):
         model = ImageClassifier(pictures.shape, 2, 2, seed=seed)
-        train(model, pictures.train_x, pictures.train_y, "pgd", radius=0.15, epochs=10, ramp=0, seed=seed)
+        train(
+            model,
+            pictures.train_x,
+            pictures.train_y,
+            "pgd",
+            radius=0.15,
+            epochs=10,
+            ramp=0,
+            seed=seed,
+        )
         with torch.no_grad():
             assert (model(pictures.test_x).argmax(1) == pictures.test_y).float().mean() < 0.2
 
@@ -334,7 +426,9 @@ def test_ex_ramp():
 
 
 def test_ex_certify_data():
-    target, found, boxes = lib.Target.from_sympy("sin(2*pi*x1)"), [], []
+    target = lib.Target.from_sympy("sin(2*pi*x1)")
+    found = []
+    boxes = []
     for N in (8, 16, 32, 64, 128):
         a = lib.approximate(target, lib.Cube(1), order=4, cells=N)
         c = a.certify()

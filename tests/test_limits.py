@@ -48,21 +48,35 @@ def test_bump_norms_are_maxima(alpha):
 
 @pytest.mark.parametrize("alpha, k", [(a, k) for a in (1, 2, 3, 4) for k in range(a)])
 def test_derivatives_of_the_bump_have_as_many_zeros_as_their_order(alpha, k):
-    """In ``(0, 1)``, from the pieces by numpy; those of ``psi_4'`` are why `_roots` need not solve a cubic."""
+    """In ``(0, 1)``, from the pieces by numpy; those of ``psi_4'`` are why `_roots` need not
+    solve a cubic.
+    """
     knots = np.array([float(t) for t in limits.bump_knots(alpha)])
-    weights, x, zeros = np.array([(-1.0) ** i * (2 if i else 1) for i in range(alpha + 1)]), np.poly1d([1.0, 0.0]), []
+    weights = np.array([(-1.0) ** i * (2 if i else 1) for i in range(alpha + 1)])
+    x = np.poly1d([1.0, 0.0])
+    zeros = []
     for i in range(alpha + 1):
-        piece = sum((w * (x - t) ** alpha for w, t in zip(weights[: i + 1], knots)), np.poly1d([0.0])) / factorial(alpha)
-        zeros += [r.real for r in piece.deriv(k).roots
-                  if abs(r.imag) < 1e-9 and max(knots[i], 1e-3) - 1e-9 < r.real <= min(knots[i + 1], 1 - 1e-3) - 1e-9]
-    assert len(zeros) == k and sorted(zeros) == pytest.approx([1 - z for z in sorted(zeros, reverse=True)], abs=1e-6)
+        piece = sum(
+            (w * (x - t) ** alpha for w, t in zip(weights[: i + 1], knots)), np.poly1d([0.0])
+        ) / factorial(alpha)
+        zeros += [
+            r.real
+            for r in piece.deriv(k).roots
+            if abs(r.imag) < 1e-9
+            and max(knots[i], 1e-3) - 1e-9 < r.real <= min(knots[i + 1], 1 - 1e-3) - 1e-9
+        ]
+    assert len(zeros) == k and sorted(zeros) == pytest.approx(
+        [1 - z for z in sorted(zeros, reverse=True)], abs=1e-6
+    )
     found = limits.bump(alpha, np.linspace(1e-3, 1 - 1e-3, 10_000), k)
     assert np.sum(found[:-1] * found[1:] < 0) == k
 
 
 @pytest.mark.parametrize("alpha", (2, 3, 4))
 def test_no_bump_is_larger_anywhere(alpha):
-    """Best functions with a derivative constant on 300 cells, by linear programming, at ten points."""
+    """Best functions with a derivative constant on 300 cells, by linear programming, at ten
+    points.
+    """
     cells = 300
     edges = np.arange(cells + 1) / cells
     moments = np.stack([np.diff(edges ** (k + 1)) for k in range(alpha)])
@@ -78,16 +92,30 @@ def test_norms_in_the_chapter_are_the_codes():
         alpha, *cells = [c.strip() for c in line.strip().strip("|").split("|")]
         for k, cell in enumerate(cells):
             if cell and not cell.isspace():
-                formula = re.sub(r"\\frac(\d|\{[^}]*(?:\{\d+\}[^}]*)*\})(\d|\{\d+\})", r"((\1)/(\2))", cell.strip("$"))
-                formula = re.sub(r"(\d)?\\sqrt(\d|\{\d+\})", lambda m: f"{m.group(1) or 1}*sqrt({m.group(2)})", formula)
+                formula = re.sub(
+                    r"\\frac(\d|\{[^}]*(?:\{\d+\}[^}]*)*\})(\d|\{\d+\})",
+                    r"((\1)/(\2))",
+                    cell.strip("$"),
+                )
+                formula = re.sub(
+                    r"(\d)?\\sqrt(\d|\{\d+\})",
+                    lambda m: f"{m.group(1) or 1}*sqrt({m.group(2)})",
+                    formula,
+                )
                 value = float(sp.sympify(formula.replace("{", "").replace("}", "")))
-                assert value == pytest.approx(float(limits.bump_norms(int(alpha))[k]), rel=1e-12), cell
+                assert value == pytest.approx(float(limits.bump_norms(int(alpha))[k]), rel=1e-12), (
+                    cell
+                )
 
 
 def test_favard_constants():
-    assert [limits.favard(a) for a in range(6)] == [Fraction(t) for t in ("1", "1/2", "1/8", "1/24", "5/384", "1/240")]
+    assert [limits.favard(a) for a in range(6)] == [
+        Fraction(t) for t in ("1", "1/2", "1/8", "1/24", "5/384", "1/240")
+    ]
     for a in range(1, 6):
-        series = 4 / pi ** (a + 1) * sum(((-1) ** k / (2 * k + 1)) ** (a + 1) for k in range(100_000))
+        series = (
+            4 / pi ** (a + 1) * sum(((-1) ** k / (2 * k + 1)) ** (a + 1) for k in range(100_000))
+        )
         assert float(limits.favard(a)) == pytest.approx(series, rel=1e-4)
 
 
@@ -96,8 +124,13 @@ def test_euler_splines(degree):
     x = np.linspace(0, 1, 20_001)[:-1]
     for k in range(degree + 1):
         g = limits.euler_spline(degree, 6, x, k)
-        assert abs(g).max() == pytest.approx(float(limits.favard(degree - k)) / 6.0 ** (degree - k), rel=1e-6)
-        assert limits.euler_spline(degree, 6, x + 1 / 6, k)[10:] == pytest.approx(-g[10:], abs=1e-12) or k == degree
+        assert abs(g).max() == pytest.approx(
+            float(limits.favard(degree - k)) / 6.0 ** (degree - k), rel=1e-6
+        )
+        assert (
+            limits.euler_spline(degree, 6, x + 1 / 6, k)[10:] == pytest.approx(-g[10:], abs=1e-12)
+            or k == degree
+        )
         if k:
             slope = np.diff(limits.euler_spline(degree, 6, x, k - 1)) / np.diff(x)
             middle = limits.euler_spline(degree, 6, x[:-1] + 1 / 40_000, k)
@@ -110,7 +143,7 @@ def test_periodic_basis_agrees_with_scipy(degree, knots):
     for k in range(degree + 1):
         ours = limits.periodic_matrix(degree, knots, x, k)
         theirs = np.zeros_like(ours)
-        for j in range(-degree, knots):   # every translate, folded back
+        for j in range(-degree, knots):  # every translate, folded back
             b = BSpline.basis_element(np.arange(j, j + degree + 2) / knots, extrapolate=False)
             theirs[:, j % knots] += np.nan_to_num((b.derivative(k) if k else b)(x))
         assert ours == pytest.approx(theirs, abs=1e-10 * knots**k)
@@ -119,12 +152,16 @@ def test_periodic_basis_agrees_with_scipy(degree, knots):
 def test_euler_splines_are_periodic_splines():
     x = np.linspace(0, 1, 301)[:-1]
     for degree in (1, 2, 3, 4):
-        matrix, g = limits.periodic_matrix(degree, 8, x), limits.euler_spline(degree, 8, x)
+        matrix = limits.periodic_matrix(degree, 8, x)
+        g = limits.euler_spline(degree, 8, x)
         c = np.linalg.lstsq(matrix, g, rcond=None)[0]
         assert abs(matrix @ c - g).max() < 1e-13
 
 
-@pytest.mark.parametrize("alpha, D, s", [(a, D, s) for a in (1, 2, 3, 4, 5) for D in (1, 2, 3, 4) for s in (0, 1) if s < a])
+@pytest.mark.parametrize(
+    "alpha, D, s",
+    [(a, D, s) for a in (1, 2, 3, 4, 5) for D in (1, 2, 3, 4) for s in (0, 1) if s < a],
+)
 def test_spline_constants_are_those_of_the_theorem(alpha, D, s):
     phi = limits.favard
     if D == 1 or alpha == 1:
@@ -136,7 +173,9 @@ def test_spline_constants_are_those_of_the_theorem(alpha, D, s):
 
 @pytest.mark.parametrize("alpha, s", [(a, s) for a in (2, 3, 4) for s in (0, 1)])
 def test_norms_of_tensor_splines_grow_no_faster_than_said(alpha, s):
-    """Coefficients at random and by ascent, in two variables: ``|g|_alpha <= P^(alpha-s) |g|_s / c``."""
+    """Coefficients at random and by ascent, in two variables: ``|g|_alpha <= P^(alpha-s) |g|_s /
+    c``.
+    """
     P, per = 4, 10
     x = np.arange(P * per) / (P * per) + 1e-9
     matrices = [torch.from_numpy(limits.periodic_matrix(alpha, P, x, k)) for k in range(alpha + 1)]
@@ -146,7 +185,9 @@ def test_norms_of_tensor_splines_grow_no_faster_than_said(alpha, s):
 
     best = 0.0
     for seed in range(10):
-        c = torch.from_numpy(np.random.default_rng(seed).standard_normal((P, P))).requires_grad_(True)
+        c = torch.from_numpy(np.random.default_rng(seed).standard_normal((P, P))).requires_grad_(
+            True
+        )
         optimizer = torch.optim.Adam([c], lr=0.05)
         for _ in range(150):
             ratio = size(c, alpha) / size(c, s)
@@ -155,12 +196,16 @@ def test_norms_of_tensor_splines_grow_no_faster_than_said(alpha, s):
             optimizer.step()
             best = max(best, float(ratio.detach()))
     most = P ** (alpha - s) / float(limits.spline_constant(alpha, 2, s))
-    assert 0.2 * most < best <= most * 1.01   # sizes are from 10 points a cell
+    assert 0.2 * most < best <= most * 1.01  # sizes are from 10 points a cell
 
 
 def test_partitions():
     assert [limits.partitions(p, 1) for p in (1, 2, 3, 4)] == [2, 4, 4, 6]
-    assert limits.partitions(1088, 2) == 34 and limits.partitions(1155, 2) == 34 and limits.partitions(1156, 2) == 36
+    assert (
+        limits.partitions(1088, 2) == 34
+        and limits.partitions(1155, 2) == 34
+        and limits.partitions(1156, 2) == 36
+    )
     assert limits.partitions(3, 2) == 2 and limits.partitions(3, 2, 1) == 4
     for p in range(1, 400):
         for D in (1, 2, 3):
@@ -171,53 +216,79 @@ def test_partitions():
 def test_width_is_the_favard_number():
     for p in (1, 3, 9):
         for alpha in (1, 2, 3, 4):
-            assert limits.width(p, alpha, 1) == pytest.approx(float(limits.favard(alpha)) / (p + 1) ** alpha, rel=1e-14)
+            assert limits.width(p, alpha, 1) == pytest.approx(
+                float(limits.favard(alpha)) / (p + 1) ** alpha, rel=1e-14
+            )
 
 
 @pytest.mark.parametrize("alpha", (2, 4))
 def test_spline_interpolation_attains_the_width(alpha):
-    """With ``P`` numbers, on Euler splines with half the frequencies: never above the width, and equal to it for one."""
-    P, x = 8, np.linspace(0, 1, 4001)
+    """With ``P`` numbers, on Euler splines with half the frequencies: never above the width, and
+    equal to it for one.
+    """
+    P = 8
+    x = np.linspace(0, 1, 4001)
     knots = np.arange(P + 1) / P
-    width, worst = limits.width(P - 1, alpha, 1), 0.0
+    width = limits.width(P - 1, alpha, 1)
+    worst = 0.0
     for cells in (2, 4, 6, 8, 10, 16):
         for shift in np.linspace(0, 1, 41):
             f = limits.euler_spline(alpha, cells, knots + shift / cells)
             f[-1] = f[0]
             spline = make_interp_spline(knots, f, k=alpha - 1, bc_type="periodic")
-            worst = max(worst, abs(spline(x) - limits.euler_spline(alpha, cells, x + shift / cells)).max())
+            worst = max(
+                worst, abs(spline(x) - limits.euler_spline(alpha, cells, x + shift / cells)).max()
+            )
     assert 0.999 * width < worst <= width * (1 + 1e-9)
 
 
-@pytest.mark.parametrize("alpha, D, s", [(a, D, s) for a in (1, 2, 3, 4) for D in (1, 2, 3) for s in (0, 1) if s < a])
+@pytest.mark.parametrize(
+    "alpha, D, s", [(a, D, s) for a in (1, 2, 3, 4) for D in (1, 2, 3) for s in (0, 1) if s < a]
+)
 def test_bump_width(alpha, D, s):
     norms = [float(v) for v in limits.bump_norms(alpha)]
-    largest = max(prod(norms[k] for k in o) for o in itertools.product(range(alpha + 1), repeat=D) if sum(o) == alpha)
+    largest = max(
+        prod(norms[k] for k in o)
+        for o in itertools.product(range(alpha + 1), repeat=D)
+        if sum(o) == alpha
+    )
     for p in (1, 7, 26, 27):
         side = next(n for n in range(1, 100) if n**D >= p + 1)
         expected = norms[s] * norms[0] ** (D - 1) / largest / side ** (alpha - s)
         assert limits.bump_width(p, alpha, D, s) == pytest.approx(expected, rel=1e-14)
-        if D == 1 and p % 2:   # one dimension: waves are never worse
-            assert s == 1 or limits.bump_width(p, alpha, D, s) <= limits.width(p, alpha, D, s) * (1 + 1e-14)
+        if D == 1 and p % 2:  # one dimension: waves are never worse
+            assert s == 1 or limits.bump_width(p, alpha, D, s) <= limits.width(p, alpha, D, s) * (
+                1 + 1e-14
+            )
 
 
 def test_numbers_of_the_exercises():
     assert limits.width(3, 2, 1) == 1 / 128
     assert limits.bump_width(48, 2, 2) > 1e-3 >= limits.bump_width(49, 2, 2)
     assert limits.bump_width(3, 2, 2, 1) > 0.1 >= limits.bump_width(4, 2, 2, 1)
-    bound = {N: splines.jackson_bound(2, N, 2, dict.fromkeys(splines.needed_derivatives(2, 2), 1.0)).value for N in (22, 23)}
+    bound = {
+        N: splines.jackson_bound(
+            2, N, 2, dict.fromkeys(splines.needed_derivatives(2, 2), 1.0)
+        ).value
+        for N in (22, 23)
+    }
     assert bound[23] <= 0.5e-3 < bound[22] and 1 / 23**2 < 2e-3
-    assert splines.interior_peano_constant(4, 4, 0) / float(limits.favard(4)) == pytest.approx(2.05, abs=5e-3)
+    assert splines.interior_peano_constant(4, 4, 0) / float(limits.favard(4)) == pytest.approx(
+        2.05, abs=5e-3
+    )
 
 
-@pytest.mark.parametrize("m, N, D", [(2, 8, 1), (3, 16, 1), (4, 16, 1), (4, 64, 1), (3, 8, 2), (4, 16, 2)])
+@pytest.mark.parametrize(
+    "m, N, D", [(2, 8, 1), (3, 16, 1), (4, 16, 1), (4, 64, 1), (3, 8, 2), (4, 16, 2)]
+)
 def test_coefficients_on_the_class_are_bounded(m, N, D):
     """Products and sums of waves, sharp where all derivatives are as large as allowed."""
     bound = largest_coefficient(m, N, D)
     quasi = splines.QuasiInterpolant(m, N)
     for frequency in (0.1, 0.5, 1.0):
         for phase in np.linspace(0, 3, 13):
-            def wave(x, frequency=frequency, phase=phase):   # every derivative is at most 1
+
+            def wave(x, frequency=frequency, phase=phase):  # every derivative is at most 1
                 return np.sin(frequency * x.sum(1) + phase)
 
             c = quasi.coefficients(wave, D)
@@ -240,21 +311,33 @@ def test_the_table_of_the_chapter_is_that_of_the_claim():
     assert tuple(row[:5] for row in rows) == TABLE
     for D, N, m, _, _, value, slope in rows:
         bound = splines.jackson_bound(m, N, m, dict.fromkeys(splines.needed_derivatives(D, m), 1.0))
-        assert bound.value * N**m / float(limits.spline_constant(m, D)) == pytest.approx(value, rel=5e-3)
-        assert bound.gradient * N ** (m - 1) / float(limits.spline_constant(m, D, 1)) == pytest.approx(slope, rel=5e-3)
+        assert bound.value * N**m / float(limits.spline_constant(m, D)) == pytest.approx(
+            value, rel=5e-3
+        )
+        assert bound.gradient * N ** (m - 1) / float(
+            limits.spline_constant(m, D, 1)
+        ) == pytest.approx(slope, rel=5e-3)
 
 
-@pytest.mark.parametrize("m, D, N, waves", [(2, 2, 32, 12), (2, 3, 16, 4), (3, 2, 32, 16), (3, 3, 16, 8), (4, 2, 32, 2),
-                                            (4, 3, 16, 2)])
+@pytest.mark.parametrize(
+    "m, D, N, waves",
+    [(2, 2, 32, 12), (2, 3, 16, 4), (3, 2, 32, 16), (3, 3, 16, 8), (4, 2, 32, 2), (4, 3, 16, 2)],
+)
 def test_the_errors_of_the_axes_add(m, D, N, waves):
     """On sums of Euler splines, to a thousandth; the powers of ``q`` in the bound are not felt."""
     c = splines.QuasiInterpolant(m, N).coefficients(
-        lambda x: sum(limits.euler_spline(m, waves, x[:, i]) for i in range(D)), D)
-    x = np.repeat(np.random.default_rng(0).random((2000, 1)), D, axis=1)   # where the errors of the axes are equal
+        lambda x: sum(limits.euler_spline(m, waves, x[:, i]) for i in range(D)), D
+    )
+    # where the errors of the axes are equal
+    x = np.repeat(np.random.default_rng(0).random((2000, 1)), D, axis=1)
     error = np.abs(splines.evaluate(c, m, x) - D * limits.euler_spline(m, waves, x[:, 0])).max()
     added = D * splines.peano_constant(m, N, m, 0) / N**m
-    bound = splines.jackson_bound(m, N, m, dict.fromkeys(splines.needed_derivatives(D, m), 1.0)).value
-    assert 0.998 * added < error <= added <= bound * (1 + 1e-9) and (m > 2 or bound == pytest.approx(added))
+    bound = splines.jackson_bound(
+        m, N, m, dict.fromkeys(splines.needed_derivatives(D, m), 1.0)
+    ).value
+    assert 0.998 * added < error <= added <= bound * (1 + 1e-9) and (
+        m > 2 or bound == pytest.approx(added)
+    )
 
 
 def test_constants_at_the_boundary_are_those_the_chapter_quotes():
@@ -262,34 +345,54 @@ def test_constants_at_the_boundary_are_those_the_chapter_quotes():
     text = PAGE.split("*Two and more.*")[1].split("```")[0]
     for m in (2, 3, 4):
         for s in (0, 1):
-            assert splines.peano_constant(m, 2 * m, m, s) == pytest.approx(splines.interior_peano_constant(m, m, s), rel=1e-3)
+            assert splines.peano_constant(m, 2 * m, m, s) == pytest.approx(
+                splines.interior_peano_constant(m, m, s), rel=1e-3
+            )
     for m, column in ((3, 0), (4, 1)):
-        for words, norm in (("powers of $q=1.48$, $2.12$", splines.operator_norm),
-                            ("instead of $1.65$ and $2.70$", splines.slope_norm)):
+        for words, norm in (
+            ("powers of $q=1.48$, $2.12$", splines.operator_norm),
+            ("instead of $1.65$ and $2.70$", splines.slope_norm),
+        ):
             assert words in text
-            assert float(re.findall(r"\d\.\d+", words)[column]) == pytest.approx(norm(m, 2 * m), abs=5e-3)
-        for words, norm in (("$q$ is $1.25$ and $1.72$", splines.interior_operator_norm),
-                            ("$q_1$ is $1.50$ and $1.40$", splines.interior_slope_norm)):
+            assert float(re.findall(r"\d\.\d+", words)[column]) == pytest.approx(
+                norm(m, 2 * m), abs=5e-3
+            )
+        for words, norm in (
+            ("$q$ is $1.25$ and $1.72$", splines.interior_operator_norm),
+            ("$q_1$ is $1.50$ and $1.40$", splines.interior_slope_norm),
+        ):
             assert words in text
             assert float(re.findall(r"\d\.\d+", words)[column]) == pytest.approx(norm(m), abs=5e-3)
         words = "$3.80$, $3.66$ for $m=3$ and $8.92$, $4.61$ for $m=4$"
         assert words in text
-        bound = splines.jackson_bound(m, 2 * m, m, dict.fromkeys(splines.needed_derivatives(2, m), 1.0), interior=True)
+        bound = splines.jackson_bound(
+            m, 2 * m, m, dict.fromkeys(splines.needed_derivatives(2, m), 1.0), interior=True
+        )
         for s, found in enumerate((bound.value, bound.gradient)):
             ratio = found * (2 * m) ** (m - s) / float(limits.spline_constant(m, 2, s))
-            assert ratio == pytest.approx(float(re.findall(r"\d\.\d+", words)[2 * column + s]), abs=6e-3)
+            assert ratio == pytest.approx(
+                float(re.findall(r"\d\.\d+", words)[2 * column + s]), abs=6e-3
+            )
 
 
-@pytest.mark.parametrize("alpha, D, delta", [(2, 1, 1e-2), (2, 2, 1e-2), (3, 2, 1e-3), (4, 3, 1e-4)])
+@pytest.mark.parametrize(
+    "alpha, D, delta", [(2, 1, 1e-2), (2, 2, 1e-2), (3, 2, 1e-3), (4, 3, 1e-4)]
+)
 def test_weights_that_are_needed_for_a_slope(alpha, D, delta):
-    """The inequality after the rate in nonzero weights: as many weights as it allows do not suffice."""
+    """The inequality after the rate in nonzero weights: as many weights as it allows do not
+    suffice.
+    """
     c = float(limits.spline_constant(alpha, D, 1))
     most = int(((c / delta) ** (1 / (alpha - 1)) - 2) ** D - 2)
-    assert most > 1 and limits.width(most, alpha, D, 1) > delta >= limits.width(9**D * (most + 99), alpha, D, 1)
+    assert most > 1 and limits.width(most, alpha, D, 1) > delta >= limits.width(
+        9**D * (most + 99), alpha, D, 1
+    )
 
 
 def test_ratio_is_of_the_network_that_is_built():
-    """A target of the class: bound of `approximate` below ``upper``, refinement and number of coefficients the same."""
+    """A target of the class: bound of `approximate` below ``upper``, refinement and number of
+    coefficients the same.
+    """
     for m in (2, 3, 4):
         r = limits.ratio(m, 16, 1)
         target = lib.Target.from_sympy("cos(x1+1/3)")
@@ -301,8 +404,13 @@ def test_ratio_is_of_the_network_that_is_built():
 def test_a_function_that_is_not_seen():
     m, N, P = 3, 12, 16
     for c in _unseen(m, N, 1, P):
-        f = lambda x, c=c: limits.periodic_matrix(m, P, x[:, 0]) @ c   # noqa: E731
-        assert abs(splines.QuasiInterpolant(m, N).coefficients(f, 1)).max() < 1e-12 < 0.1 < abs(c).max()
+        f = lambda x, c=c: limits.periodic_matrix(m, P, x[:, 0]) @ c  # noqa: E731
+        assert (
+            abs(splines.QuasiInterpolant(m, N).coefficients(f, 1)).max()
+            < 1e-12
+            < 0.1
+            < abs(c).max()
+        )
 
 
 def test_jumps_do_not_shrink_with_the_path():
@@ -314,15 +422,23 @@ def test_jumps_do_not_shrink_with_the_path():
         assert (h(x)[1:] - h(x)[:-1]).abs().max() <= 1e-4 * (1 + 1e-9) and h(x).abs().max() <= 1
 
 
-@pytest.mark.parametrize("call, argument", [
-    (lambda: limits.bump_knots(5), "alpha"), (lambda: limits.bump(2, 0.5, 3), "derivative"),
-    (lambda: limits.favard(6), "degree"), (lambda: limits.euler_spline(3, 5, 0.1), "knots"),
-    (lambda: limits.euler_spline(3, 4, 0.1, 4), "derivative"), (lambda: limits.width(0, 2, 1), "parameters"),
-    (lambda: limits.width(3, 1, 1, 1), "s"), (lambda: limits.width(3, 2, 0), "dim"),
-    (lambda: limits.bump_width(-1, 2, 1), "parameters"),
-    (lambda: limits.ratio(4, 3, 1), "cells"), (lambda: limits.ratio(4, 4096, 1), "refinement"),
-    (lambda: limits.periodic_matrix(0, 4, np.zeros(1)), "degree"),
-])
+@pytest.mark.parametrize(
+    "call, argument",
+    [
+        (lambda: limits.bump_knots(5), "alpha"),
+        (lambda: limits.bump(2, 0.5, 3), "derivative"),
+        (lambda: limits.favard(6), "degree"),
+        (lambda: limits.euler_spline(3, 5, 0.1), "knots"),
+        (lambda: limits.euler_spline(3, 4, 0.1, 4), "derivative"),
+        (lambda: limits.width(0, 2, 1), "parameters"),
+        (lambda: limits.width(3, 1, 1, 1), "s"),
+        (lambda: limits.width(3, 2, 0), "dim"),
+        (lambda: limits.bump_width(-1, 2, 1), "parameters"),
+        (lambda: limits.ratio(4, 3, 1), "cells"),
+        (lambda: limits.ratio(4, 4096, 1), "refinement"),
+        (lambda: limits.periodic_matrix(0, 4, np.zeros(1)), "degree"),
+    ],
+)
 def test_bad_input(call, argument):
     with pytest.raises(InputError, match=argument):
         call()
@@ -341,11 +457,13 @@ def test_starts_are_what_they_say():
         one, same, other = (limits.start(kind, seed) for seed in (1, 1, 2))
         assert [p.shape for p in one.parameters()] == shapes
         assert torch.equal(one(x), same(x)) and not torch.equal(one(x), other(x))
-    for seed in range(10):   # a signal reaches the end, from both coordinates
+    for seed in range(10):  # a signal reaches the end, from both coordinates
         _, gradient = limits.start("passing", seed).value_and_gradient(x)
         assert (gradient.abs().amax(0) > 1e-3).all()
     count = sum(p.numel() for p in a.network.parameters())
-    assert abs(sum(p.numel() for p in limits.start("perceptron", 0).parameters()) / count - 1) < 0.02
+    assert (
+        abs(sum(p.numel() for p in limits.start("perceptron", 0).parameters()) / count - 1) < 0.02
+    )
     with pytest.raises(InputError, match="kind"):
         limits.start("glorot", 0)
 
@@ -357,7 +475,9 @@ def test_fit_fits():
     for slopes in (False, True):
         found = []
         for _ in range(2):
-            network = torch.nn.Sequential(torch.nn.Linear(2, 1, dtype=torch.float64), torch.nn.Flatten(0))
+            network = torch.nn.Sequential(
+                torch.nn.Linear(2, 1, dtype=torch.float64), torch.nn.Flatten(0)
+            )
             torch.nn.init.zeros_(network[0].weight), torch.nn.init.zeros_(network[0].bias)
             losses = limits.fit(network, target, spent, rate=0.05, slopes=slopes, seed=3)
             found.append(network[0].weight.detach().ravel())
@@ -372,10 +492,15 @@ def test_slopes_are_fitted_only_if_asked():
     target = lib.Target.from_sympy("x1")
     network = torch.nn.Sequential(torch.nn.Linear(1, 1, dtype=torch.float64), torch.nn.Flatten(0))
     torch.nn.init.constant_(network[0].weight, 1.0), torch.nn.init.constant_(network[0].bias, 1.0)
-    value, both = (limits.fit(network, target, [0.0], rate=1e-12, slopes=slopes)[0] for slopes in (False, True))
-    assert value == pytest.approx(both) and value == pytest.approx(3, rel=0.1)   # 1 over the mean of x^2
+    value, both = (
+        limits.fit(network, target, [0.0], rate=1e-12, slopes=slopes)[0] for slopes in (False, True)
+    )
+    # 1 over the mean of x^2
+    assert value == pytest.approx(both) and value == pytest.approx(3, rel=0.1)
     torch.nn.init.constant_(network[0].weight, 0.0)
-    value, both = (limits.fit(network, target, [0.0], rate=1e-12, slopes=slopes)[0] for slopes in (False, True))
+    value, both = (
+        limits.fit(network, target, [0.0], rate=1e-12, slopes=slopes)[0] for slopes in (False, True)
+    )
     assert both == pytest.approx(value + 1)
 
 
@@ -385,10 +510,18 @@ def test_training_changes_the_built_network_and_not_the_original(monkeypatch):
     before = [p.detach().clone() for p in a.network.parameters()]
     row = limits.train("built", False, 1e-4, 0, 5)
     assert all(torch.equal(p, q) for p, q in zip(before, a.network.parameters()))
-    unchanged, measured = _study.errors(a.network), a.measure(4096, seed=1)
-    assert unchanged["value"] == pytest.approx(measured.value) and unchanged["slope"] == pytest.approx(measured.gradient)
-    assert unchanged["inner_slope"] <= unchanged["slope"] and unchanged["mean_value"] < unchanged["value"]
-    assert row["value"] != unchanged["value"] and row["parameters"] == sum(p.numel() for p in before)
+    unchanged = _study.errors(a.network)
+    measured = a.measure(4096, seed=1)
+    assert unchanged["value"] == pytest.approx(measured.value) and unchanged[
+        "slope"
+    ] == pytest.approx(measured.gradient)
+    assert (
+        unchanged["inner_slope"] <= unchanged["slope"]
+        and unchanged["mean_value"] < unchanged["value"]
+    )
+    assert row["value"] != unchanged["value"] and row["parameters"] == sum(
+        p.numel() for p in before
+    )
 
 
 def test_train_from_the_command_line(tmp_path, monkeypatch, capsys):
@@ -398,7 +531,7 @@ def test_train_from_the_command_line(tmp_path, monkeypatch, capsys):
     assert main(["train", str(folder), "--steps", "1", "--quiet"]) == 0
     first = capsys.readouterr().out
     assert len(first.splitlines()) == 8 and len(list(folder.iterdir())) == 21 + 14
-    monkeypatch.setattr(_study, "fit", None)   # nothing is trained again
+    monkeypatch.setattr(_study, "fit", None)  # nothing is trained again
     assert main(["train", str(folder), "--steps", "1", "--quiet"]) == 0
     assert capsys.readouterr().out == first
     assert main(["train", str(tmp_path / "no" / "folder")]) == 2
@@ -411,7 +544,8 @@ def _records():
 
 
 def test_the_training_table_of_the_chapter_is_that_of_the_records():
-    rows, checked = _study.summary(_records()[1]), 0
+    rows = _study.summary(_records()[1])
+    checked = 0
     for line in PAGE.splitlines():
         cells = [c.strip() for c in line.strip("|").split("|")]
         if len(cells) == 6 and cells[0] in _study.STEPS and "±" in cells[2]:
@@ -428,16 +562,26 @@ def test_what_the_chapter_says_of_the_training():
     tuned, runs = _records()
     rows = _study.summary(runs)
     plain = _study.errors(limits.built()[1].network)
-    assert len(runs) == 35 and min(r["result"]["slope"] for r in runs) > plain["slope"] == pytest.approx(2.00, abs=5e-3)
+    assert len(runs) == 35 and min(r["result"]["slope"] for r in runs) > plain[
+        "slope"
+    ] == pytest.approx(2.00, abs=5e-3)
     assert plain["value"] / rows["built", False]["value"][0] == pytest.approx(12, abs=0.5)
     assert rows["built", False]["slope"][0] > 17.1
     for slopes in (False, True):
         assert rows["passing", slopes]["value"][0] / plain["value"] == pytest.approx(3, abs=0.6)
         assert rows["passing", slopes]["slope"][0] / plain["slope"] == pytest.approx(6, abs=0.7)
-    (both,) = (r["result"] for r in tuned
-               if (r["cell"]["kind"], r["cell"]["slopes"], r["cell"]["rate"]) == ("built", True, 1e-6))
-    assert both["first"] == pytest.approx(0.0033, abs=5e-5) and both["last"] == pytest.approx(0.0026, abs=5e-5)
+    (both,) = (
+        r["result"]
+        for r in tuned
+        if (r["cell"]["kind"], r["cell"]["slopes"], r["cell"]["rate"]) == ("built", True, 1e-6)
+    )
+    assert both["first"] == pytest.approx(0.0033, abs=5e-5) and both["last"] == pytest.approx(
+        0.0026, abs=5e-5
+    )
     assert both["slope"] == pytest.approx(17, abs=0.5)
     perceptron = rows["perceptron", True]
-    assert perceptron["mean_slope"][0] < plain["mean_slope"] and perceptron["slope"][0] > plain["slope"]
+    assert (
+        perceptron["mean_slope"][0] < plain["mean_slope"]
+        and perceptron["slope"][0] > plain["slope"]
+    )
     assert rows["perceptron", False]["value"][0] < plain["value"]

@@ -1,4 +1,6 @@
-"""Networks on manifolds: gathers and gates bitwise, the bound of Theorem B by sampling, files and bad input."""
+"""Networks on manifolds: gathers and gates bitwise, the bound of Theorem B by sampling, files
+and bad input.
+"""
 
 import math
 from dataclasses import replace
@@ -8,12 +10,11 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from helpers import UNIT, listing, random_points, slopes, target
 
 import lib
+from helpers import UNIT, listing, random_points, slopes, target
 from lib import InputError, convresnet, manifolds, splines
-from lib.convresnet import SparseEvaluator
-from lib.convresnet import Chart, Gate
+from lib.convresnet import Chart, Gate, SparseEvaluator
 from lib.manifolds import Atlas
 
 INSET = {2: 1, 3: 0.5, 4: 1.25, 5: 0.25}
@@ -28,8 +29,12 @@ def _wave(x):
 
 
 MAKERS = {
-    "circle": manifolds.circle, "circle5": lambda: manifolds.circle(0.4, 5), "ellipse": manifolds.ellipse,
-    "trefoil": manifolds.trefoil, "sphere": manifolds.Sphere, "torus": manifolds.torus,
+    "circle": manifolds.circle,
+    "circle5": lambda: manifolds.circle(0.4, 5),
+    "ellipse": manifolds.ellipse,
+    "trefoil": manifolds.trefoil,
+    "sphere": manifolds.Sphere,
+    "torus": manifolds.torus,
 }
 
 
@@ -62,11 +67,15 @@ def _points(name, count, seed=0):
 
 
 def _nodes_in_ball(order, cells, dim):
-    """By search: the indices of a chart whose functional has a node in the open ball of diameter N."""
+    """By search: the indices of a chart whose functional has a node in the open ball of diameter
+    N.
+    """
     edge = cells + 2 * order
     nodes = {j: splines.functional(order, edge, j)[0] for j in range(1 - order, edge)}
     nearest = {j: min(abs(float(t) - edge / 2) for t in found) for j, found in nodes.items()}
-    return np.array([j for j in product(nearest, repeat=dim) if sum(nearest[i] ** 2 for i in j) < cells**2 / 4])
+    return np.array(
+        [j for j in product(nearest, repeat=dim) if sum(nearest[i] ** 2 for i in j) < cells**2 / 4]
+    )
 
 
 def _full_chart(A, i, order, cells, seed=0):
@@ -82,7 +91,9 @@ def _squared_distance(gate, x):
     """``sum sq_n(x_i) - 2 c.x + |c|^2`` with the interpolant by numpy and exact sums."""
     grid = np.linspace(0, 1, 2**gate.refinement + 1)
     squares = np.interp(x, grid, grid**2)
-    return np.array([math.fsum([*s, *(-2 * gate.centre * p), *gate.centre**2]) for s, p in zip(squares, x)])
+    return np.array(
+        [math.fsum([*s, *(-2 * gate.centre * p), *gate.centre**2]) for s, p in zip(squares, x)]
+    )
 
 
 def _omega(gate, x):
@@ -94,7 +105,9 @@ def _omega(gate, x):
 
 def _random_chart(rng, D, d, n):
     """Any chart in any cube: nothing here needs a manifold."""
-    c, reach, cells = rng.random(D), rng.uniform(0.1, 0.6), int(rng.integers(10, 40))
+    c = rng.random(D)
+    reach = rng.uniform(0.1, 0.6)
+    cells = int(rng.integers(10, 40))
     matrix = cells / reach * np.linalg.qr(rng.normal(size=(D, d)))[0].T
     gate = Gate(c, 1.9 * reach**2, 2.2 * reach**2, n)
     return Chart(matrix, cells / 2 - matrix @ c, 40, np.zeros((1, d), int), np.ones(1), gate)
@@ -109,22 +122,47 @@ def _run(chain, x, channels=3):
     return z[:, :, 0].detach().numpy()
 
 
-@pytest.mark.parametrize("D, d, K", [(2, 1, 2), (3, 2, 2), (3, 2, 3), (5, 1, 3), (9, 3, 2), (17, 2, 4), (64, 2, 9)])
+@pytest.mark.parametrize(
+    "D, d, K", [(2, 1, 2), (3, 2, 2), (3, 2, 3), (5, 1, 3), (9, 3, 2), (17, 2, 4), (64, 2, 9)]
+)
 def test_gather_delivers_coordinates_and_omega(D, d, K):
     rng = np.random.default_rng(D + K)
     charts = [_random_chart(rng, D, d, 6) for _ in range(3)]
     chain = convresnet.gather_charts(charts, K)
-    assert len(chain) == 6 + 1 + max(1, math.ceil((D - 1) / (K - 1))) and max(c.weight.shape[2] for c in chain) <= K
-    near = [c.gate.centre + c.gate.outer**0.5 * rng.random((60, 1)) ** (1 / D) * v / np.linalg.norm(v, axis=1, keepdims=True)
-            for c, v in zip(charts, rng.normal(size=(3, 60, D)))]
-    x = np.clip(np.concatenate([rng.random((100, D)), *near, *[c.gate.centre[None] for c in charts]]), 0, 1)
-    found, inside = _run(chain, x), 0
+    assert (
+        len(chain) == 6 + 1 + max(1, math.ceil((D - 1) / (K - 1)))
+        and max(c.weight.shape[2] for c in chain) <= K
+    )
+    near = [
+        c.gate.centre
+        + c.gate.outer**0.5
+        * rng.random((60, 1)) ** (1 / D)
+        * v
+        / np.linalg.norm(v, axis=1, keepdims=True)
+        for c, v in zip(charts, rng.normal(size=(3, 60, D)))
+    ]
+    x = np.clip(
+        np.concatenate([rng.random((100, D)), *near, *[c.gate.centre[None] for c in charts]]), 0, 1
+    )
+    found = _run(chain, x)
+    inside = 0
     for i, chart in enumerate(charts):
-        u, omega = found[:, i * (d + 1):i * (d + 1) + d], found[:, i * (d + 1) + d]
+        u = found[:, i * (d + 1) : i * (d + 1) + d]
+        omega = found[:, i * (d + 1) + d]
         # 2 D additions, of numbers at most slope (2 D + 1); squares carry 2 UNIT
         slope = 1 / (chart.gate.outer - chart.gate.inner)
-        assert np.abs(omega - _omega(chart.gate, x)).max() <= 4 * (D + 2) * UNIT * slope * (2 * D + 1)
-        exact = np.array([[math.fsum([*(row * p), b]) for row, b in zip(chart.matrix, chart.offset)] for p in x]) / 64
+        assert np.abs(omega - _omega(chart.gate, x)).max() <= 4 * (D + 2) * UNIT * slope * (
+            2 * D + 1
+        )
+        exact = (
+            np.array(
+                [
+                    [math.fsum([*(row * p), b]) for row, b in zip(chart.matrix, chart.offset)]
+                    for p in x
+                ]
+            )
+            / 64
+        )
         close = np.linalg.norm(x - chart.gate.centre, axis=1) < chart.gate.outer**0.5
         size = (np.abs(chart.matrix).sum(1).max() + np.abs(chart.offset).max()) / 64
         assert np.abs(u - np.maximum(exact, 0))[close].max() <= 4 * (D + 2) * UNIT * size
@@ -136,12 +174,15 @@ def test_gather_delivers_coordinates_and_omega(D, d, K):
 def test_squared_distance(D, n):
     rng = np.random.default_rng(n)
     gate = Gate(rng.random(D), 0.1, 0.2, n)
-    x = np.concatenate([rng.random((500, D)), rng.integers(0, 2**n, (20, D)) / 2**n + 2.0 ** -(n + 1)])
+    x = np.concatenate(
+        [rng.random((500, D)), rng.integers(0, 2**n, (20, D)) / 2**n + 2.0 ** -(n + 1)]
+    )
     found = gate.squared_distance(torch.from_numpy(x)).numpy()
     above = found - ((x - gate.centre) ** 2).sum(1)
     rounding = 8 * D * UNIT
     assert above.min() >= -rounding and above.max() <= D * 4.0 ** (-n - 1) + rounding
-    assert above[-20:].min() >= D * 4.0 ** (-n - 1) - rounding   # attained in the middle of every cell
+    # attained in the middle of every cell
+    assert above[-20:].min() >= D * 4.0 ** (-n - 1) - rounding
     assert np.abs(found - _squared_distance(gate, x)).max() <= rounding
 
 
@@ -151,15 +192,23 @@ def test_squared_distance(D, n):
 @pytest.mark.parametrize("m", (2, 3, 4, 5))
 @pytest.mark.parametrize("d", (1, 2))
 def test_gate_is_bitwise_neutral_or_shut(m, d):
-    """The layers behind the gather, fed with coordinates and omega: untouched at 0, silent from 1 (indeed 1/2) on."""
+    """The layers behind the gather, fed with coordinates and omega: untouched at 0, silent from
+    1 (indeed 1/2) on.
+    """
     rng = np.random.default_rng(m)
-    chart = replace(_random_chart(rng, 3, d, 5), cells=16, indices=_nodes_in_ball(m, 16 - 2 * m if m < 5 else 6, d))
+    chart = replace(
+        _random_chart(rng, 3, d, 5),
+        cells=16,
+        indices=_nodes_in_ball(m, 16 - 2 * m if m < 5 else 6, d),
+    )
     chart = replace(chart, coefficients=rng.uniform(-1, 1, len(chart.indices)))
     free = replace(chart, gate=None)
     whole = [slice(0, len(chart.indices))]
     heads = [len(convresnet.gather_charts([c], 2)) for c in (chart, free)]
-    gated, plain = (convresnet.term_block([c], whole, m, 8, 2)[head:] for c, head in zip((chart, free), heads))
-    u = rng.uniform(0, 1, (400, d))   # u / 2^k, mesh coordinates from 0 to 16
+    gated, plain = (
+        convresnet.term_block([c], whole, m, 8, 2)[head:] for c, head in zip((chart, free), heads)
+    )
+    u = rng.uniform(0, 1, (400, d))  # u / 2^k, mesh coordinates from 0 to 16
 
     def through(chain, channels):
         z = torch.from_numpy(channels)[:, :, None]
@@ -168,12 +217,21 @@ def test_gate_is_bitwise_neutral_or_shut(m, d):
         return z[:, :, 0].detach().numpy()
 
     plain = through(plain, u)
-    assert np.array_equal(through(gated, np.column_stack([u, np.zeros(400)])), plain) and (plain[:, 1:] > 0).any()
+    assert (
+        np.array_equal(through(gated, np.column_stack([u, np.zeros(400)])), plain)
+        and (plain[:, 1:] > 0).any()
+    )
     for omega in (0.5, 1.0, 1.7, 1e3):
         assert not through(gated, np.column_stack([u, np.full(400, omega)])).any()
     half = [through(gated, np.column_stack([u, np.full(400, omega)])) for omega in (0.1, 0.3)]
-    if d == 1:   # the distance to a centre grows: every term decreases (the networks for B-splines are monotone there)
-        assert (half[1] <= half[0] + 1e-14).all() and (half[0] <= plain + 1e-14).all() and (half[0] < plain).any()
+    # the distance to a centre grows: every term decreases (the networks for B-splines are monotone
+    # there)
+    if d == 1:
+        assert (
+            (half[1] <= half[0] + 1e-14).all()
+            and (half[0] <= plain + 1e-14).all()
+            and (half[0] < plain).any()
+        )
 
 
 @pytest.mark.parametrize("name, m, K", [("circle", 4, 2), ("circle5", 3, 3), ("sphere", 2, 2)])
@@ -181,7 +239,9 @@ def test_network_with_and_without_its_gate(name, m, K):
     A = atlas(name)
     chart = _full_chart(A, 1, m, A.smallest_mesh(m))
     D = A.ambient_dim
-    x = np.concatenate([random_points(400, D).numpy(), A.manifold.draw(400, 1), A.manifold.draw(4000, 2)[::10]])
+    x = np.concatenate(
+        [random_points(400, D).numpy(), A.manifold.draw(400, 1), A.manifold.draw(4000, 2)[::10]]
+    )
     nets = [convresnet.spline_network([c], m, 10, K, 2) for c in (chart, replace(chart, gate=None))]
     gated, free = (net(torch.from_numpy(x)).detach().numpy() for net in nets)
     omega = _omega(chart.gate, x)
@@ -190,19 +250,35 @@ def test_network_with_and_without_its_gate(name, m, K):
     assert np.abs(gated - free)[open_].max() <= 1e-12 and (gated[open_] != 0).any()
 
 
-@pytest.mark.parametrize("name, m", [
-    ("circle", 2), ("circle", 3), ("circle", 4), ("circle", 5), ("circle5", 4), ("ellipse", 4), ("trefoil", 3),
-    ("sphere", 2), ("sphere", 3), ("torus", 2), ("torus", 3),
-])
+@pytest.mark.parametrize(
+    "name, m",
+    [
+        ("circle", 2),
+        ("circle", 3),
+        ("circle", 4),
+        ("circle", 5),
+        ("circle5", 4),
+        ("ellipse", 4),
+        ("trefoil", 3),
+        ("sphere", 2),
+        ("sphere", 3),
+        ("torus", 2),
+        ("torus", 3),
+    ],
+)
 def test_terms_vanish_where_the_gate_is_half_open(name, m):
-    """From N_0 on, chart by chart, bitwise: each chart alone is 0 at points of M with 0 < omega < 1, and beyond."""
+    """From N_0 on, chart by chart, bitwise: each chart alone is 0 at points of M with 0 < omega
+    < 1, and beyond.
+    """
     A = atlas(name)
-    N, tau = A.smallest_mesh(m), A.manifold.reach
+    N = A.smallest_mesh(m)
+    tau = A.manifold.reach
     x = A.manifold.draw(3000 if A.dim == 1 else 10000, 7)
     half = open_ = 0
     for i in range(0, len(A), max(1, len(A) // 8)):
         chart = _full_chart(A, i, m, N, seed=i)
-        omega, distance = _omega(chart.gate, x), np.linalg.norm(x - A.centres[i], axis=1)
+        omega = _omega(chart.gate, x)
+        distance = np.linalg.norm(x - A.centres[i], axis=1)
         assert not omega[distance**2 <= 1.8 * tau**2 * (1 - 1e-12)].any()
         assert omega[distance**2 >= 2.2 * tau**2 * (1 + 1e-12)].min(initial=1) >= 1 - 1e-12
         value = SparseEvaluator([chart], m, 8)(torch.from_numpy(x)).numpy()
@@ -217,8 +293,11 @@ def test_terms_vanish_where_the_gate_is_half_open(name, m):
 
 
 def test_terms_leak_below_the_smallest_mesh():
-    """The condition is not idle: with N far below N_0, terms are alive where the gate is half open."""
-    A, m = Atlas(made("circle"), 0.3, 0.38, 4), 4
+    """The condition is not idle: with N far below N_0, terms are alive where the gate is half
+    open.
+    """
+    A = Atlas(made("circle"), 0.3, 0.38, 4)
+    m = 4
     assert A.smallest_mesh(m) > 80
     chart = _full_chart(A, 0, m, 8)
     x = A.manifold.draw(3000, 7)
@@ -229,12 +308,16 @@ def test_terms_leak_below_the_smallest_mesh():
 
 @pytest.mark.parametrize("name", ("ellipse", "torus", "circle"))
 def test_far_sheets_need_the_gate(name):
-    A, m = atlas(name), 3
-    x, seen = A.manifold.sample(8000, 3), False
+    A = atlas(name)
+    m = 3
+    x = A.manifold.sample(8000, 3)
+    seen = False
     for i in range(0, len(A), max(1, len(A) // 12)):
         chart = _full_chart(A, i, m, A.smallest_mesh(m))
         far = torch.from_numpy(_omega(chart.gate, x.numpy()) >= 1 + 1e-12)
-        open_, shut = (SparseEvaluator([c], m, 8)(x)[far] for c in (replace(chart, gate=None), chart))
+        open_, shut = (
+            SparseEvaluator([c], m, 8)(x)[far] for c in (replace(chart, gate=None), chart)
+        )
         assert not shut.any()
         seen = seen or open_.max() > 0.4
     assert seen
@@ -242,40 +325,61 @@ def test_far_sheets_need_the_gate(name):
 
 # ---- one function in many forms
 
-FORMS = [   # manifold, order, cells, kernel size, blocks
-    ("circle", 4, 24, 2, None), ("circle", 2, 16, 3, 1), ("circle", 5, 24, 2, 7), ("circle5", 3, 24, 2, None),
-    ("circle5", 4, 24, 3, 40), ("ellipse", 3, 24, 2, 5), ("sphere", 2, None, 2, None),
+FORMS = [  # manifold, order, cells, kernel size, blocks
+    ("circle", 4, 24, 2, None),
+    ("circle", 2, 16, 3, 1),
+    ("circle", 5, 24, 2, 7),
+    ("circle5", 3, 24, 2, None),
+    ("circle5", 4, 24, 3, 40),
+    ("ellipse", 3, 24, 2, 5),
+    ("sphere", 2, None, 2, None),
 ]
 
 
 @cache
 def _form(name, m, N, K, blocks):
-    return small(name, order=m, cells=N or atlas(name).smallest_mesh(m), kernel_size=K, blocks=blocks, refinement=9)
+    return small(
+        name,
+        order=m,
+        cells=N or atlas(name).smallest_mesh(m),
+        kernel_size=K,
+        blocks=blocks,
+        refinement=9,
+    )
 
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
 def test_module_is_the_sparse_evaluation(form):
     """On the manifold and off it, in value and slope."""
-    a, name = _form(*form), form[0]
+    a = _form(*form)
+    name = form[0]
     for x in (_points(name, 120, 4), random_points(120, a.dim, seed=5)):
         value, gradient = slopes(a.network, x)
         found = a.sparse.value_and_gradient(x)
         assert (value - found[0]).abs().max() <= 1e-12
         # slopes of factors are at most N / (2 r_1) times 2; rounding in them is relative
-        assert (gradient - found[1]).abs().max() <= 1e-10 * a.cells / a.charts[0].gate.outer**0.5
+        assert (gradient - found[1]).abs().max() <= 1e-10 * a.cells / a.charts[0].gate.outer ** 0.5
     assert value.abs().max() > 0.01 and len(a.network.blocks) == (form[4] or len(a.charts))
 
 
 @pytest.mark.parametrize("name, m, K", [("sphere", 3, 3), ("torus", 2, 2), ("sphere", 4, 2)])
 def test_module_is_the_sparse_evaluation_on_surfaces(name, m, K):
     """Three neighbouring charts with random coefficients, terms dealt out to four blocks."""
-    A, rng = atlas(name), np.random.default_rng(m)
+    A = atlas(name)
+    rng = np.random.default_rng(m)
     close = np.argsort(np.linalg.norm(A.centres - A.centres[0], axis=1))[:3]
     charts = [_full_chart(A, i, m, A.smallest_mesh(m), seed=i) for i in close]
-    charts = [replace(c, coefficients=c.coefficients * rng.choice([-1, 1], len(c.coefficients))) for c in charts]
+    charts = [
+        replace(c, coefficients=c.coefficients * rng.choice([-1, 1], len(c.coefficients)))
+        for c in charts
+    ]
     near = A.manifold.draw(2000, 3)
     near = near[np.linalg.norm(near - A.centres[0], axis=1) < A.bump_radius][:40]
-    x = torch.from_numpy(np.concatenate([near, A.centres[:1] + 0.1 * A.bump_radius * rng.normal(size=(20, A.ambient_dim))]))
+    x = torch.from_numpy(
+        np.concatenate(
+            [near, A.centres[:1] + 0.1 * A.bump_radius * rng.normal(size=(20, A.ambient_dim))]
+        )
+    )
     value, gradient = slopes(convresnet.spline_network(charts, m, 8, K, 4), x)
     found = SparseEvaluator(charts, m, 8).value_and_gradient(x)
     assert (value - found[0]).abs().max() <= 1e-12 and value.abs().max() > 0.1
@@ -296,12 +400,27 @@ def test_architecture_is_within_the_promised(form):
     a = _form(*form)
     measured, promised = a.architecture.measured, a.architecture.promised
     assert measured.within(promised)
-    assert (measured.M, measured.L, measured.K, measured.kappa2) == (promised.M, promised.L, promised.K, 1.0)
+    assert (measured.M, measured.L, measured.K, measured.kappa2) == (
+        promised.M,
+        promised.L,
+        promised.K,
+        1.0,
+    )
     # written anew: squares, gather, doublings, fold, powers, products
-    n, m, D, d = 9, a.order, a.dim, a.charts[0].dim
+    n = 9
+    m = a.order
+    D = a.dim
+    d = a.charts[0].dim
     power = {2: 0, 3: n + 2, 4: 2 * n + 4, 5: 2 * n + 3}[m]
-    assert measured.L == (a.charts[0].gate.refinement + 1 + max(1, math.ceil((D - 1) / (a.kernel_size - 1)))
-                          + math.ceil(math.log2(a.cells + 2 * m)) + 3 + power + (d - 1) * (n + 3))
+    assert measured.L == (
+        a.charts[0].gate.refinement
+        + 1
+        + max(1, math.ceil((D - 1) / (a.kernel_size - 1)))
+        + math.ceil(math.log2(a.cells + 2 * m))
+        + 3
+        + power
+        + (d - 1) * (n + 3)
+    )
 
 
 @pytest.mark.parametrize("m", (2, 3))
@@ -309,27 +428,42 @@ def test_blocks_and_kernels_do_not_change_the_function(m):
     x = torch.cat([_points("circle5", 60, 1), random_points(60, 5)])
     base = small("circle5", order=m, cells=16, refinement=8)
     expected = base.network(x).detach()
-    for blocks, K in ((1, 2), (3, 3), (17, 4), (40, 5)):   # within, across and between charts
+    for blocks, K in ((1, 2), (3, 3), (17, 4), (40, 5)):  # within, across and between charts
         other = small("circle5", order=m, cells=16, refinement=8, blocks=blocks, kernel_size=K)
-        assert len(other.network.blocks) == blocks and np.array_equal(other.coefficients, base.coefficients)
+        assert len(other.network.blocks) == blocks and np.array_equal(
+            other.coefficients, base.coefficients
+        )
         assert (other.network(x) - expected).abs().max() <= 1e-12
         assert other.bound.spline_value == base.bound.spline_value
 
 
 # ---- Theorem B
 
-CASES = [("circle", 2, 24), ("circle", 3, 24), ("circle", 4, 24), ("circle", 5, 32), ("circle5", 4, 40), ("ellipse", 2, 16),
-         ("ellipse", 3, 24), ("ellipse", 4, 40), ("trefoil", 2, 16), ("trefoil", 4, 24)]
+CASES = [
+    ("circle", 2, 24),
+    ("circle", 3, 24),
+    ("circle", 4, 24),
+    ("circle", 5, 32),
+    ("circle5", 4, 40),
+    ("ellipse", 2, 16),
+    ("ellipse", 3, 24),
+    ("ellipse", 4, 40),
+    ("trefoil", 2, 16),
+    ("trefoil", 4, 24),
+]
 SURFACES = [("sphere", 2), ("sphere", 3), ("sphere", 4)]
 
 
 def _tangential_slopes(name, error, x, h=1e-6):
-    """Lengths of mean tangential gradients of ``error`` over 2 h: never above the supremum by more than h / tau."""
-    M, found = made(name), []
+    """Lengths of mean tangential gradients of ``error`` over 2 h: never above the supremum by
+    more than h / tau.
+    """
+    M = made(name)
+    found = []
     for c, V in zip(x, M.tangent_basis(x)):
         steps = np.concatenate([np.eye(M.dim), -np.eye(M.dim)]) * h
         e = error(M.inverse_chart(c, V, steps))
-        found.append(np.linalg.norm(e[:M.dim] - e[M.dim:]) / (2 * h))
+        found.append(np.linalg.norm(e[: M.dim] - e[M.dim :]) / (2 * h))
     return np.array(found)
 
 
@@ -340,11 +474,13 @@ def _check_bound(name, a, count):
     if a.charts[0].dim == 1:
         module = a.network(torch.from_numpy(x[:40])).detach().numpy()
         assert np.abs(module - value[:40]).max() <= 1e-12
-    found = _tangential_slopes(name, lambda y: a.sparse(torch.from_numpy(y)).numpy() - _wave(y), x[:80])
+    found = _tangential_slopes(
+        name, lambda y: a.sparse(torch.from_numpy(y)).numpy() - _wave(y), x[:80]
+    )
     assert found.max() <= a.bound.gradient
     measured = a.measure(count, seed=2, module_points=0)
     assert measured.value <= a.bound.value and measured.gradient <= a.bound.gradient
-    assert found.max() <= 1.5 * measured.gradient   # many points against 80 of the same error
+    assert found.max() <= 1.5 * measured.gradient  # many points against 80 of the same error
     return measured
 
 
@@ -353,20 +489,22 @@ def test_bound_holds_on_curves(name, m, N):
     a = built(name, order=m, cells=N)
     measured = _check_bound(name, a, 3000)
     assert a.alpha == m and (a.bound.dim, a.bound.reach) == (1, made(name).reach)
-    assert a.bound.value <= 60 * measured.value and a.bound.gradient <= 60 * measured.gradient   # not vacuous
+    # not vacuous
+    assert a.bound.value <= 60 * measured.value and a.bound.gradient <= 60 * measured.gradient
 
 
 @pytest.mark.parametrize("name, m", SURFACES)
 def test_bound_holds_on_surfaces(name, m):
     a = small(name, order=m, cells=max(12, atlas(name).smallest_mesh(m)))
     _check_bound(name, a, 1000)
-    assert a.alpha == min(m, 3) and a.bound.dim == 2   # the exponent of the bumps is 4
+    assert a.alpha == min(m, 3) and a.bound.dim == 2  # the exponent of the bumps is 4
 
 
 @pytest.mark.parametrize("name, m", [("circle", 4), ("circle5", 3)])
 def test_measure_is_the_error_of_the_module(name, m):
     """The same points through the module; the tangent of a circle is known."""
-    a, M = built(name, order=m, cells=40 if m == 4 else 24, refinement=30), made(name)
+    a = built(name, order=m, cells=40 if m == 4 else 24, refinement=30)
+    M = made(name)
     measured = a.measure(256, seed=3, module_points=64)
     x = M.sample(256, 3)
     value, gradient = slopes(a.network, x)
@@ -376,18 +514,25 @@ def test_measure_is_the_error_of_the_module(name, m):
     exact[:, 0], exact[:, 1] = 3 * np.cos(3 * x1) * np.exp(x2), _wave(x.numpy())
     errors = np.abs(value.numpy() - _wave(x.numpy()))
     along = np.abs(((gradient.numpy() - exact) * tangent).sum(1))
-    assert abs(errors.max() - measured.value) <= 1e-12 and abs(along.max() - measured.gradient) <= 1e-8
+    assert (
+        abs(errors.max() - measured.value) <= 1e-12 and abs(along.max() - measured.gradient) <= 1e-8
+    )
     assert measured.module_difference <= 1e-12 and measured.module_points == 64
     at = np.array([measured.value_at])
     assert abs(abs(a.network(torch.from_numpy(at)).item() - _wave(at)[0]) - measured.value) <= 1e-12
-    # differences over 2e-6 average the kinks of squares (2^-30 apart); what is left is 1e-6 times a second derivative
-    found = _tangential_slopes(name, lambda z: a.sparse(torch.from_numpy(z)).numpy() - _wave(z), x.numpy()[:100])
+    # differences over 2e-6 average the kinks of squares (2^-30 apart); what is left is 1e-6 times a
+    # second derivative
+    found = _tangential_slopes(
+        name, lambda z: a.sparse(torch.from_numpy(z)).numpy() - _wave(z), x.numpy()[:100]
+    )
     assert np.abs(found - along[:100]).max() <= 1e-3 * measured.gradient
 
 
 @pytest.mark.parametrize("m", (2, 3, 4, 5))
 def test_orders_on_the_circle(m):
-    """Fitted over N = 32, 64, 128: at least m in value and m - 1 in slope, up to 0.2; the bound has exactly these."""
+    """Fitted over N = 32, 64, 128: at least m in value and m - 1 in slope, up to 0.2; the bound
+    has exactly these.
+    """
     cells = (32, 64, 128)
     found = [small_order(m, N) for N in cells]
     for s, name in enumerate(("value", "gradient")):
@@ -410,19 +555,29 @@ def small_order(m, N):
 @pytest.mark.parametrize("m", (2, 4))
 def test_coefficients_are_linear_and_zero_is_zero(m):
     A = atlas("circle")
-    f, g = wave, lambda x: x[:, 0] ** 2 - x[:, 1]
-    parts = [lib.approximate(h, A, order=m, cells=32, refinement=6).coefficients for h in (f, g, lambda x: f(x) - 3 * g(x))]
+    f = wave
+    g = lambda x: x[:, 0] ** 2 - x[:, 1]
+    parts = [
+        lib.approximate(h, A, order=m, cells=32, refinement=6).coefficients
+        for h in (f, g, lambda x: f(x) - 3 * g(x))
+    ]
     assert np.abs(parts[0] - 3 * parts[1] - parts[2]).max() <= 1e-14
     zero = lib.approximate(lambda x: 0 * x[:, 0], A, order=m, cells=32)
-    assert zero.bound.value == zero.bound.gradient == 0 and not zero.network(_points("circle", 50)).any()
+    assert (
+        zero.bound.value == zero.bound.gradient == 0
+        and not zero.network(_points("circle", 50)).any()
+    )
 
 
 @pytest.mark.parametrize("m", (2, 3, 4))
 def test_constants_are_not_exact_but_within_the_bound(m):
     """The partition of unity is not a spline: what remains has its order (fitted)."""
-    cells_used, errors = (32, 64, 128), []
+    cells_used = (32, 64, 128)
+    errors = []
     for cells in cells_used:
-        a = lib.approximate(lambda x: torch.full_like(x[:, 0], 0.7), _smooth_atlas(), order=m, cells=cells)
+        a = lib.approximate(
+            lambda x: torch.full_like(x[:, 0], 0.7), _smooth_atlas(), order=m, cells=cells
+        )
         measured = a.measure(2048, module_points=0)
         assert 0 < measured.value <= a.bound.value and measured.gradient <= a.bound.gradient
         errors.append(measured.value)
@@ -432,9 +587,13 @@ def test_constants_are_not_exact_but_within_the_bound(m):
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("D", (2, 3))
 def test_a_kink_is_refused(seed, D):
-    """Only Lipschitz: second differences double from grid to grid, wherever the kink lies between grid points."""
+    """Only Lipschitz: second differences double from grid to grid, wherever the kink lies
+    between grid points.
+    """
     with pytest.raises(InputError, match="target = .*bounded derivatives of order 2"):
-        lib.approximate(lambda x: (x[:, 0] - 0.5).abs(), manifolds.circle(0.4, D, seed), order=4, cells=32)
+        lib.approximate(
+            lambda x: (x[:, 0] - 0.5).abs(), manifolds.circle(0.4, D, seed), order=4, cells=32
+        )
 
 
 @pytest.mark.parametrize("at", np.linspace(0.45, 0.55, 12))
@@ -446,7 +605,10 @@ def test_a_kink_anywhere_is_refused(at):
 @pytest.mark.parametrize("power", (2, 3))
 @pytest.mark.parametrize("seed", range(4))
 def test_smoothness_of_a_rough_target(seed, power):
-    """``sign(t) |t|^p`` and ``|t|^p`` with a jump in the derivative of order p: alpha is p, never more."""
+    """``sign(t) |t|^p`` and ``|t|^p`` with a jump in the derivative of order p: alpha is p,
+    never more.
+    """
+
     def f(x):
         t = x[:, 0] - 0.5
         return t * t.abs() if power == 2 else t.abs() ** 3
@@ -460,16 +622,26 @@ def test_smoothness_of_a_rough_target(seed, power):
 @pytest.mark.parametrize("seed", (0, 1, 2))
 @pytest.mark.parametrize("power, N", [(1, 2048), (3, 4096)])
 def test_rough_targets_are_refused_or_bounded_on_fine_meshes(power, N, seed):
-    """Smoothness that is not there would show once the mesh is finer than the grid of the samples."""
+    """Smoothness that is not there would show once the mesh is finer than the grid of the
+    samples.
+    """
     try:
-        a = lib.approximate(lambda x: (x[:, 0] - 0.5).abs() ** power, manifolds.circle(0.4, 2, seed), order=4, cells=N)
+        a = lib.approximate(
+            lambda x: (x[:, 0] - 0.5).abs() ** power,
+            manifolds.circle(0.4, 2, seed),
+            order=4,
+            cells=N,
+        )
     except InputError:
         assert power == 1
         return
     M = a.domain
-    x = np.full((4, 2), 0.5) + np.array([[0, 0.4], [0, -0.4]] * 2)   # where x1 = 1/2
+    x = np.full((4, 2), 0.5) + np.array([[0, 0.4], [0, -0.4]] * 2)  # where x1 = 1/2
     x = M.points((M.parameter(x)[:, None] + np.linspace(-4, 4, 801) / N).ravel())
-    assert np.abs(a.sparse(torch.from_numpy(x)).numpy() - np.abs(x[:, 0] - 0.5) ** power).max() <= a.bound.value
+    assert (
+        np.abs(a.sparse(torch.from_numpy(x)).numpy() - np.abs(x[:, 0] - 0.5) ** power).max()
+        <= a.bound.value
+    )
     found = a.sparse.value_and_gradient(torch.from_numpy(x))[1].numpy()
     found[:, 0] -= power * np.sign(x[:, 0] - 0.5) * np.abs(x[:, 0] - 0.5) ** (power - 1)
     y = (x - 0.5) / 0.4
@@ -477,13 +649,18 @@ def test_rough_targets_are_refused_or_bounded_on_fine_meshes(power, N, seed):
 
 
 def test_ambient_dimension_enters_only_the_depth():
-    """A target of the intrinsic coordinates on a circle in D = 2, 16, 64: the same terms and the same errors."""
+    """A target of the intrinsic coordinates on a circle in D = 2, 16, 64: the same terms and the
+    same errors.
+    """
     found = {}
     for D in (2, 16, 64):
         M = manifolds.circle(0.4, D)
-        frame, centres = torch.from_numpy(M.frame), M.points(np.arange(8) * math.pi / 4)
+        frame = torch.from_numpy(M.frame)
+        centres = M.points(np.arange(8) * math.pi / 4)
         charts = Atlas(M, 0.2, 0.28, 4, centres)
-        a = lib.approximate(lambda x, U=frame: wave((x - 0.5) @ U), charts, order=3, cells=24, refinement=10)
+        a = lib.approximate(
+            lambda x, U=frame: wave((x - 0.5) @ U), charts, order=3, cells=24, refinement=10
+        )
         # the measure samples parameters, the same in every D
         found[D] = a, a.measure(1000, module_points=8)
     base, least = found[2]
@@ -491,8 +668,12 @@ def test_ambient_dimension_enters_only_the_depth():
         a, measured = found[D]
         assert len(a.coefficients) == len(base.coefficients) and len(a.charts) == len(base.charts)
         assert np.abs(a.coefficients - base.coefficients).max() <= 1e-12
-        assert abs(measured.value - least.value) <= 1e-8 and abs(measured.gradient - least.gradient) <= 1e-8
-        # third differences on 512 cells see the rounding of |x|^2 - 2 c.x + |c|^2, 3 D UNIT 2^3 512^3 / r_1^2 = 3e-4 of 850
+        assert (
+            abs(measured.value - least.value) <= 1e-8
+            and abs(measured.gradient - least.gradient) <= 1e-8
+        )
+        # third differences on 512 cells see the rounding of |x|^2 - 2 c.x + |c|^2, 3 D UNIT 2^3
+        # 512^3 / r_1^2 = 3e-4 of 850
         assert abs(a.bound.value - base.bound.value) <= 1e-6 * base.bound.value
         squares = a.charts[0].gate.refinement - base.charts[0].gate.refinement
         assert 0 <= squares <= math.ceil(math.log(D / 2, 4)) + 1
@@ -503,9 +684,11 @@ def test_ambient_dimension_enters_only_the_depth():
 @pytest.mark.parametrize("s", (0.25, 0.5, 0.75))
 def test_hoelder_quotients_are_below_the_bound(s):
     """Chordal distances, near and far pairs."""
-    a, M = built("circle", order=4, cells=24), made("circle")
+    a = built("circle", order=4, cells=24)
+    M = made("circle")
     t = np.random.default_rng(0).uniform(0, 2 * math.pi, 1000)
-    x, error = M.points(t), lambda p: a.sparse(torch.from_numpy(p)).numpy() - _wave(p)
+    x = M.points(t)
+    error = lambda p: a.sparse(torch.from_numpy(p)).numpy() - _wave(p)
     for step in (1e-4, 1e-2, 0.1, 1.0, math.pi):
         y = M.points(t + step)
         quotient = np.abs(error(x) - error(y)) / np.linalg.norm(x - y, axis=1) ** s
@@ -515,7 +698,8 @@ def test_hoelder_quotients_are_below_the_bound(s):
 def test_ends_of_the_interpolated_bound():
     b = built("circle", order=4, cells=24).bound
     assert b.at(0) == b.value and b.at(1) == max(b.value, b.gradient)
-    # written anew: (2 sup)^(1-s) Lip^s, a shortest path is at most pi/2 times its chord or the chord exceeds 2 tau
+    # written anew: (2 sup)^(1-s) Lip^s, a shortest path is at most pi/2 times its chord or the
+    # chord exceeds 2 tau
     lip = max(math.pi / 2 * b.gradient, b.value / 0.4)
     for s in (0.1, 0.5, 0.9):
         assert math.isclose(b.at(s), max(b.value, (2 * b.value) ** (1 - s) * lip**s), rel_tol=1e-12)
@@ -525,9 +709,11 @@ def test_ends_of_the_interpolated_bound():
 def test_tolerance_is_met(tolerance):
     a = lib.approximate(wave, made("circle"), order=4, tolerance=tolerance)
     measured = a.measure(4096, module_points=0)
-    assert max(measured.value, measured.gradient) <= max(a.bound.value, a.bound.gradient) <= tolerance
+    assert (
+        max(measured.value, measured.gradient) <= max(a.bound.value, a.bound.gradient) <= tolerance
+    )
     coarser = lib.approximate(wave, made("circle"), order=4, cells=max(16, a.cells // 2))
-    assert coarser.bound.gradient > tolerance   # half the mesh would not do
+    assert coarser.bound.gradient > tolerance  # half the mesh would not do
 
 
 def test_budget_of_terms():
@@ -546,7 +732,7 @@ def test_points_off_the_manifold_are_refused():
     for y in (x + 1e-6, torch.full((1, 2), 0.5, dtype=torch.float64), random_points(3, 2)):
         with pytest.raises(InputError, match="^x = .*points of the manifold circle"):
             a(y)
-        a.network(y)   # the module itself takes any point
+        a.network(y)  # the module itself takes any point
     with pytest.raises(InputError, match="x.shape"):
         a(torch.zeros(2, 3, dtype=torch.float64))
 
@@ -567,20 +753,24 @@ def test_round_trip(tmp_path, formula):
             call()
     c = b.with_target(target("sin(3*x1)*exp(x2)"), made("circle"))
     assert torch.equal(c(x[:200]), a(x[:200]))
-    found, exact = c.measure(500), a.measure(500)
+    found = c.measure(500)
+    exact = a.measure(500)
     assert abs(found.value - exact.value) <= 1e-14 and abs(found.gradient - exact.gradient) <= 1e-12
     with pytest.raises(InputError, match="^domain = .*dimension 2"):
         b.with_target(target("sin(3*x1)*exp(x2)"), made("sphere"))
     assert torch.equal(lib.load(tmp_path / "net").network(x), b.network(x))
 
 
-@pytest.mark.parametrize("name, damage", [
-    ("network.json", lambda raw: raw.replace(b'"cells": 30', b'"cells": 29')),
-    ("network.json", lambda raw: raw.replace(b'"domain": "manifold"', b'"domain": "cube"')),
-    ("network.json", lambda raw: raw[: len(raw) // 2]),
-    ("network.safetensors", lambda raw: raw[:-9]),
-    ("network.safetensors", lambda raw: raw[:-1] + bytes([raw[-1] ^ 1])),
-])
+@pytest.mark.parametrize(
+    "name, damage",
+    [
+        ("network.json", lambda raw: raw.replace(b'"cells": 30', b'"cells": 29')),
+        ("network.json", lambda raw: raw.replace(b'"domain": "manifold"', b'"domain": "cube"')),
+        ("network.json", lambda raw: raw[: len(raw) // 2]),
+        ("network.safetensors", lambda raw: raw[:-9]),
+        ("network.safetensors", lambda raw: raw[:-1] + bytes([raw[-1] ^ 1])),
+    ],
+)
 def test_damaged_files_are_refused(tmp_path, name, damage):
     a = built("circle", order=3, cells=24)
     a.save(tmp_path / "net")
@@ -611,8 +801,14 @@ def test_too_coarse_a_mesh_is_refused(name, m):
 
 @pytest.mark.parametrize("order", (3, 4))
 def test_chosen_bumps_are_smoother_than_the_order_used(order):
-    """Derivatives of the order used are continuous: the exponent is larger; a smaller one costs smoothness."""
-    assert built("circle", order=order, cells=24).alpha == order < manifolds.choose_atlas(made("circle"), order, 24).exponent
+    """Derivatives of the order used are continuous: the exponent is larger; a smaller one costs
+    smoothness.
+    """
+    assert (
+        built("circle", order=order, cells=24).alpha
+        == order
+        < manifolds.choose_atlas(made("circle"), order, 24).exponent
+    )
     charts = Atlas(made("circle"), 0.2, 0.28, order)
     assert lib.approximate(wave, charts, order=order, cells=24).alpha == order - 1
     with pytest.raises(InputError, match="^atlas = .*exponent of 3"):
@@ -620,59 +816,88 @@ def test_chosen_bumps_are_smoother_than_the_order_used(order):
 
 
 def test_norms_in_charts_are_estimates():
-    """Against the suprema on a grid eight times finer, in charts of the chosen atlas of the sphere: within 6 per cent.
+    """Against the suprema on a grid eight times finer, in charts of the chosen atlas of the sphere:
+    within 6 per cent.
 
     Below or above: they are called estimates, wherever they are described.
     """
+
     def f(x):
         return np.sin(6 * x[:, 0]) * x[:, 1]
 
-    A, ratios = manifolds.choose_atlas(made("sphere"), 4, 16), []
+    A = manifolds.choose_atlas(made("sphere"), 4, 16)
+    ratios = []
     for i in (0, 1, 2, len(A) // 2, len(A) - 1):
         found = []
         for grid in (128, 1024):
-            found.append(manifolds.derivative_norms(manifolds.samples(A, i, f, *manifolds.ball_grid(2, grid, 4)), grid, 4))
+            found.append(
+                manifolds.derivative_norms(
+                    manifolds.samples(A, i, f, *manifolds.ball_grid(2, grid, 4)), grid, 4
+                )
+            )
         for k, (fine, coarse) in found[0].items():
             ratios.append((fine + abs(fine - coarse)) / found[1][k][0])
     assert 0.5 <= min(ratios) and max(ratios) <= 1.06
-    for thing in (lib.approximation._manifold.ManifoldProblem, manifolds._norms, manifolds.derivative_norms):
+    for thing in (
+        lib.approximation._manifold.ManifoldProblem,
+        manifolds._norms,
+        manifolds.derivative_norms,
+    ):
         assert "estimate" in thing.__doc__.lower() and "upper bound" not in thing.__doc__
 
 
-@pytest.mark.parametrize("begin, call", [
-    ("cells = 9: must be at least 10", lambda: lib.approximate(wave, made("sphere"), order=5, cells=9)),
-    ("cells = 24.0", lambda: lib.approximate(wave, made("circle"), cells=24.0)),
-    ("cells = None", lambda: lib.approximate(wave, made("circle"))),
-    ("order = 6", lambda: lib.approximate(wave, made("circle"), order=6, cells=24)),
-    ("domain = 'circle'", lambda: lib.approximate(wave, "circle", cells=24)),
-    ("domain = circle", lambda: lib.approximate(target("x1*x2*x3"), made("circle"), cells=24)),
-    ("target = 'x1'", lambda: lib.approximate("x1", made("circle"), cells=24)),
-    ("function = ", lambda: lib.approximate(lambda x: torch.log(x[:, 0] - 0.5), made("circle"), cells=24)),
-    ("function = ", lambda: lib.approximate(lambda x: x, made("circle"), cells=24)),
-    ("tolerance = -1", lambda: lib.approximate(wave, made("circle"), tolerance=-1)),
-    ("tolerance = 0.1", lambda: lib.approximate(wave, made("circle"), cells=24, tolerance=0.1)),
-    ("blocks = 1000000", lambda: lib.approximate(wave, made("circle"), cells=24, blocks=10**6)),
-    ("blocks * terms_per_block = 5", lambda: lib.approximate(wave, made("circle"), terms_per_block=5)),
-    ("refinement = 3", lambda: lib.approximate(wave, made("circle"), cells=24, refinement=3)),
-    ("kernel_size = 1", lambda: lib.approximate(wave, made("circle"), cells=24, kernel_size=1)),
-    ("points = 0", lambda: built("circle", order=3, cells=24).measure(0)),
-    ("s = 1.5", lambda: built("circle", order=3, cells=24).bound.at(1.5)),
-])
+@pytest.mark.parametrize(
+    "begin, call",
+    [
+        (
+            "cells = 9: must be at least 10",
+            lambda: lib.approximate(wave, made("sphere"), order=5, cells=9),
+        ),
+        ("cells = 24.0", lambda: lib.approximate(wave, made("circle"), cells=24.0)),
+        ("cells = None", lambda: lib.approximate(wave, made("circle"))),
+        ("order = 6", lambda: lib.approximate(wave, made("circle"), order=6, cells=24)),
+        ("domain = 'circle'", lambda: lib.approximate(wave, "circle", cells=24)),
+        ("domain = circle", lambda: lib.approximate(target("x1*x2*x3"), made("circle"), cells=24)),
+        ("target = 'x1'", lambda: lib.approximate("x1", made("circle"), cells=24)),
+        (
+            "function = ",
+            lambda: lib.approximate(lambda x: torch.log(x[:, 0] - 0.5), made("circle"), cells=24),
+        ),
+        ("function = ", lambda: lib.approximate(lambda x: x, made("circle"), cells=24)),
+        ("tolerance = -1", lambda: lib.approximate(wave, made("circle"), tolerance=-1)),
+        ("tolerance = 0.1", lambda: lib.approximate(wave, made("circle"), cells=24, tolerance=0.1)),
+        ("blocks = 1000000", lambda: lib.approximate(wave, made("circle"), cells=24, blocks=10**6)),
+        (
+            "blocks * terms_per_block = 5",
+            lambda: lib.approximate(wave, made("circle"), terms_per_block=5),
+        ),
+        ("refinement = 3", lambda: lib.approximate(wave, made("circle"), cells=24, refinement=3)),
+        ("kernel_size = 1", lambda: lib.approximate(wave, made("circle"), cells=24, kernel_size=1)),
+        ("points = 0", lambda: built("circle", order=3, cells=24).measure(0)),
+        ("s = 1.5", lambda: built("circle", order=3, cells=24).bound.at(1.5)),
+    ],
+)
 def test_refused(begin, call):
     with pytest.raises(InputError) as caught:
         call()
     message = str(caught.value)
-    assert message.startswith(begin) and ": must be" in message and "\n" not in message and len(message) < 1000, message
+    assert (
+        message.startswith(begin)
+        and ": must be" in message
+        and "\n" not in message
+        and len(message) < 1000
+    ), message
 
 
 @pytest.mark.parametrize("width", [0.1, 0.15])
 def test_a_localised_target_is_smooth(width):
     """Far from its top a Gaussian is 1e-18, and grows by orders of magnitude from step to step."""
+
     def bump(x):
         return torch.exp(-((x - x.new_tensor([0.9, 0.5])) ** 2).sum(1) / (2 * width**2))
 
     a = lib.approximate(bump, manifolds.circle(), order=4, cells=40)
-    assert a.alpha >= 3   # 4 where the tail is resolved
+    assert a.alpha >= 3  # 4 where the tail is resolved
     found = a.measure(4096, module_points=0)
     assert found.value <= a.bound.value and found.gradient <= a.bound.gradient
 

@@ -1,4 +1,6 @@
-"""Chapter 06: manifolds against their equations, atlases against brute force, and what must be refused."""
+"""Chapter 06: manifolds against their equations, atlases against brute force, and what must be
+refused.
+"""
 
 import re
 import time
@@ -8,7 +10,6 @@ from math import pi
 import numpy as np
 import pytest
 import torch
-from helpers import UNIT
 from scipy.integrate import quad
 from scipy.linalg import subspace_angles
 from scipy.optimize import brentq
@@ -16,30 +17,61 @@ from scipy.spatial import cKDTree
 from scipy.special import ellipe
 from sklearn.datasets import load_digits
 
+from helpers import UNIT
 from lib import InputError, manifolds
 from lib.manifolds import Atlas, FourierCurve, LevelSet, farthest_points
 
 PICTURE = np.outer([0, 1, 2, 3, 1, 0], [0, 3, 1, 2, 0, 0]) / 9 + np.eye(6)
 MAKERS = {
-    "circle": manifolds.circle, "circle17": lambda: manifolds.circle(0.4, 17), "ellipse": manifolds.ellipse,
-    "trefoil": manifolds.trefoil, "trefoil8": lambda: manifolds.trefoil(0.15, 8, seed=1), "sphere": manifolds.Sphere,
-    "ellipsoid": manifolds.ellipsoid, "torus": manifolds.torus, "peanut": manifolds.peanut,
+    "circle": manifolds.circle,
+    "circle17": lambda: manifolds.circle(0.4, 17),
+    "ellipse": manifolds.ellipse,
+    "trefoil": manifolds.trefoil,
+    "trefoil8": lambda: manifolds.trefoil(0.15, 8, seed=1),
+    "sphere": manifolds.Sphere,
+    "ellipsoid": manifolds.ellipsoid,
+    "torus": manifolds.torus,
+    "peanut": manifolds.peanut,
     "rotations": manifolds.RotationGroup,
     "quartic": lambda: LevelSet("(x1-1/2)**4+(x2-1/2)**4-0.03", 2),
     "parallel": lambda: LevelSet(["(x1-1/2)**2+(x2-1/2)**2+(x3-1/2)**2-0.16", "x3-0.6"], 3),
-    "clifford": lambda: LevelSet(["(x1-1/2)**2+(x2-1/2)**2-0.09", "(x3-1/2)**2+(x4-1/2)**2-0.09"], 4),
+    "clifford": lambda: LevelSet(
+        ["(x1-1/2)**2+(x2-1/2)**2-0.09", "(x3-1/2)**2+(x4-1/2)**2-0.09"], 4
+    ),
     "picture": lambda: manifolds.image_rotations(PICTURE),
     "digit": lambda: manifolds.image_rotations(load_digits().images[3] / 16),
 }
-SIZES = {   # d, D
-    "circle": (1, 2), "circle17": (1, 17), "ellipse": (1, 2), "trefoil": (1, 3), "trefoil8": (1, 8), "sphere": (2, 3),
-    "ellipsoid": (2, 3), "torus": (2, 3), "peanut": (2, 3), "rotations": (3, 9), "quartic": (1, 2), "parallel": (1, 3),
-    "clifford": (2, 4), "picture": (1, 36), "digit": (1, 64),
+SIZES = {  # d, D
+    "circle": (1, 2),
+    "circle17": (1, 17),
+    "ellipse": (1, 2),
+    "trefoil": (1, 3),
+    "trefoil8": (1, 8),
+    "sphere": (2, 3),
+    "ellipsoid": (2, 3),
+    "torus": (2, 3),
+    "peanut": (2, 3),
+    "rotations": (3, 9),
+    "quartic": (1, 2),
+    "parallel": (1, 3),
+    "clifford": (2, 4),
+    "picture": (1, 36),
+    "digit": (1, 64),
 }
 ALL = tuple(MAKERS)
 CURVES = ("circle", "circle17", "ellipse", "trefoil", "trefoil8", "picture", "digit")
-CHARTED = ("circle", "ellipse", "trefoil", "sphere", "torus", "rotations", "parallel", "clifford", "picture")
-INSET = {2: 1, 3: 0.5, 4: 1.25, 5: 0.25}   # from the nodes of the interior functionals
+CHARTED = (
+    "circle",
+    "ellipse",
+    "trefoil",
+    "sphere",
+    "torus",
+    "rotations",
+    "parallel",
+    "clifford",
+    "picture",
+)
+INSET = {2: 1, 3: 0.5, 4: 1.25, 5: 0.25}  # from the nodes of the interior functionals
 
 
 @cache
@@ -56,8 +88,11 @@ def atlas(name):
 
 @cache
 def charted(name, seed=3):
-    """Twelve random centres, random orthonormal frames of their tangent spaces, and the manifold."""
-    M, rng = made(name), np.random.default_rng(seed)
+    """Twelve random centres, random orthonormal frames of their tangent spaces, and the
+    manifold.
+    """
+    M = made(name)
+    rng = np.random.default_rng(seed)
     c = M.draw(12, seed)
     turn = np.linalg.qr(rng.normal(size=(12, M.dim, M.dim)))[0]
     return M, c, M.tangent_basis(c) @ turn
@@ -76,7 +111,9 @@ def _trefoil(M, x):
 
 def _rotation(M, x):
     R = (x.reshape(-1, 3, 3) - 0.5) / 0.5
-    return np.append(np.abs(np.swapaxes(R, 1, 2) @ R - np.eye(3)).max(), np.abs(np.linalg.det(R) - 1).max())
+    return np.append(
+        np.abs(np.swapaxes(R, 1, 2) @ R - np.eye(3)).max(), np.abs(np.linalg.det(R) - 1).max()
+    )
 
 
 def _foci(x, a):
@@ -84,19 +121,25 @@ def _foci(x, a):
     return np.linalg.norm(x - 0.5 - p, axis=1) * np.linalg.norm(x - 0.5 + p, axis=1)
 
 
-EQUATIONS = {   # scaled to gradients of size about one
+EQUATIONS = {  # scaled to gradients of size about one
     "circle": lambda M, x: np.linalg.norm(x - 0.5, axis=1) - 0.4,
-    "circle17": lambda M, x: np.append(np.linalg.norm(x - 0.5, axis=1) - 0.4, x - 0.5 - _flat(M, x) @ M.frame.T),
+    "circle17": lambda M, x: np.append(
+        np.linalg.norm(x - 0.5, axis=1) - 0.4, x - 0.5 - _flat(M, x) @ M.frame.T
+    ),
     "ellipse": lambda M, x: (np.linalg.norm(_flat(M, x) / [0.45, 0.3], axis=1) - 1) * 0.3,
     "trefoil": _trefoil,
     "trefoil8": lambda M, x: np.append(_trefoil(M, x), x - 0.5 - _flat(M, x) @ M.frame.T),
     "sphere": lambda M, x: np.linalg.norm(x - 0.5, axis=1) - 0.5,
     "ellipsoid": lambda M, x: (np.linalg.norm((x - 0.5) / [0.45, 0.4, 0.33], axis=1) - 1) * 0.33,
-    "torus": lambda M, x: np.hypot(np.hypot(x[:, 0] - 0.5, x[:, 1] - 0.5) - 0.3, x[:, 2] - 0.5) - 0.15,
+    "torus": lambda M, x: (
+        np.hypot(np.hypot(x[:, 0] - 0.5, x[:, 1] - 0.5) - 0.3, x[:, 2] - 0.5) - 0.15
+    ),
     "peanut": lambda M, x: _foci(x, 0.25) - 0.29**2,
     "rotations": _rotation,
     "quartic": lambda M, x: ((x - 0.5) ** 4).sum(1) - 0.03,
-    "parallel": lambda M, x: np.append(np.hypot(x[:, 0] - 0.5, x[:, 1] - 0.5) - 0.15**0.5, x[:, 2] - 0.6),
+    "parallel": lambda M, x: np.append(
+        np.hypot(x[:, 0] - 0.5, x[:, 1] - 0.5) - 0.15**0.5, x[:, 2] - 0.6
+    ),
     "clifford": lambda M, x: np.hypot(x[:, ::2] - 0.5, x[:, 1::2] - 0.5) - 0.3,
 }
 
@@ -110,8 +153,18 @@ def _quotient(M, x, y):
 
 
 def _longest(reach, t):
-    """The largest ``|x - c|`` of a point of the chart whose tangential part is ``t``: ``g(|x - c|) <= t``."""
-    return brentq(lambda r: r * np.sqrt(1 - r * r / (4 * reach**2)) - t, 0, np.sqrt(2) * reach * (1 + 1e-12)) if t else 0.0
+    """The largest ``|x - c|`` of a point of the chart whose tangential part is ``t``: ``g(|x -
+    c|) <= t``.
+    """
+    return (
+        brentq(
+            lambda r: r * np.sqrt(1 - r * r / (4 * reach**2)) - t,
+            0,
+            np.sqrt(2) * reach * (1 + 1e-12),
+        )
+        if t
+        else 0.0
+    )
 
 
 # ---- points and tangent spaces
@@ -138,9 +191,12 @@ def test_tangent_spaces(name):
     basis = M.tangent_basis(c)
     assert np.abs(np.swapaxes(basis, 1, 2) @ basis - np.eye(M.dim)).max() <= 16 * UNIT
     P = M.tangent_projector(c)
-    assert np.abs(P - np.swapaxes(P, 1, 2)).max() <= 4 * UNIT and np.abs(P @ P - P).max() <= 32 * UNIT
+    assert (
+        np.abs(P - np.swapaxes(P, 1, 2)).max() <= 4 * UNIT and np.abs(P @ P - P).max() <= 32 * UNIT
+    )
     assert np.abs(np.trace(P, axis1=1, axis2=2) - M.dim).max() <= 32 * UNIT * M.dim
-    # a point of M at tangential part t is at most |x - c|^2 / (2 tau) off the tangent plane: a tilt would show
+    # a point of M at tangential part t is at most |x - c|^2 / (2 tau) off the tangent plane: a tilt
+    # would show
     t = 1e-5 * M.reach * np.random.default_rng(0).normal(size=(4, M.dim))
     for i in range(len(c)):
         x = M.inverse_chart(c[i], V[i], t)
@@ -152,12 +208,16 @@ def test_tangent_spaces(name):
 
 @pytest.mark.parametrize("name", ALL)
 def test_inverse_chart(name):
-    """``V^T (x - c) = t``, on the manifold, on the near sheet, and without jumps up to 0.95 of the reach."""
+    """``V^T (x - c) = t``, on the manifold, on the near sheet, and without jumps up to 0.95 of
+    the reach.
+    """
     M, c, V = charted(name)
-    rng, tau = np.random.default_rng(1), M.reach
+    rng = np.random.default_rng(1)
+    tau = M.reach
     radii = tau * np.linspace(0, 0.95, 96)
     farthest = np.array([_longest(tau, r) for r in radii])
-    # the projection shrinks lengths by at most sqrt(1 - t^2/tau^2): steps are at most those of an arc of radius tau
+    # the projection shrinks lengths by at most sqrt(1 - t^2/tau^2): steps are at most those of an
+    # arc of radius tau
     steps = tau * np.diff(np.arcsin(radii / tau))
     for i in range(len(c)):
         direction = rng.normal(size=M.dim)
@@ -183,11 +243,15 @@ def test_no_point_beyond_the_reach(name, factor):
         M.inverse_chart(c[0], V[0], t)
 
 
-@pytest.mark.parametrize("name, c, v, t", [
-    ("torus", [0.95, 0.5, 0.5], [[0, 0], [1, 0], [0, 1]], [0.0, 0.16]),        # the tube is 0.15 high
-    ("ellipsoid", [0.5, 0.5, 0.83], [[1, 0], [0, 1], [0, 0]], [0.0, 0.41]),
-    ("clifford", [0.8, 0.5, 0.8, 0.5], [[0, 0], [1, 0], [0, 0], [0, 1]], [0.31, 0.0]),
-])
+@pytest.mark.parametrize(
+    "name, c, v, t",
+    [
+        # the tube is 0.15 high
+        ("torus", [0.95, 0.5, 0.5], [[0, 0], [1, 0], [0, 1]], [0.0, 0.16]),
+        ("ellipsoid", [0.5, 0.5, 0.83], [[1, 0], [0, 1], [0, 0]], [0.0, 0.41]),
+        ("clifford", [0.8, 0.5, 0.8, 0.5], [[0, 0], [1, 0], [0, 0], [0, 1]], [0.31, 0.0]),
+    ],
+)
 def test_no_point_beyond_the_extent(name, c, v, t):
     with pytest.raises(InputError, match="^t = "):
         made(name).inverse_chart(np.array(c), np.array(v, float), np.array([t]))
@@ -207,7 +271,7 @@ def test_net_is_within_its_radius(name):
 def test_points_off_the_manifold_are_refused(name):
     M, c, V = charted(name)
     M.check(torch.from_numpy(c))
-    normal = np.linalg.svd(V[0].T)[2][-1]   # orthogonal to the tangent space
+    normal = np.linalg.svd(V[0].T)[2][-1]  # orthogonal to the tangent space
     with pytest.raises(InputError, match="points of the manifold"):
         M.check(torch.from_numpy(c[:1] + 1e-6 * normal))
     with pytest.raises(InputError, match="finite"):
@@ -221,25 +285,36 @@ def test_points_off_the_manifold_are_refused(name):
 def test_federer_quotient_is_at_least_the_reach(name):
     M = made(name)
     x, y = M.draw(3000, seed=1), M.draw(3000, seed=2)
-    apart = np.linalg.norm(y - x, axis=1) > 1e-3   # the normal part is then at least 1e-7 or the quotient above 5
+    # the normal part is then at least 1e-7 or the quotient above 5
+    apart = np.linalg.norm(y - x, axis=1) > 1e-3
     assert (_quotient(M, x[apart], y[apart]) >= M.reach * (1 - 1e-8)).all()
-    near = np.concatenate([M.inverse_chart(c, v, 0.02 * M.reach * np.eye(M.dim)) for c, v in zip(*charted(name)[1:])])
+    near = np.concatenate(
+        [M.inverse_chart(c, v, 0.02 * M.reach * np.eye(M.dim)) for c, v in zip(*charted(name)[1:])]
+    )
     start = np.repeat(charted(name)[1], M.dim, axis=0)
     assert (_quotient(M, start, near) >= M.reach * (1 - 1e-8)).all()
     basis = M.tangent_basis(x[:20])
-    brute = np.array([[_quotient(M, x[i:i + 1], y[j:j + 1])[0] for j in range(20)] for i in range(20)])
+    brute = np.array(
+        [[_quotient(M, x[i : i + 1], y[j : j + 1])[0] for j in range(20)] for i in range(20)]
+    )
     assert np.allclose(manifolds.federer_quotients(x[:20], basis, y[:20]), brute, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name, x, y", [
-    ("circle", [0.4, 0], [0.4 * np.cos(2), 0.4 * np.sin(2)]),
-    ("circle17", [0.4, 0], [0.4 * np.cos(2), 0.4 * np.sin(2)]),
-    ("ellipse", [0.45, 0], [0.45 * np.cos(0.05), 0.3 * np.sin(0.05)]),                  # the vertex: b^2 / a
-    ("sphere", [0.5, 0, 0], [0, 0.3, 0.4]),
-    ("ellipsoid", [0.45, 0, 0], [0.45 * np.cos(0.05), 0, 0.33 * np.sin(0.05)]),         # min^2 / max
-    ("torus", [0.45, 0, 0], [0.15, 0, 0]),                                            # across the tube
-    ("rotations", np.eye(3) / 2, np.diag([1.0, -1, -1]) / 2),
-])
+@pytest.mark.parametrize(
+    "name, x, y",
+    [
+        ("circle", [0.4, 0], [0.4 * np.cos(2), 0.4 * np.sin(2)]),
+        ("circle17", [0.4, 0], [0.4 * np.cos(2), 0.4 * np.sin(2)]),
+        # the vertex: b^2 / a
+        ("ellipse", [0.45, 0], [0.45 * np.cos(0.05), 0.3 * np.sin(0.05)]),
+        ("sphere", [0.5, 0, 0], [0, 0.3, 0.4]),
+        # min^2 / max
+        ("ellipsoid", [0.45, 0, 0], [0.45 * np.cos(0.05), 0, 0.33 * np.sin(0.05)]),
+        # across the tube
+        ("torus", [0.45, 0, 0], [0.15, 0, 0]),
+        ("rotations", np.eye(3) / 2, np.diag([1.0, -1, -1]) / 2),
+    ],
+)
 def test_reach_is_attained(name, x, y):
     M = made(name)
     x, y = (np.asarray(p, float).reshape(1, -1) for p in (x, y))
@@ -260,25 +335,33 @@ def _quartic_curvature():
 
 def _around(*spheres):
     """One formula for several spheres (or circles), given by centre and radius."""
-    return "*".join("(" + "+".join(f"(x{i + 1}-{c})**2" for i, c in enumerate(middle)) + f"-{r}**2)" for middle, r in spheres)
+    return "*".join(
+        "(" + "+".join(f"(x{i + 1}-{c})**2" for i, c in enumerate(middle)) + f"-{r}**2)"
+        for middle, r in spheres
+    )
 
 
 LEMNISCATE = "((x1-0.5)**2+(x2-0.5)**2)**2-0.16*((x1-0.5)**2-(x2-0.5)**2)"
 
 
 def _cassini(opening, count=4000):
-    """By brute force: half the waist of an opened lemniscate and the smallest radius of curvature at points of it."""
+    """By brute force: half the waist of an opened lemniscate and the smallest radius of
+    curvature at points of it.
+    """
     angle = np.linspace(0, pi, count)
     # in polar coordinates r^4 - 0.16 r^2 cos 2a = opening
     square = 0.08 * np.cos(2 * angle) + np.sqrt((0.08 * np.cos(2 * angle)) ** 2 + opening)
-    x, y = np.sqrt(square) * np.cos(angle), np.sqrt(square) * np.sin(angle)
+    x = np.sqrt(square) * np.cos(angle)
+    y = np.sqrt(square) * np.sin(angle)
     fx, fy = 4 * square * x - 0.32 * x, 4 * square * y + 0.32 * y
-    fxx, fyy, fxy = 4 * square + 8 * x**2 - 0.32, 4 * square + 8 * y**2 + 0.32, 8 * x * y
+    fxx = 4 * square + 8 * x**2 - 0.32
+    fyy = 4 * square + 8 * y**2 + 0.32
+    fxy = 8 * x * y
     bend = np.abs(fxx * fy**2 - 2 * fxy * fx * fy + fyy * fx**2) / (fx**2 + fy**2) ** 1.5
     return min(1 / bend.max(), np.sqrt(np.sqrt(0.08**2 + opening) - 0.08))
 
 
-REACHES = {   # formulas, D, the reach
+REACHES = {  # formulas, D, the reach
     "parallel": (["(x1-1/2)**2+(x2-1/2)**2+(x3-1/2)**2-0.16", "x3-0.6"], 3, 0.15**0.5),
     "clifford": (["(x1-1/2)**2+(x2-1/2)**2-0.09", "(x3-1/2)**2+(x4-1/2)**2-0.09"], 4, 0.3),
     "quartic": ("(x1-1/2)**4+(x2-1/2)**4-0.03", 2, _quartic_curvature()),
@@ -286,30 +369,53 @@ REACHES = {   # formulas, D, the reach
     "thin ellipse": ("((x1-1/2)/0.45)**2+((x2-1/2)/0.02)**2-1", 2, 0.02**2 / 0.45),
     "ellipsoid": ("((x1-1/2)/0.45)**2+((x2-1/2)/0.4)**2+((x3-1/2)/0.33)**2-1", 3, 0.33**2 / 0.45),
     "two circles": (_around(((0.28, 0.5), 0.2), ((0.7, 0.5), 0.2)), 2, 0.01),
-    "two unequal circles": (_around(((0.28, 0.4), 0.2), ((0.7, 0.6), 0.1)), 2, (np.hypot(0.42, 0.2) - 0.3) / 2),
+    "two unequal circles": (
+        _around(((0.28, 0.4), 0.2), ((0.7, 0.6), 0.1)),
+        2,
+        (np.hypot(0.42, 0.2) - 0.3) / 2,
+    ),
     "a small circle": (_around(((0.3, 0.5), 0.25), ((0.8, 0.5), 0.05)), 2, 0.05),
     "concentric circles": (_around(((0.5, 0.5), 0.2), ((0.5, 0.5), 0.3)), 2, 0.05),
-    "three circles": (_around(((0.25, 0.25), 0.15), ((0.7, 0.3), 0.2), ((0.5, 0.75), 0.2)), 2,
-                      min(np.hypot(0.45, 0.05) - 0.35, np.hypot(0.25, 0.5) - 0.35, np.hypot(0.2, 0.45) - 0.4) / 2),
+    "three circles": (
+        _around(((0.25, 0.25), 0.15), ((0.7, 0.3), 0.2), ((0.5, 0.75), 0.2)),
+        2,
+        min(np.hypot(0.45, 0.05) - 0.35, np.hypot(0.25, 0.5) - 0.35, np.hypot(0.2, 0.45) - 0.4) / 2,
+    ),
     "two spheres": (_around(((0.28, 0.5, 0.5), 0.2), ((0.7, 0.5, 0.5), 0.2)), 3, 0.01),
     "two unequal spheres": (_around(((0.3, 0.5, 0.5), 0.25), ((0.75, 0.5, 0.5), 0.15)), 3, 0.025),
     "concentric spheres": (_around(((0.5, 0.5, 0.5), 0.2), ((0.5, 0.5, 0.5), 0.35)), 3, 0.075),
-    "torus": ("((x1-1/2)**2+(x2-1/2)**2+(x3-1/2)**2+0.0675)**2-0.36*((x1-1/2)**2+(x2-1/2)**2)", 3, 0.15),
+    "torus": (
+        "((x1-1/2)**2+(x2-1/2)**2+(x3-1/2)**2+0.0675)**2-0.36*((x1-1/2)**2+(x2-1/2)**2)",
+        3,
+        0.15,
+    ),
     "opened lemniscate": (LEMNISCATE + "-1e-3", 2, _cassini(1e-3)),
     "nearly closed lemniscate": (LEMNISCATE + "-1e-6", 2, _cassini(1e-6)),
-    "two nearly double circles": ("((x1-1/2)**2+(x2-1/2)**2-0.1)**2-1e-5", 2,
-                                  (np.sqrt(0.1 + 1e-5**0.5) - np.sqrt(0.1 - 1e-5**0.5)) / 2),
-    "peanut": ("((x1-1/2)**2+(x2-1/2)**2+(x3-1/2)**2+0.0625)**2-0.25*(x1-1/2)**2-0.29**4", 3, np.sqrt(0.29**2 - 0.25**2)),
+    "two nearly double circles": (
+        "((x1-1/2)**2+(x2-1/2)**2-0.1)**2-1e-5",
+        2,
+        (np.sqrt(0.1 + 1e-5**0.5) - np.sqrt(0.1 - 1e-5**0.5)) / 2,
+    ),
+    "peanut": (
+        "((x1-1/2)**2+(x2-1/2)**2+(x3-1/2)**2+0.0625)**2-0.25*(x1-1/2)**2-0.29**4",
+        3,
+        np.sqrt(0.29**2 - 0.25**2),
+    ),
 }
 
 
 @pytest.mark.parametrize("what", REACHES)
 def test_reach_of_a_level_set(what):
-    """Never above the truth, and at least 0.84 of it (0.89 for curves); the upper bound is above and close."""
+    """Never above the truth, and at least 0.84 of it (0.89 for curves); the upper bound is above
+    and close.
+    """
     formulas, D, exact = REACHES[what]
     M = LevelSet(formulas, D)
     least = 0.89 if M.dim == 1 else 0.84
-    assert least * exact <= M.reach <= exact * (1 + 1e-9) and exact * (1 - 1e-6) <= M.reach_above <= 1.02 * exact
+    assert (
+        least * exact <= M.reach <= exact * (1 + 1e-9)
+        and exact * (1 - 1e-6) <= M.reach_above <= 1.02 * exact
+    )
     assert "bound" in M.reach_source
 
 
@@ -318,20 +424,31 @@ def test_reach_of_a_threedimensional_level_set():
     assert 0.79 * 0.4 <= M.reach <= 0.4 and 0.4 * (1 - 1e-6) <= M.reach_above <= 0.41
 
 
-@pytest.mark.parametrize("formulas, D, place", [
-    (LEMNISCATE, 2, (0.5, 0.5)),
-    (_around(((0.4, 0.5), 0.25), ((0.6, 0.5), 0.25)), 2, (0.5, None)),
-    (_around(((0.3, 0.5), 0.2), ((0.7, 0.5), 0.2)), 2, (0.5, 0.5)),               # they touch
-    ("((x1-0.5)**2+(x2-0.5)**2+(x3-0.5)**2)**2-0.16*((x1-0.5)**2-(x2-0.5)**2-(x3-0.5)**2)", 3, (0.5, 0.5, 0.5)),
-    ("(x1-0.5)**2+(x2-0.5)**2-(x3-0.5)**2", 3, (0.5, 0.5, 0.5)),
-    (_around(((0.4, 0.5, 0.5), 0.25), ((0.6, 0.5, 0.5), 0.25)), 3, (0.5, None, None)),
-    ("((x1-0.5)**2+(x2-0.5)**2-0.1)**2", 2, (None, None)),
-    ("((x1-0.5)**2+(x2-0.5)**2+(x3-0.5)**2-0.1)**2", 3, (None, None, None)),
-    ("(x1-0.5)**2+(x2-0.5)**2", 2, (0.5, 0.5)),
-    ("(x1-0.4)**2+(x2-0.3)**2+(x3-0.6)**2", 3, (0.4, 0.3, 0.6)),
-    (["(x1-0.5)**2+(x2-0.5)**2+(x3-0.5)**2-0.16", "x3-0.9"], 3, (0.5, 0.5, 0.9)),
-    (["(x1-0.5)**2+(x2-0.5)**2+(x3-0.5)**2-0.16", "(x1-0.6)**2+(x2-0.5)**2-0.09"], 3, (0.9, 0.5, 0.5)),
-])
+@pytest.mark.parametrize(
+    "formulas, D, place",
+    [
+        (LEMNISCATE, 2, (0.5, 0.5)),
+        (_around(((0.4, 0.5), 0.25), ((0.6, 0.5), 0.25)), 2, (0.5, None)),
+        (_around(((0.3, 0.5), 0.2), ((0.7, 0.5), 0.2)), 2, (0.5, 0.5)),  # they touch
+        (
+            "((x1-0.5)**2+(x2-0.5)**2+(x3-0.5)**2)**2-0.16*((x1-0.5)**2-(x2-0.5)**2-(x3-0.5)**2)",
+            3,
+            (0.5, 0.5, 0.5),
+        ),
+        ("(x1-0.5)**2+(x2-0.5)**2-(x3-0.5)**2", 3, (0.5, 0.5, 0.5)),
+        (_around(((0.4, 0.5, 0.5), 0.25), ((0.6, 0.5, 0.5), 0.25)), 3, (0.5, None, None)),
+        ("((x1-0.5)**2+(x2-0.5)**2-0.1)**2", 2, (None, None)),
+        ("((x1-0.5)**2+(x2-0.5)**2+(x3-0.5)**2-0.1)**2", 3, (None, None, None)),
+        ("(x1-0.5)**2+(x2-0.5)**2", 2, (0.5, 0.5)),
+        ("(x1-0.4)**2+(x2-0.3)**2+(x3-0.6)**2", 3, (0.4, 0.3, 0.6)),
+        (["(x1-0.5)**2+(x2-0.5)**2+(x3-0.5)**2-0.16", "x3-0.9"], 3, (0.5, 0.5, 0.9)),
+        (
+            ["(x1-0.5)**2+(x2-0.5)**2+(x3-0.5)**2-0.16", "(x1-0.6)**2+(x2-0.5)**2-0.09"],
+            3,
+            (0.9, 0.5, 0.5),
+        ),
+    ],
+)
 def test_singular_points_are_named(formulas, D, place):
     """At once (seconds, on a busy machine too), and whatever reach is claimed."""
     for reach in (None, 0.01):
@@ -349,17 +466,30 @@ def test_too_small_a_reach_is_not_called_singular():
     assert "vanishes" not in str(caught.value)
 
 
-@pytest.mark.parametrize("cosine, sine, exact", [
-    ([[0.45, 0]], [[0, 0.3]], 0.2), ([[0.4, 0]], [[0, 0.4]], 0.4),
-    # twice around a torus: x(t) and x(t + pi) are opposite each other on its tube, of radius 0.1
-    ([[0.05, 0, 0], [0.3, 0, 0], [0.05, 0, 0]], [[0, 0.05, 0.1], [0, 0.3, 0], [0, 0.05, 0]], 0.1),
-])
+@pytest.mark.parametrize(
+    "cosine, sine, exact",
+    [
+        ([[0.45, 0]], [[0, 0.3]], 0.2),
+        ([[0.4, 0]], [[0, 0.4]], 0.4),
+        # twice around a torus: x(t) and x(t + pi) are opposite each other on its tube, of radius
+        # 0.1
+        (
+            [[0.05, 0, 0], [0.3, 0, 0], [0.05, 0, 0]],
+            [[0, 0.05, 0.1], [0, 0.3, 0], [0, 0.05, 0]],
+            0.1,
+        ),
+    ],
+)
 def test_reach_enclosure(cosine, sine, exact):
     M = FourierCurve(cosine, sine, np.full(len(cosine[0]), 0.5), np.eye(len(cosine[0])))
     below, above = manifolds.reach_enclosure(M)
     assert M.reach == below <= exact * (1 + 1e-12) and exact * (1 - 1e-9) <= above
-    # a point of the curve is within 2 pi/3000 / 2 times the speed of the grid: four times that, relatively
-    assert above - below <= 4 * np.linalg.norm(M.local(np.linspace(0, 7, 200), 1), axis=1).max() * pi / 3000
+    # a point of the curve is within 2 pi/3000 / 2 times the speed of the grid: four times that,
+    # relatively
+    assert (
+        above - below
+        <= 4 * np.linalg.norm(M.local(np.linspace(0, 7, 200), 1), axis=1).max() * pi / 3000
+    )
     t = np.linspace(0, 2 * pi, 301)[:-1]
     x = M.points(t)
     i, j = np.nonzero(~np.eye(300, dtype=bool))
@@ -370,7 +500,8 @@ def test_reach_enclosure(cosine, sine, exact):
 def test_computed_reach_is_close_to_a_pair(name):
     M = made(name)
     x = M.points(np.linspace(0, 2 * pi, 601)[:-1])
-    v, square = M.tangent_basis(x)[:, :, 0], ((x[:, None] - x[None]) ** 2).sum(2)
+    v = M.tangent_basis(x)[:, :, 0]
+    square = ((x[:, None] - x[None]) ** 2).sum(2)
     along = v @ x.T - (v * x).sum(1, keepdims=True)
     far = square > 1e-4
     found = (square[far] / (2 * np.sqrt(square[far] - along[far] ** 2))).min()
@@ -383,8 +514,12 @@ def test_tangent_spaces_turn_slowly(name):
     """``sin(theta/2) <= |x - c| / (2 tau)``; angles by scipy, good to about 1e-8."""
     M = made(name)
     x, y = M.draw(60, seed=11), M.draw(60, seed=12)
-    y[::2] = np.concatenate([M.inverse_chart(c, v, np.full((1, M.dim), 0.3 * M.reach))
-                             for c, v in zip(x[::2], M.tangent_basis(x[::2]))])
+    y[::2] = np.concatenate(
+        [
+            M.inverse_chart(c, v, np.full((1, M.dim), 0.3 * M.reach))
+            for c, v in zip(x[::2], M.tangent_basis(x[::2]))
+        ]
+    )
     chord = np.linalg.norm(x - y, axis=1)
     for a, b, length in zip(M.tangent_basis(x), M.tangent_basis(y), chord):
         assert np.sin(subspace_angles(a, b).max() / 2) <= length / (2 * M.reach) + 1e-7
@@ -395,10 +530,12 @@ def test_tangent_spaces_turn_slowly(name):
 
 @pytest.mark.parametrize("name", (*CURVES, "sphere", "rotations"))
 def test_geodesic_is_a_distance(name):
-    M, tau = made(name), made(name).reach
+    M = made(name)
+    tau = made(name).reach
     x, y, z = (M.draw(500, seed) for seed in (1, 2, 3))
     slack = 1e-6 * M.volume if name in CURVES else 1e-14
-    xy, chord = M.geodesic(x, y), np.linalg.norm(x - y, axis=1)
+    xy = M.geodesic(x, y)
+    chord = np.linalg.norm(x - y, axis=1)
     assert (xy >= chord - slack).all() and (M.geodesic(x, x) <= slack).all()
     short = chord <= 2 * tau
     assert (xy[short] <= 2 * tau * np.arcsin(np.minimum(chord[short] / (2 * tau), 1)) + slack).all()
@@ -406,12 +543,27 @@ def test_geodesic_is_a_distance(name):
     assert (M.geodesic(x, z) <= xy + M.geodesic(y, z) + 2 * slack).all()
 
 
-@pytest.mark.parametrize("name, curve, speed", [
-    ("circle17", lambda t: [0.4 * np.cos(t), 0.4 * np.sin(t)], lambda t: 0.4),
-    ("ellipse", lambda t: [0.45 * np.cos(t), 0.3 * np.sin(t)], lambda t: np.hypot(0.45 * np.sin(t), 0.3 * np.cos(t))),
-    ("trefoil8", lambda t: 0.15 * np.array([np.sin(t) + 2 * np.sin(2 * t), np.cos(t) - 2 * np.cos(2 * t), -np.sin(3 * t)]),
-     lambda t: 0.15 * np.sqrt(17 + 8 * np.cos(3 * t) + 9 * np.cos(3 * t) ** 2)),
-])
+@pytest.mark.parametrize(
+    "name, curve, speed",
+    [
+        ("circle17", lambda t: [0.4 * np.cos(t), 0.4 * np.sin(t)], lambda t: 0.4),
+        (
+            "ellipse",
+            lambda t: [0.45 * np.cos(t), 0.3 * np.sin(t)],
+            lambda t: np.hypot(0.45 * np.sin(t), 0.3 * np.cos(t)),
+        ),
+        (
+            "trefoil8",
+            lambda t: (
+                0.15
+                * np.array(
+                    [np.sin(t) + 2 * np.sin(2 * t), np.cos(t) - 2 * np.cos(2 * t), -np.sin(3 * t)]
+                )
+            ),
+            lambda t: 0.15 * np.sqrt(17 + 8 * np.cos(3 * t) + 9 * np.cos(3 * t) ** 2),
+        ),
+    ],
+)
 def test_length_of_a_curve(name, curve, speed):
     M = made(name)
     s, t = np.sort(np.random.default_rng(0).uniform(0, 2 * pi, (2, 40)), axis=0)
@@ -431,7 +583,8 @@ def test_closed_forms_of_lengths():
     M = made("rotations")
     x, y = M.draw(300, 1), M.draw(300, 2)
     A, B = ((p.reshape(-1, 3, 3) - 0.5) / 0.5 for p in (x, y))
-    trace = np.einsum("pij,pij->p", A, B)   # 1 + 2 cos of the angle; a rotation turns at speed sqrt(2) s
+    # 1 + 2 cos of the angle; a rotation turns at speed sqrt(2) s
+    trace = np.einsum("pij,pij->p", A, B)
     assert np.abs(1 + 2 * np.cos(M.geodesic(x, y) * np.sqrt(2)) - trace).max() <= 1e-13
     assert made("torus").geodesic(x[:, :3], y[:, :3]) is None
 
@@ -440,8 +593,11 @@ def test_volumes():
     assert abs(made("circle").volume - 0.8 * pi) <= 1e-12
     assert abs(made("ellipse").volume - 4 * 0.45 * ellipe(1 - (0.3 / 0.45) ** 2)) <= 1e-12
     assert abs(made("sphere").volume - pi) <= 1e-12
-    v = 2 * pi * (np.arange(64) + 0.5) / 64   # exact for trigonometric polynomials
-    assert abs(made("torus").volume - 2 * pi * (0.3 + 0.15 * np.cos(v)).sum() * 0.15 * 2 * pi / 64) <= 1e-12
+    v = 2 * pi * (np.arange(64) + 0.5) / 64  # exact for trigonometric polynomials
+    assert (
+        abs(made("torus").volume - 2 * pi * (0.3 + 0.15 * np.cos(v)).sum() * 0.15 * 2 * pi / 64)
+        <= 1e-12
+    )
     picture = made("picture").points(np.linspace(0, 2 * pi, 20001))
     polygon = np.linalg.norm(np.diff(picture, axis=0), axis=1).sum()
     assert polygon <= made("picture").volume <= polygon * (1 + 1e-6)
@@ -449,12 +605,21 @@ def test_volumes():
 
 @pytest.mark.parametrize("name, radius", [("sphere", 0.25), ("rotations", 0.45)])
 def test_volume_by_the_share_of_a_ball(name, radius):
-    """Uniform samples hit a geodesic ball in proportion; the curvature enters at radius^2, by the space form."""
-    M, count = made(name), 40000
+    """Uniform samples hit a geodesic ball in proportion; the curvature enters at radius^2, by
+    the space form.
+    """
+    M = made(name)
+    count = 40000
     x = M.draw(count, seed=8)
     centre = M.draw(1, seed=77)
-    sphere = 0.5 if name == "sphere" else np.sqrt(2)   # radius of the space form: SO(3) is half a three-sphere
-    share = quad(lambda r: 2 * (M.dim - 1) * pi * (sphere * np.sin(r / sphere)) ** (M.dim - 1), 0, radius)[0] / M.volume
+    # radius of the space form: SO(3) is half a three-sphere
+    sphere = 0.5 if name == "sphere" else np.sqrt(2)
+    share = (
+        quad(
+            lambda r: 2 * (M.dim - 1) * pi * (sphere * np.sin(r / sphere)) ** (M.dim - 1), 0, radius
+        )[0]
+        / M.volume
+    )
     found = (np.linalg.norm(x - centre, axis=1) < 2 * sphere * np.sin(radius / (2 * sphere))).mean()
     assert abs(found - share) <= 4 * np.sqrt(share / count)
 
@@ -470,7 +635,9 @@ def test_curves_do_not_see_the_ambient_dimension(make):
         shapes.append(np.linalg.norm(x[:, None] - x[None], axis=2))
     assert max(np.abs(s - shapes[0]).max() for s in shapes) <= 64 * UNIT
     U = manifolds.isometry(9, 4, 3)
-    assert np.abs(U.T @ U - np.eye(4)).max() <= 16 * UNIT and np.array_equal(U, manifolds.isometry(9, 4, 3))
+    assert np.abs(U.T @ U - np.eye(4)).max() <= 16 * UNIT and np.array_equal(
+        U, manifolds.isometry(9, 4, 3)
+    )
 
 
 # ---- pictures
@@ -478,7 +645,10 @@ def test_curves_do_not_see_the_ambient_dimension(make):
 
 def _blurred(image, blur):
     """The sum of Gaussians at the centres of the pixels, which is a product of two matrices."""
-    rows, columns = (np.exp(-np.subtract.outer(np.arange(n), np.arange(n)) ** 2 / (2 * blur**2)) for n in image.shape)
+    rows, columns = (
+        np.exp(-(np.subtract.outer(np.arange(n), np.arange(n)) ** 2) / (2 * blur**2))
+        for n in image.shape
+    )
     return rows @ image @ columns
 
 
@@ -490,35 +660,57 @@ def test_rotated_picture(blur):
     for k, found in zip((0, 1, 2, 3, 4), manifolds.rotated(image, angles, blur)):
         assert np.abs(found.reshape(7, 7) - np.rot90(still, k)).max() <= 1e-13 * still.max()
     wide = np.random.default_rng(3).random((4, 7))
-    assert np.abs(manifolds.rotated(wide, [pi], blur).reshape(4, 7) - np.rot90(_blurred(wide, blur), 2)).max() <= 1e-12
+    assert (
+        np.abs(
+            manifolds.rotated(wide, [pi], blur).reshape(4, 7) - np.rot90(_blurred(wide, blur), 2)
+        ).max()
+        <= 1e-12
+    )
     a = np.array([0.3, 1.1])
-    assert np.abs(manifolds.rotated(image, a, blur) - manifolds.rotated(image, a + 2 * pi, blur)).max() <= 1e-12 * still.max()
+    assert (
+        np.abs(manifolds.rotated(image, a, blur) - manifolds.rotated(image, a + 2 * pi, blur)).max()
+        <= 1e-12 * still.max()
+    )
 
 
 def test_one_bright_pixel_goes_round_counterclockwise():
     image = np.zeros((9, 9))
-    image[4, 7] = 1   # three to the right of the centre
+    image[4, 7] = 1  # three to the right of the centre
     for angle in (0.0, 0.4, 2.0, 4.5):
         found = manifolds.rotated(image, [angle], 1.0).reshape(9, 9)
         rows, columns = np.indices((9, 9))
-        exact = np.exp(-((columns - 4 - 3 * np.cos(angle)) ** 2 + (4 - rows - 3 * np.sin(angle)) ** 2) / 2)
+        exact = np.exp(
+            -((columns - 4 - 3 * np.cos(angle)) ** 2 + (4 - rows - 3 * np.sin(angle)) ** 2) / 2
+        )
         assert np.abs(found - exact).max() <= 1e-14
 
 
-@pytest.mark.parametrize("name, image", [("picture", PICTURE), ("digit", load_digits().images[3] / 16)])
+@pytest.mark.parametrize(
+    "name, image", [("picture", PICTURE), ("digit", load_digits().images[3] / 16)]
+)
 def test_image_manifold_is_the_rotated_picture(name, image):
     """An affine function of the grey values, the same for all angles; and so is its derivative."""
-    M, t = made(name), np.random.default_rng(4).uniform(0, 2 * pi, 25)
-    turned, points = manifolds.rotated(image, t), M.points(t)
+    M = made(name)
+    t = np.random.default_rng(4).uniform(0, 2 * pi, 25)
+    turned = manifolds.rotated(image, t)
+    points = M.points(t)
     slope, offset = np.polyfit(turned.ravel(), points.ravel(), 1)
     assert slope > 0 and np.abs(slope * turned + offset - points).max() <= 1e-11
     many = M.points(np.linspace(0, 2 * pi, 4000))
     assert 0.02 - 1e-3 <= many.min() <= 0.021 and 0.979 <= many.max() <= 0.98 + 1e-3
-    h = 1e-3   # central differences of fourth order: h^4 / 30 times a fifth derivative, about 20^5 at most
-    stencil = sum(w * manifolds.rotated(image, t + k * h) for k, w in ((-2, 1), (-1, -8), (1, 8), (2, -1))) / (12 * h)
+    # central differences of fourth order: h^4 / 30 times a fifth derivative, about 20^5 at most
+    h = 1e-3
+    stencil = sum(
+        w * manifolds.rotated(image, t + k * h) for k, w in ((-2, 1), (-1, -8), (1, 8), (2, -1))
+    ) / (12 * h)
     assert np.abs(slope * stencil - M.local(t, 1) @ M.frame.T).max() <= 1e-7
-    assert np.abs(M.tangent_basis(points)[:, :, 0] * np.linalg.norm(M.local(t, 1), axis=1)[:, None]
-                  - M.local(t, 1) @ M.frame.T).max() <= 1e-9
+    assert (
+        np.abs(
+            M.tangent_basis(points)[:, :, 0] * np.linalg.norm(M.local(t, 1), axis=1)[:, None]
+            - M.local(t, 1) @ M.frame.T
+        ).max()
+        <= 1e-9
+    )
 
 
 # ---- atlases
@@ -526,10 +718,15 @@ def test_image_manifold_is_the_rotated_picture(name, image):
 
 @pytest.mark.parametrize("name", CHARTED)
 def test_atlas_covers(name):
-    A, M = atlas(name), made(name)
+    A = atlas(name)
+    M = made(name)
     x = M.draw(5000, seed=21)
     nearest = cKDTree(A.centres).query(x)[0]
-    assert nearest.max() <= A.cover_radius <= (0.85 if name == "rotations" else 0.5) * M.reach * (1 + 1e-12)
+    assert (
+        nearest.max()
+        <= A.cover_radius
+        <= (0.85 if name == "rotations" else 0.5) * M.reach * (1 + 1e-12)
+    )
     assert cKDTree(A.net).query(x)[0].max() <= A.net_radius + 1e-12
     assert M.distance(A.centres).max() <= 1e-11 and len(A) == len(A.centres) > 1
     gaps = np.linalg.norm(A.centres[:, None] - A.centres[None], axis=2) + 9 * np.eye(len(A))
@@ -539,7 +736,8 @@ def test_atlas_covers(name):
 
 @pytest.mark.parametrize("name", CHARTED)
 def test_partition_of_unity(name):
-    A, M = atlas(name), made(name)
+    A = atlas(name)
+    M = made(name)
     x = M.draw(1500, seed=22)
     square = ((x[:, None] - A.centres[None]) ** 2).sum(2) / A.bump_radius**2
     eta = np.maximum(1 - square, 0) ** 3
@@ -548,13 +746,17 @@ def test_partition_of_unity(name):
     assert not rho[square >= 1 + 1e-9].any()
     # eta is off by 3 times the rounding of |x|^2 - 2 c.x + |c|^2 (numbers up to D) over r_1^2
     wrong = 3 * 8 * M.ambient_dim * UNIT / A.bump_radius**2
-    assert np.abs(rho - eta / eta.sum(1, keepdims=True)).max() <= 2 * wrong * eta.shape[1] / eta.sum(1).min()
+    assert (
+        np.abs(rho - eta / eta.sum(1, keepdims=True)).max()
+        <= 2 * wrong * eta.shape[1] / eta.sum(1).min()
+    )
     assert (eta > 0).sum(1).max() <= A.overlap <= len(A)
 
 
 @pytest.mark.parametrize("name", [name for name in CHARTED if name != "rotations"])
 def test_sums_over_charts_are_bounded_on_the_net(name):
-    A, M = atlas(name), made(name)
+    A = atlas(name)
+    M = made(name)
     weights = np.random.default_rng(5).exponential(size=len(A))
     for radius in (0.6 * M.reach, 1.2 * M.reach):
         near = np.linalg.norm(M.draw(1500, seed=23)[:, None] - A.centres[None], axis=2) < radius
@@ -574,7 +776,7 @@ def test_too_large_a_reach_is_noticed(what, factor):
     formulas, D, exact = REACHES[what]
     M = LevelSet(formulas, D, reach=factor * exact)
     with pytest.raises(InputError, match="^reach = .*must be (smaller|at most)"):
-        Atlas(M, 0.6 * M.reach, 0.9 * M.reach, 3).distortion   # noqa: B018  (a property that raises)
+        Atlas(M, 0.6 * M.reach, 0.9 * M.reach, 3).distortion  # noqa: B018  (a property that raises)
 
 
 @pytest.mark.parametrize("what", ("ellipse", "ellipsoid", "two circles"))
@@ -585,16 +787,19 @@ def test_the_true_reach_is_accepted(what):
 
 
 def test_a_fold_is_noticed_by_pairs_alone(monkeypatch):
-    """Without Federer's inequality the bound of ``lem-chart`` still refuses 0.035 where the reach is 0.025."""
+    """Without Federer's inequality the bound of ``lem-chart`` still refuses 0.035 where the
+    reach is 0.025.
+    """
     monkeypatch.setattr(Atlas, "_obey_federer", lambda *_: None)
     M = LevelSet(REACHES["ellipse"][0], 2, reach=0.035)
     with pytest.raises(InputError, match="^reach = .*too steep"):
-        Atlas(M, 0.6 * M.reach, 0.9 * M.reach, 3).distortion   # noqa: B018
+        Atlas(M, 0.6 * M.reach, 0.9 * M.reach, 3).distortion  # noqa: B018
 
 
 @pytest.mark.parametrize("name", CHARTED)
 def test_chart_coordinates(name):
-    A, rng = atlas(name), np.random.default_rng(6)
+    A = atlas(name)
+    rng = np.random.default_rng(6)
     y = rng.normal(size=(20, A.dim))
     y *= 0.49 * rng.random((20, 1)) / np.linalg.norm(y, axis=1, keepdims=True)
     for i in (0, len(A) // 2, len(A) - 1):
@@ -604,18 +809,29 @@ def test_chart_coordinates(name):
         assert edge == 32 and np.abs(x @ matrix.T + offset - (24 * (y + 1 / 2) + 4)).max() <= 1e-9
         near = A.manifold.draw(3000, seed=4)
         near = near[np.linalg.norm(near - A.centres[i], axis=1) < A.bump_radius]
-        assert (np.linalg.norm((near - A.centres[i]) @ A.frames[i], axis=1) < A.bump_radius).all()   # y in the ball
+        # y in the ball
+        assert (np.linalg.norm((near - A.centres[i]) @ A.frames[i], axis=1) < A.bump_radius).all()
 
 
 @pytest.mark.parametrize("name", CHARTED)
 def test_gate_of_a_chart(name):
-    """Open for ``|x - c|^2 <= 1.8 tau^2``, closed from ``2.2 tau^2`` on, whatever the squares add."""
-    A, tau, D = atlas(name), made(name).reach, made(name).ambient_dim
+    """Open for ``|x - c|^2 <= 1.8 tau^2``, closed from ``2.2 tau^2`` on, whatever the squares
+    add.
+    """
+    A = atlas(name)
+    tau = made(name).reach
+    D = made(name).ambient_dim
     gate = A.gate(1)
     assert np.array_equal(gate.centre, A.centres[1])
-    assert abs(gate.outer - 2.2 * tau**2) <= 1e-14 and gate.inner - D / 4.0 ** (gate.refinement + 1) >= 1.8 * tau**2 - 1e-14
+    assert (
+        abs(gate.outer - 2.2 * tau**2) <= 1e-14
+        and gate.inner - D / 4.0 ** (gate.refinement + 1) >= 1.8 * tau**2 - 1e-14
+    )
     assert gate.inner <= gate.outer - 0.3 * tau**2
-    assert abs(A.open_radius - 1.8**0.5 * tau) <= 1e-14 and abs(A.closed_radius - 2.2**0.5 * tau) <= 1e-14
+    assert (
+        abs(A.open_radius - 1.8**0.5 * tau) <= 1e-14
+        and abs(A.closed_radius - 2.2**0.5 * tau) <= 1e-14
+    )
 
 
 @pytest.mark.parametrize("m", (2, 3, 4, 5))
@@ -623,7 +839,8 @@ def test_smallest_mesh_by_search(m):
     assert manifolds.inset(m) == INSET[m]
     rng = np.random.default_rng(m)
     for _ in range(50):
-        tau, d = rng.uniform(0.01, 1), int(rng.integers(1, 4))
+        tau = rng.uniform(0.01, 1)
+        d = int(rng.integers(1, 4))
         bump = tau * rng.uniform(0.2, 0.97)
         N = m
         while bump * (1 + 2 * d**0.5 * (m - INSET[m]) / N) > tau * 0.99**0.5:
@@ -635,7 +852,8 @@ def test_smallest_mesh_by_search(m):
 @pytest.mark.parametrize("m", (2, 4))
 def test_living_radius(name, m):
     """Where the projection of ``|x - c|`` reaches ``r_1 + sqrt(d) (m - delta) h / b``."""
-    A, tau = atlas(name), made(name).reach
+    A = atlas(name)
+    tau = made(name).reach
     for N in (A.smallest_mesh(m), 64, 1000):
         spread = A.bump_radius + A.dim**0.5 * (m - INSET[m]) / N * 2 * A.bump_radius
         assert abs(A.living_radius(m, N) - _longest(tau, spread)) <= 1e-9
@@ -650,8 +868,10 @@ def test_farthest_points():
     brute = np.minimum.accumulate(apart, axis=1).max(0)
     assert np.abs(radii - brute).max() <= 1e-12 and (np.diff(radii) <= 1e-15).all()
     assert radii[-1] <= 0.2 < radii[-2] and len(set(chosen.tolist())) == len(chosen)
-    gaps = np.linalg.norm(x[chosen][:, None] - x[chosen][None], axis=2)[np.triu_indices(len(chosen), 1)]
-    assert gaps.min() > 0.2   # a packing too
+    gaps = np.linalg.norm(x[chosen][:, None] - x[chosen][None], axis=2)[
+        np.triu_indices(len(chosen), 1)
+    ]
+    assert gaps.min() > 0.2  # a packing too
     short, few = manifolds.farthest_points(x, 0.2, limit=5)
     assert np.array_equal(short, chosen[:5]) and np.array_equal(few, radii[:5])
 
@@ -668,9 +888,20 @@ def test_chosen_atlas_has_the_best_score(name):
     M = made(name)
     best = manifolds.choose_atlas(M, 3, 16)
     assert best.smallest_mesh(3) <= 16
-    rivals = [Atlas(M, c * b * M.reach, b * M.reach, q) for b in (0.4, 0.6) for c in (0.5, 0.8) for q in (4, 5)]
-    assert all(manifolds.score(best, 3) <= manifolds.score(a, 3) * (1 + 1e-9) for a in rivals if a.smallest_mesh(3) <= 16)
-    least = min(manifolds.smallest_mesh(M.reach, b * M.reach, 1, 4) for b in manifolds._choose.BUMPS)
+    rivals = [
+        Atlas(M, c * b * M.reach, b * M.reach, q)
+        for b in (0.4, 0.6)
+        for c in (0.5, 0.8)
+        for q in (4, 5)
+    ]
+    assert all(
+        manifolds.score(best, 3) <= manifolds.score(a, 3) * (1 + 1e-9)
+        for a in rivals
+        if a.smallest_mesh(3) <= 16
+    )
+    least = min(
+        manifolds.smallest_mesh(M.reach, b * M.reach, 1, 4) for b in manifolds._choose.BUMPS
+    )
     assert manifolds.choose_atlas(M, 4, least).smallest_mesh(4) <= least
     with pytest.raises(InputError, match=f"^cells = {least - 1}: must be at least {least}"):
         manifolds.choose_atlas(M, 4, least - 1)
@@ -681,25 +912,36 @@ def test_chosen_atlas_has_the_best_score(name):
 
 @pytest.mark.parametrize("alpha", (2, 3, 4))
 def test_differences_of_polynomials_are_exact(alpha):
-    axis, step = np.linspace(0, 1, 65), 1 / 64
+    axis = np.linspace(0, 1, 65)
+    step = 1 / 64
     x, y = np.meshgrid(axis, axis, indexing="ij")
     values = 0.7 * x**alpha - 1.3 * x ** (alpha - 1) * y + 0.2 * x * y ** (alpha - 1) + x * y
     found = manifolds.differences(values, step, alpha)
     factorial = float(np.prod(range(1, alpha)))
-    exact = {(alpha, 0): 0.7 * factorial * alpha, (0, alpha): 0.0,
-             (alpha - 1, 1): 1.3 * factorial, (1, alpha - 1): 0.2 * factorial}
+    exact = {
+        (alpha, 0): 0.7 * factorial * alpha,
+        (0, alpha): 0.0,
+        (alpha - 1, 1): 1.3 * factorial,
+        (1, alpha - 1): 0.2 * factorial,
+    }
     if alpha == 2:
-        exact[1, 1] = 0.1   # -1.3 + 0.2 + 1
+        exact[1, 1] = 0.1  # -1.3 + 0.2 + 1
     assert set(found) == set(exact)
-    for nu, array in found.items():   # rounding: 2^alpha UNIT / step^alpha
-        inner = array[:65 - nu[0], :65 - nu[1]]
+    for nu, array in found.items():  # rounding: 2^alpha UNIT / step^alpha
+        inner = array[: 65 - nu[0], : 65 - nu[1]]
         assert np.abs(inner - exact[nu]).max() <= 4 * 2**alpha * UNIT / step**alpha
-        assert array.shape == values.shape and not array[65 - nu[0]:].any() and not array[:, 65 - nu[1]:].any()
+        assert (
+            array.shape == values.shape
+            and not array[65 - nu[0] :].any()
+            and not array[:, 65 - nu[1] :].any()
+        )
 
 
 @pytest.mark.parametrize("alpha", (2, 3, 4))
 def test_differences_are_means_of_the_derivative(alpha):
-    """At most the supremum, and within ``alpha step / 2`` times the next derivative of the value in the middle."""
+    """At most the supremum, and within ``alpha step / 2`` times the next derivative of the value
+    in the middle.
+    """
     n, w = 512, 9.0
     axis = np.arange(n + 1) / n
     (array,) = manifolds.differences(np.sin(w * axis), 1 / n, alpha).values()
@@ -707,17 +949,26 @@ def test_differences_are_means_of_the_derivative(alpha):
     exact = w**alpha * np.abs(np.sin(w * middle + alpha * pi / 2))
     rounding = 2**alpha * UNIT * n**alpha
     assert array.max() <= w**alpha + rounding
-    assert np.abs(array[: n + 1 - alpha] - exact).max() <= alpha / (2 * n) * w ** (alpha + 1) + rounding
+    assert (
+        np.abs(array[: n + 1 - alpha] - exact).max()
+        <= alpha / (2 * n) * w ** (alpha + 1) + rounding
+    )
     (pair,) = manifolds.derivative_norms(np.sin(w * axis), n, alpha).values()
-    assert pair[0] == array.max() and abs(pair[1] - w**alpha) <= alpha / n * w ** (alpha + 1) + rounding
+    assert (
+        pair[0] == array.max()
+        and abs(pair[1] - w**alpha) <= alpha / n * w ** (alpha + 1) + rounding
+    )
 
 
 @pytest.mark.parametrize("dim", (1, 2, 3))
 @pytest.mark.parametrize("half", (0.2, 1.0, 2.7))
 def test_largest_nearby_by_brute_force(dim, half):
-    """Nothing within ``half`` steps is missed; nothing beyond ``half`` + 2 is seen; outside places are moved in."""
+    """Nothing within ``half`` steps is missed; nothing beyond ``half`` + 2 is seen; outside
+    places are moved in.
+    """
     rng = np.random.default_rng(dim)
-    array, places = rng.random((9,) * dim), rng.uniform(-1, 9, (40, dim))
+    array = rng.random((9,) * dim)
+    places = rng.uniform(-1, 9, (40, dim))
     found = manifolds.largest_nearby(array, places, half)
     index = np.stack(np.indices(array.shape), axis=-1).reshape(-1, dim)
     for place, value in zip(places, found):
@@ -728,10 +979,16 @@ def test_largest_nearby_by_brute_force(dim, half):
 
 @pytest.mark.parametrize("name, grid", [("circle", 40), ("sphere", 14)])
 def test_samples_in_a_chart(name, grid):
-    """``f rho`` at the points of the chart, zero outside the ball; on the overlap two charts agree."""
+    """``f rho`` at the points of the chart, zero outside the ball; on the overlap two charts
+    agree.
+    """
     A = atlas(name)
     axis, inside = manifolds.ball_grid(A.dim, grid, 2)
-    assert len(axis) == grid + 5 and np.allclose(np.diff(axis), 1 / grid) and abs(axis[2] + 0.5) <= 1e-15
+    assert (
+        len(axis) == grid + 5
+        and np.allclose(np.diff(axis), 1 / grid)
+        and abs(axis[2] + 0.5) <= 1e-15
+    )
     y = np.stack(np.meshgrid(*[axis] * A.dim, indexing="ij"), axis=-1).reshape(-1, A.dim)
     assert np.array_equal(inside.ravel(), (y**2).sum(1) < 1 / 4)
     values = manifolds.samples(A, 1, lambda x: x[:, 0] + 2, axis, inside)
@@ -743,14 +1000,17 @@ def test_samples_in_a_chart(name, grid):
 
 # ---- bad input
 
-F, I2, C2, NAN = FourierCurve, np.eye(2), [0.5, 0.5], float("nan")
-FLAG = np.zeros((7, 7))   # looks the same when turned by pi
+F = FourierCurve
+I2 = np.eye(2)
+C2 = [0.5, 0.5]
+NAN = float("nan")
+FLAG = np.zeros((7, 7))  # looks the same when turned by pi
 FLAG[1, 1:5] = FLAG[5, 2:6] = FLAG[2, 1] = FLAG[4, 5] = FLAG[3, 3] = 1
 DOT = np.zeros((5, 5))
 DOT[2, 2] = 1
 ROUND = "(x1-1/2)**2+(x2-1/2)**2"
 
-REFUSED = {   # what is wrong: the call, how the message begins
+REFUSED = {  # what is wrong: the call, how the message begins
     "circle leaves": (lambda: manifolds.circle(0.6), "manifold = "),
     "ellipse leaves": (lambda: manifolds.ellipse(0.51, 0.3), "manifold = "),
     "trefoil leaves": (lambda: manifolds.trefoil(0.3), "manifold = "),
@@ -774,7 +1034,10 @@ REFUSED = {   # what is wrong: the call, how the message begins
     "trefoil in the plane": (lambda: manifolds.trefoil(0.1, 2), "ambient_dim = 2"),
     "half a dimension": (lambda: manifolds.circle(0.4, 2.5), "ambient_dim = 2.5"),
     "frame that stretches": (lambda: F([[0.2, 0]], [[0, 0.2]], C2, 2 * I2), "frame = "),
-    "frame that is oblique": (lambda: F([[0.2, 0]], [[0, 0.2]], C2, [[1, 0.6], [0, 0.8]]), "frame = "),
+    "frame that is oblique": (
+        lambda: F([[0.2, 0]], [[0, 0.2]], C2, [[1, 0.6], [0, 0.8]]),
+        "frame = ",
+    ),
     "frame of one column": (lambda: F([[0.2, 0]], [[0, 0.2]], C2, [[1.0], [0.0]]), ""),
     "frame that is a vector": (lambda: F([[0.2, 0]], [[0, 0.2]], C2, [1.0, 0.0]), "frame = "),
     "cosine of another width": (lambda: F([[0.2, 0, 0]], [[0, 0.2, 0]], C2, I2), ""),
@@ -806,19 +1069,42 @@ REFUSED = {   # what is wrong: the call, how the message begins
     "isometry into less": (lambda: manifolds.isometry(2, 3, 0), "ambient_dim = 2"),
     "order of a mesh": (lambda: manifolds.smallest_mesh(0.4, 0.3, 1, 9), "order = 9"),
     "atlas of a number": (lambda: Atlas(3, 0.2, 0.3, 3), "manifold = 3"),
-    "bumps beyond the room": (lambda: Atlas(made("circle"), 0.2, 0.4 * 0.99**0.5 * (1 + 1e-9), 3), "bump_radius = "),
-    "cover as large as the bumps": (lambda: Atlas(made("circle"), 0.2, 0.2, 3), "cover_radius = 0.2"),
+    "bumps beyond the room": (
+        lambda: Atlas(made("circle"), 0.2, 0.4 * 0.99**0.5 * (1 + 1e-9), 3),
+        "bump_radius = ",
+    ),
+    "cover as large as the bumps": (
+        lambda: Atlas(made("circle"), 0.2, 0.2, 3),
+        "cover_radius = 0.2",
+    ),
     "cover nan": (lambda: Atlas(made("circle"), NAN, 0.2, 3), "cover_radius = nan"),
-    "cover finer than the net": (lambda: Atlas(made("circle"), 0.01, 0.2, 3), "cover_radius = 0.01"),
+    "cover finer than the net": (
+        lambda: Atlas(made("circle"), 0.01, 0.2, 3),
+        "cover_radius = 0.01",
+    ),
     "exponent one": (lambda: Atlas(made("circle"), 0.2, 0.3, 1), "exponent = 1"),
     "exponent 2.5": (lambda: Atlas(made("circle"), 0.2, 0.3, 2.5), "exponent = 2.5"),
-    "centres that do not cover": (lambda: Atlas(made("circle"), 0.2, 0.3, 3, made("circle").draw(2)), "centres = "),
+    "centres that do not cover": (
+        lambda: Atlas(made("circle"), 0.2, 0.3, 3, made("circle").draw(2)),
+        "centres = ",
+    ),
     "no centres": (lambda: Atlas(made("circle"), 0.2, 0.3, 3, np.ones((0, 2))), "centres = "),
-    "centres of another dimension": (lambda: Atlas(made("circle"), 0.2, 0.3, 3, np.ones((3, 3))), "centres = "),
+    "centres of another dimension": (
+        lambda: Atlas(made("circle"), 0.2, 0.3, 3, np.ones((3, 3))),
+        "centres = ",
+    ),
     "centres off the manifold": (
-        lambda: Atlas(made("circle"), 0.22, 0.3, 3, 0.5 + 0.95 * (atlas("circle").centres - 0.5)), "centres = "),
+        lambda: Atlas(made("circle"), 0.22, 0.3, 3, 0.5 + 0.95 * (atlas("circle").centres - 0.5)),
+        "centres = ",
+    ),
     "reach far too large": (
-        lambda: Atlas(LevelSet("(x1-1/2)**2/0.16+(x2-1/2)**2/0.01-1", 2, reach=0.4), 0.2, 0.3, 3).distortion, "reach = 0.4"),
+        lambda: (
+            Atlas(
+                LevelSet("(x1-1/2)**2/0.16+(x2-1/2)**2/0.01-1", 2, reach=0.4), 0.2, 0.3, 3
+            ).distortion
+        ),
+        "reach = 0.4",
+    ),
 }
 
 
@@ -833,8 +1119,14 @@ def test_refused(what):
     assert name.replace("_", "").isalpha() and (": must " in rest or ": the name" in rest), message
 
 
-@pytest.mark.parametrize("make", (lambda: manifolds.ellipsoid((0.49, 0.4, 0.4)), lambda: manifolds.torus(0.3, 0.19),
-                                  lambda: LevelSet(f"{ROUND}-0.49**2", 2)))
+@pytest.mark.parametrize(
+    "make",
+    (
+        lambda: manifolds.ellipsoid((0.49, 0.4, 0.4)),
+        lambda: manifolds.torus(0.3, 0.19),
+        lambda: LevelSet(f"{ROUND}-0.49**2", 2),
+    ),
+)
 def test_level_sets_close_to_the_boundary_are_in_the_cube(make):
     x = make().draw(1000)
     assert 0 <= x.min() < 0.02 and x.max() <= 1
@@ -845,4 +1137,6 @@ def test_rounding_does_not_choose_other_centres(name):
     m = {"sphere": manifolds.Sphere, "torus": manifolds.torus, "circle": manifolds.circle}[name]()
     points = m.net(m.reach / 8)[0]
     moved = points + np.random.default_rng(0).uniform(-4e-16, 4e-16, points.shape)
-    assert (farthest_points(points, 0.3 * m.reach)[0] == farthest_points(moved, 0.3 * m.reach)[0]).all()
+    assert (
+        farthest_points(points, 0.3 * m.reach)[0] == farthest_points(moved, 0.3 * m.reach)[0]
+    ).all()

@@ -1,4 +1,6 @@
-"""The mutation run: reproducible, both theorems, every kind, every change caught or proved harmless."""
+"""The mutation run: reproducible, both theorems, every kind, every change caught or proved
+harmless.
+"""
 
 from collections import Counter
 
@@ -13,7 +15,8 @@ def test_the_list_is_reproducible_and_covers_everything():
     found = _mutants.mutants(0)
     assert found == _mutants.mutants(0) != _mutants.mutants(1)
     assert len(found) >= 200 and {m.theorem for m in found} == {"A", "B"}
-    kinds, networks = Counter(m.kind for m in found), Counter(m.network for m in found)
+    kinds = Counter(m.kind for m in found)
+    networks = Counter(m.network for m in found)
     assert set(kinds) == set(_mutants.KINDS) and min(kinds.values()) >= 30
     assert set(networks) == set(_mutants.NETWORKS) and min(networks.values()) >= 20
 
@@ -24,18 +27,28 @@ def test_a_mutant_differs_in_what_its_kind_says(mutant):
     after = _mutants.mutate(mutant).numbers()
     for b, (old, new) in enumerate(zip(before, after)):
         if b != mutant.block:
-            assert all(torch.equal(p.weight, q.weight) and torch.equal(p.bias, q.bias) for p, q in zip(old, new))
+            assert all(
+                torch.equal(p.weight, q.weight) and torch.equal(p.bias, q.bias)
+                for p, q in zip(old, new)
+            )
     old, new = before[mutant.block], after[mutant.block]
     if mutant.kind == "remove a refinement level":
         assert len(new) < len(old) or mutant.network == "line, m=2"
         return
     p, q = old[mutant.layer], new[mutant.layer]
-    weights, biases = (p.weight != q.weight).sum(), (p.bias != q.bias).sum()
+    weights = (p.weight != q.weight).sum()
+    biases = (p.bias != q.bias).sum()
     if mutant.kind == "shift a bias by 1e-4":
-        assert weights == 0 and biases == 1 and float((q.bias - p.bias).abs().max()) == pytest.approx(1e-4)
+        assert (
+            weights == 0
+            and biases == 1
+            and float((q.bias - p.bias).abs().max()) == pytest.approx(1e-4)
+        )
     elif mutant.kind == "swap two channels":
         there, back = mutant.row, mutant.entry
-        assert torch.equal(p.weight[there], q.weight[back]) and torch.equal(p.bias[there], q.bias[back])
+        assert torch.equal(p.weight[there], q.weight[back]) and torch.equal(
+            p.bias[there], q.bias[back]
+        )
     else:
         assert weights == 1 and biases == 0
 
@@ -56,5 +69,11 @@ def test_the_score_can_fall(monkeypatch, capsys):
 
 
 def test_an_honest_network_is_not_noticed():
-    honest = [m for m in _mutants.mutants(0) if m.network == "line, m=2" and m.kind == "remove a refinement level"]
-    assert honest and all(_mutants.noticed(m) is None and _mutants.harmless(m) == "the same weights" for m in honest)
+    honest = [
+        m
+        for m in _mutants.mutants(0)
+        if m.network == "line, m=2" and m.kind == "remove a refinement level"
+    ]
+    assert honest and all(
+        _mutants.noticed(m) is None and _mutants.harmless(m) == "the same weights" for m in honest
+    )

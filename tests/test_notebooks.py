@@ -1,4 +1,6 @@
-"""Stored notebooks are complete: executed in order, without errors, with captions; nbval then compares their numbers."""
+"""Stored notebooks are complete: executed in order, without errors, with captions; nbval then
+compares their numbers.
+"""
 
 import json
 import os
@@ -24,7 +26,9 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 def test_a_tour_and_one_notebook_for_each_chapter_with_claims():
     chapters = {c.chapter for c in select()}
     pages = sorted((ROOT / "book").glob("[01][0-9]_*.md"))
-    assert [p.stem for p in NOTEBOOKS] == ["00_tour"] + [p.stem for p in pages if int(p.stem[:2]) in chapters]
+    assert [p.stem for p in NOTEBOOKS] == ["00_tour"] + [
+        p.stem for p in pages if int(p.stem[:2]) in chapters
+    ]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
@@ -48,15 +52,25 @@ def test_every_figure_has_a_caption_a_name_and_alternative_text(path):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_notebooks_read_nothing_but_the_package(path):
     """They run alone: no file beside them, no folder of the project."""
-    code = "\n".join("".join(c["source"]) for c in json.loads(path.read_text())["cells"] if c["cell_type"] == "code")
+    code = "\n".join(
+        "".join(c["source"])
+        for c in json.loads(path.read_text())["cells"]
+        if c["cell_type"] == "code"
+    )
     assert not re.search(r"""["'](\.\./|\./|book/|lib/|notebooks/)""", code)
     assert 'plt.style.use("lib.book")' in code
 
 
 def test_style_and_records_are_part_of_the_package():
-    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["lib"]
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"][
+        "package-data"
+    ]["lib"]
     packed = {p for pattern in patterns for p in (ROOT / "lib").glob(pattern)}
-    data = {p for p in (ROOT / "lib").rglob("*") if p.is_file() and p.suffix != ".py" and "__pycache__" not in p.parts}
+    data = {
+        p
+        for p in (ROOT / "lib").rglob("*")
+        if p.is_file() and p.suffix != ".py" and "__pycache__" not in p.parts
+    }
     assert data == packed and len(data) > 150
 
 
@@ -72,22 +86,50 @@ def test_notebooks_for_colab_install_the_wheel_first():
 @pytest.fixture
 def a_run(tmp_path):
     """A notebook of two cells that nbval has compared, kept by the plugin; and its stored form."""
-    def cell(source, text, number):
-        return nbformat.v4.new_code_cell(source, execution_count=number,
-                                         outputs=[nbformat.v4.new_output("stream", name="stdout", text=text)])
 
-    stored = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("Numbers."), cell("print(1 + 1)", "2\n", 1),
-                                             cell("1 / 3", "", 2)])
-    stored.cells[2].outputs = [nbformat.v4.new_output("execute_result", {"text/plain": "0.3333333333333333"}, execution_count=2)]
+    def cell(source, text, number):
+        return nbformat.v4.new_code_cell(
+            source,
+            execution_count=number,
+            outputs=[nbformat.v4.new_output("stream", name="stdout", text=text)],
+        )
+
+    stored = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_markdown_cell("Numbers."),
+            cell("print(1 + 1)", "2\n", 1),
+            cell("1 / 3", "", 2),
+        ]
+    )
+    stored.cells[2].outputs = [
+        nbformat.v4.new_output(
+            "execute_result", {"text/plain": "0.3333333333333333"}, execution_count=2
+        )
+    ]
 
     def run(second="2\n"):
         stored.cells[1].outputs[0].text = second
         (tmp_path / "alone").mkdir(exist_ok=True)
         nbformat.write(stored, tmp_path / "alone" / "few.ipynb")
-        command = [sys.executable, "-m", "pytest", "-p", "keep", "--keep", tmp_path / "_build/executed", "--nbval",
-                   tmp_path / "alone"]
-        return subprocess.run(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT / "book/_ext")},
-                              capture_output=True, timeout=120)
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "keep",
+            "--keep",
+            tmp_path / "_build/executed",
+            "--nbval",
+            tmp_path / "alone",
+        ]
+        return subprocess.run(
+            command,
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT / "book/_ext")},
+            capture_output=True,
+            timeout=120,
+        )
+
     return run, tmp_path
 
 
@@ -97,14 +139,18 @@ def test_what_nbval_has_compared_is_kept_and_shown(a_run):
     kept = nbformat.read(folder / "_build/executed/few.ipynb", 4)
     nbformat.validate(kept)
     first, second = (c for c in kept.cells if c.cell_type == "code")
-    assert first.outputs[0].text == "2\n" and second.outputs[0].data["text/plain"] == "0.3333333333333333"
+    assert (
+        first.outputs[0].text == "2\n"
+        and second.outputs[0].data["text/plain"] == "0.3333333333333333"
+    )
     assert set(first.metadata.execution) == {"iopub.execute_input", "shell.execute_reply"}
-    assert "execution" not in nbformat.read(folder / "alone/few.ipynb", 4).cells[1].metadata   # what was read is as it was
+    # what was read is as it was
+    assert "execution" not in nbformat.read(folder / "alone/few.ipynb", 4).cells[1].metadata
     (folder / "alone").rename(folder / "notebooks")
     assert executed.notebook(folder, "few") == folder / "_build/executed/few.ipynb"
     changed = nbformat.read(folder / "notebooks/few.ipynb", 4)
     changed.cells[1].source = "print(3 - 1)"
-    nbformat.write(changed, folder / "notebooks/few.ipynb")   # the run is one of other code
+    nbformat.write(changed, folder / "notebooks/few.ipynb")  # the run is one of other code
     assert executed.notebook(folder, "few") == folder / "notebooks/few.ipynb"
 
 
@@ -115,11 +161,24 @@ def test_a_run_with_other_numbers_is_not_kept(a_run):
 
 
 def test_building_and_testing_leave_the_notebooks_alone():
-    """The commands of the README write copies: nothing but `make refresh` writes into notebooks/."""
+    """The commands of the README write copies: nothing but `make refresh` writes into
+    notebooks/.
+    """
     for target in ("book", "test"):
-        commands = subprocess.run(["make", "--dry-run", "--always-make", target], cwd=ROOT, capture_output=True, text=True,
-                                  check=True).stdout.splitlines()
+        commands = subprocess.run(
+            ["make", "--dry-run", "--always-make", target],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.splitlines()
         assert [line for line in commands if "notebooks/" in line]
-        assert not [line for line in commands if re.search(r"(--inplace|touch|(cp|mv) \S+( \S+)*) +notebooks/", line)]
-    store = subprocess.run(["make", "--dry-run", "refresh"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        assert not [
+            line
+            for line in commands
+            if re.search(r"(--inplace|touch|(cp|mv) \S+( \S+)*) +notebooks/", line)
+        ]
+    store = subprocess.run(
+        ["make", "--dry-run", "refresh"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     assert re.search(r"cp (_build/executed/\S+ )+notebooks/", store)

@@ -31,10 +31,15 @@ def reader():
 @printed
 def test_every_page_of_the_book_is_printed_and_numbered(reader):
     order = list(paper.contents(yaml.safe_load((ROOT / "_toc.yml").read_text())))
-    assert {paper.anchor(page) for page, _ in order} <= {name.removeprefix("/") for name in reader.named_destinations}
-    starts = [reader.get_destination_page_number(reader.named_destinations["/" + paper.anchor(page)]) for page, _ in order]
+    assert {paper.anchor(page) for page, _ in order} <= {
+        name.removeprefix("/") for name in reader.named_destinations
+    }
+    starts = [
+        reader.get_destination_page_number(reader.named_destinations["/" + paper.anchor(page)])
+        for page, _ in order
+    ]
     assert starts == sorted(starts) and len(reader.pages) > 150
-    for number in (starts[3], starts[-1]):   # the footer
+    for number in (starts[3], starts[-1]):  # the footer
         assert re.search(rf"\b{number + 1}\s*$", reader.pages[number].extract_text())
 
 
@@ -60,7 +65,9 @@ def test_links_lead_somewhere(reader):
             else:
                 outside.append(annotation["/A"]["/URI"])
     assert inside > 1000
-    assert outside and all(re.match(r"https://(doi\.org|arxiv\.org)/", address) for address in outside)
+    assert outside and all(
+        re.match(r"https://(doi\.org|arxiv\.org)/", address) for address in outside
+    )
 
 
 @printed
@@ -73,9 +80,15 @@ def test_formulas_are_typeset_and_solutions_open(reader):
 def test_links_to_pages_that_are_not_printed_are_taken_off(tmp_path):
     (tmp_path / "book").mkdir()
     (tmp_path / "book" / "a.html").write_text(
-        '<article class="bd-article"><h1 id="x">A#</h1><a href="b.html#y">in</a><a href="../_modules/m.html#f">code</a>'
-        '<a href="#x">here</a><a href="https://doi.org/10.1/2">out</a></article>')
+        '<article class="bd-article"><h1 id="x">A#</h1><a href="b.html#y">in</a><a'
+        ' href="../_modules/m.html#f">code</a><a href="#x">here</a><a'
+        ' href="https://doi.org/10.1/2">out</a></article>'
+    )
     body, title = paper.article(tmp_path, "book/a", {"book/a", "book/b"})
     assert title == "A" and body.h1["id"] == "page-book-a-x"
     assert [a.get("href") for a in body.find_all("a")] == [
-        "#page-book-b-y", None, "#page-book-a-x", "https://doi.org/10.1/2"]
+        "#page-book-b-y",
+        None,
+        "#page-book-a-x",
+        "https://doi.org/10.1/2",
+    ]

@@ -1,4 +1,6 @@
-"""Where networks go: other processes, exported graphs, dtypes, devices, many points, many blocks, numpy's numbers."""
+"""Where networks go: other processes, exported graphs, dtypes, devices, many points, many
+blocks, numpy's numbers.
+"""
 
 import copy
 import io
@@ -28,14 +30,18 @@ def _points(count, D=2, seed=0):
 
 # ---- pickled, copied
 
-WAYS = {"pickle": lambda a: pickle.loads(pickle.dumps(a)), "deepcopy": copy.deepcopy,
-        "torch.save": lambda a: torch.load(_saved(a), weights_only=False)}
+WAYS = {
+    "pickle": lambda a: pickle.loads(pickle.dumps(a)),
+    "deepcopy": copy.deepcopy,
+    "torch.save": lambda a: torch.load(_saved(a), weights_only=False),
+}
 
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("changed", [False, True])
 def test_an_approximation_travels(way, changed):
-    a, x = _approximation(), _points(20)
+    a = _approximation()
+    x = _points(20)
     if changed:
         a.network.head.data[1] *= 1.5
     b = WAYS[way](a)
@@ -60,10 +66,11 @@ def test_a_network_on_a_manifold_travels():
 
 # ---- graphs for any number of points
 
+
 @pytest.mark.parametrize("count", [1, 7, 30_000])
 def test_a_traced_module_takes_any_number_of_points(count):
     a = _approximation()
-    with warnings.catch_warnings():   # of sizes of layers, which are fixed
+    with warnings.catch_warnings():  # of sizes of layers, which are fixed
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
         traced = torch.jit.trace(a.network, _points(5), check_trace=False)
     x = _points(count, seed=1)
@@ -72,28 +79,39 @@ def test_a_traced_module_takes_any_number_of_points(count):
 
 def test_an_exported_module_takes_any_number_of_points():
     a = _approximation()
-    exported = torch.export.export(a.network, (_points(5),), dynamic_shapes={"x": {0: torch.export.Dim("points")}}).module()
+    exported = torch.export.export(
+        a.network, (_points(5),), dynamic_shapes={"x": {0: torch.export.Dim("points")}}
+    ).module()
     for count in (2, 7, 30_000):
         x = _points(count, seed=1)
-        assert exported(x).shape == (count,) and float((exported(x) - a.network(x)).detach().abs().max()) < 1e-13
+        assert (
+            exported(x).shape == (count,)
+            and float((exported(x) - a.network(x)).detach().abs().max()) < 1e-13
+        )
 
 
 # ---- bounded memory, the same numbers
 
+
 def test_many_points_need_little_memory():
     """A forward pass with gradients of the weights allowed: what was 5.6 GB must stay below one."""
-    script = ("import resource, torch, lib\n"
-              "a = lib.approximate(lib.Target.from_sympy('x1'), lib.Cube(1), order=4, cells=16)\n"
-              "x = torch.rand(100_000, 1, dtype=torch.float64)\n"
-              "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-              "a.network(x).sum().backward()\n"
-              "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)")
-    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=True)
-    assert int(found.stdout) < 1_000_000   # kB
+    script = (
+        "import resource, torch, lib\n"
+        "a = lib.approximate(lib.Target.from_sympy('x1'), lib.Cube(1), order=4, cells=16)\n"
+        "x = torch.rand(100_000, 1, dtype=torch.float64)\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "a.network(x).sum().backward()\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=True
+    )
+    assert int(found.stdout) < 1_000_000  # kB
 
 
 def test_chunks_change_nothing(monkeypatch):
-    a, x = _approximation(), _points(50)
+    a = _approximation()
+    x = _points(50)
     whole = [*torch.autograd.grad(a.network(x).square().sum(), list(a.network.parameters()))]
     y = x.clone().requires_grad_(True)
     (slope,) = torch.autograd.grad(a.network(y).sum(), y, create_graph=True)
@@ -104,13 +122,17 @@ def test_chunks_change_nothing(monkeypatch):
     assert all(torch.allclose(p, q, rtol=1e-12, atol=1e-12) for p, q in zip(whole, parts))
     y = x.clone().requires_grad_(True)
     (slope,) = torch.autograd.grad(a.network(y).sum(), y, create_graph=True)
-    assert torch.allclose(torch.autograd.grad(slope.square().sum(), a.network.head)[0], second, rtol=1e-12)
+    assert torch.allclose(
+        torch.autograd.grad(slope.square().sum(), a.network.head)[0], second, rtol=1e-12
+    )
 
 
 # ---- dtypes and devices
 
+
 def test_single_precision_takes_single_precision():
-    a, x = _approximation(), _points(20)
+    a = _approximation()
+    x = _points(20)
     exact = a.network(x).detach()
     single = copy.deepcopy(a.network).float()
     found = single(x.float()).detach()
@@ -133,6 +155,7 @@ def test_a_default_device_does_not_matter():
 
 # ---- more blocks than terms
 
+
 @pytest.mark.parametrize("blocks", [5, 9, 40])
 def test_blocks_beyond_the_terms_are_zero(blocks, tmp_path):
     few, many = (_approximation("x1**2", 1, cells=3, blocks=b) for b in (5, blocks))
@@ -142,7 +165,9 @@ def test_blocks_beyond_the_terms_are_zero(blocks, tmp_path):
     assert sizes.measured.M == sizes.promised.M == blocks and sizes.measured.within(sizes.promised)
     c = many.certify()
     assert many.unchanged and lib.certify.check(c, many) > 0 and c.value == few.certify().value
-    assert float((convresnet.rescaled(many.network)(x) - many.network(x)).detach().abs().max()) < 1e-12
+    assert (
+        float((convresnet.rescaled(many.network)(x) - many.network(x)).detach().abs().max()) < 1e-12
+    )
     many.save(tmp_path / "a")
     assert torch.equal(lib.load(tmp_path / "a").network(x), many.network(x))
     if blocks > 5:
@@ -153,26 +178,50 @@ def test_blocks_beyond_the_terms_are_zero(blocks, tmp_path):
 
 # ---- numpy's numbers
 
+
 @pytest.mark.parametrize("kind", [np.int64, np.int8, np.uint8, np.int32])
 def test_integers_of_numpy(kind):
-    a = lib.approximate(lib.Target.from_sympy(WAVE, kind(2)), lib.Cube(kind(2)), order=kind(3), cells=kind(6), blocks=kind(3),
-                        kernel_size=kind(2), refinement=kind(9))
+    a = lib.approximate(
+        lib.Target.from_sympy(WAVE, kind(2)),
+        lib.Cube(kind(2)),
+        order=kind(3),
+        cells=kind(6),
+        blocks=kind(3),
+        kernel_size=kind(2),
+        refinement=kind(9),
+    )
     b = _approximation(refinement=9)
     assert torch.equal(a.network(_points(9)), b.network(_points(9))) and a.bound == b.bound
-    assert all(type(getattr(a, name)) is int for name in ("order", "cells", "refinement", "kernel_size", "blocks"))
+    assert all(
+        type(getattr(a, name)) is int
+        for name in ("order", "cells", "refinement", "kernel_size", "blocks")
+    )
     assert a.measure(kind(100), kind(1)) == b.measure(100, 1)
     assert a.certify(boxes=kind(20)).value == b.certify(boxes=20).value
 
 
 def test_floats_of_numpy():
-    a = lib.approximate(lib.Target.from_sympy(WAVE, 2), lib.Cube(2), order=3, tolerance=np.float32(0.5))
+    a = lib.approximate(
+        lib.Target.from_sympy(WAVE, 2), lib.Cube(2), order=3, tolerance=np.float32(0.5)
+    )
     assert max(a.bound.value, a.bound.gradient) <= 0.5
     target = lib.Target(lambda x: torch.sin(x[:, 0]), {(k,): np.int64(1) for k in range(4)})
     assert lib.approximate(target, lib.Cube(1), order=3, cells=4).bound.value > 0
 
 
-@pytest.mark.parametrize("options", [{"cells": 4.0}, {"cells": True}, {"cells": "4"}, {"order": 3.0, "cells": 4},
-                                     {"blocks": np.float64(2), "cells": 4}, {"tolerance": True}, {"tolerance": "1"}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"cells": 4.0},
+        {"cells": True},
+        {"cells": "4"},
+        {"order": 3.0, "cells": 4},
+        {"blocks": np.float64(2), "cells": 4},
+        {"tolerance": True},
+        {"tolerance": "1"},
+    ],
+    ids=str,
+)
 def test_what_is_no_number_is_refused(options):
     with pytest.raises(lib.InputError, match="|".join(options)):
         _approximation(**{"cells": None} | options)
@@ -180,14 +229,22 @@ def test_what_is_no_number_is_refused(options):
 
 # ---- shown
 
+
 def test_an_approximation_shows_itself_in_a_line():
     a = _approximation()
-    assert repr(a) == ("Approximation(sin(2*pi*x1)*exp(x2) on Cube(2): order 3, 6 cells, 64 terms; "
-                       f"M=3 L={a.promised.L} J={a.promised.J} K=2; bound value {a.bound.value:.3g}, slope "
-                       f"{a.bound.gradient:.3g} (proved))")
+    assert repr(a) == (
+        "Approximation(sin(2*pi*x1)*exp(x2) on Cube(2): order 3, 6 cells, 64 terms; "
+        f"M=3 L={a.promised.L} J={a.promised.J} K=2; bound value {a.bound.value:.3g}, slope "
+        f"{a.bound.gradient:.3g} (proved))"
+    )
     assert "bound none" in repr(a.with_coefficients(2 * a.coefficients))
     b = lib.approximate(lambda x: x[:, 0], manifolds.circle(), order=2, cells=8)
-    assert "circle of radius 0.4" in repr(b) and "charts" in repr(b) and "(an estimate)" in repr(b) and "\n" not in repr(b)
+    assert (
+        "circle of radius 0.4" in repr(b)
+        and "charts" in repr(b)
+        and "(an estimate)" in repr(b)
+        and "\n" not in repr(b)
+    )
 
 
 def test_an_approximation_shows_itself_as_a_card():

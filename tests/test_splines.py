@@ -1,4 +1,6 @@
-"""Chapter 02: B-splines, functionals, the quasi-interpolant, its constants and the Jackson bound."""
+"""Chapter 02: B-splines, functionals, the quasi-interpolant, its constants and the Jackson
+bound.
+"""
 
 from fractions import Fraction as F
 from functools import cache
@@ -7,11 +9,11 @@ from math import comb, factorial
 
 import numpy as np
 import pytest
-from helpers import ORDERS, UNIT, truncated_power_bspline
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.interpolate import BSpline, NdBSpline
 
+from helpers import ORDERS, UNIT, truncated_power_bspline
 from lib import splines
 from lib.claims import _kernels as kernels
 
@@ -28,24 +30,31 @@ def test_bspline_is_scipys(m, derivative):
     knots = np.arange(-m, 2 * m + 1.0)
     centre = np.zeros(2 * m + 1)
     centre[m] = 1
-    x = np.concatenate([np.random.default_rng(m).uniform(-m / 2, 3 * m / 2, 500), np.arange(m + 1.0)])
+    x = np.concatenate(
+        [np.random.default_rng(m).uniform(-m / 2, 3 * m / 2, 500), np.arange(m + 1.0)]
+    )
     exact = BSpline(knots, centre, m - 1)(x, nu=derivative) if derivative < m else 0 * x
     exact[(x < 0) | (x >= m)] = 0
-    tolerance = UNIT * 2.0**derivative * 40 * m   # sizes at most 2^derivative, 20 m operations on either side
+    # sizes at most 2^derivative, 20 m operations on either side
+    tolerance = UNIT * 2.0**derivative * 40 * m
     assert np.abs(splines.bspline(m, x, derivative) - exact).max() <= tolerance
 
 
 @pytest.mark.parametrize("m", (1, *ORDERS))
 def test_bspline_is_the_truncated_power_formula(m):
     x = [F(k, 64) for k in range(-64, 64 * (m + 1))]
-    exact = np.array([float(truncated_power_bspline(m, t)) if m > 1 else float(0 <= t < 1) for t in x])
+    exact = np.array(
+        [float(truncated_power_bspline(m, t)) if m > 1 else float(0 <= t < 1) for t in x]
+    )
     assert np.abs(splines.bspline(m, [float(t) for t in x]) - exact).max() <= 4 * m * UNIT
 
 
 @pytest.mark.parametrize("m", ORDERS)
 def test_pieces_are_exact(m):
     for i, t in product(range(m), (F(k, 7) for k in range(7))):
-        assert sum(c * t**k for k, c in enumerate(splines.pieces(m)[i])) == truncated_power_bspline(m, i + t)
+        assert sum(c * t**k for k, c in enumerate(splines.pieces(m)[i])) == truncated_power_bspline(
+            m, i + t
+        )
 
 
 @pytest.mark.parametrize("m", ORDERS)
@@ -65,7 +74,10 @@ def test_quasi_interpolant_reproduces_polynomials_exactly(m, N):
     for p in range(m):
         values = [sum(w * t**p for t, w in zip(*f)) for f in functionals]
         for x in (F(k, 3) for k in range(3 * N + 1)):
-            assert sum(v * truncated_power_bspline(m, x - j) for v, j in zip(values, range(1 - m, N))) == x**p
+            assert (
+                sum(v * truncated_power_bspline(m, x - j) for v, j in zip(values, range(1 - m, N)))
+                == x**p
+            )
 
 
 @pytest.mark.parametrize("m, N", ORDER_AND_CELLS)
@@ -80,7 +92,7 @@ def test_nodes_lie_in_the_domain_and_the_open_support(m, N):
 
 @pytest.mark.parametrize("m, N", ORDER_AND_CELLS)
 def test_functionals_are_mirror_symmetric(m, N):
-    for j in range(1 - m, N if m < 5 else 0):   # at order 5 the boundary functionals only
+    for j in range(1 - m, N if m < 5 else 0):  # at order 5 the boundary functionals only
         mirrored = {N - t: w for t, w in zip(*splines.functional(m, N, N - m - j))}
         assert dict(zip(*splines.functional(m, N, j))) == mirrored
 
@@ -89,7 +101,7 @@ def test_functionals_are_mirror_symmetric(m, N):
 def test_blossom_value_is_a_coefficient_of_a_product(m):
     for j in range(-m, m):
         polynomial = [F(1)]
-        for knot in range(j + 1, j + m):   # prod (1 + knot z)
+        for knot in range(j + 1, j + m):  # prod (1 + knot z)
             polynomial = [a + knot * b for a, b in zip([*polynomial, 0], [0, *polynomial])]
         for p in range(m):
             assert splines.blossom_value(m, j, p) == polynomial[p] / comb(m - 1, p)
@@ -99,7 +111,9 @@ def test_blossom_value_is_a_coefficient_of_a_product(m):
 def test_weight_sum_is_the_largest_l1_norm(m):
     sums = {j: sum(map(abs, splines.functional(m, 3 * m, j)[1])) for j in range(1 - m, 3 * m)}
     assert splines.weight_sum(m) == max(sums.values())
-    assert splines.weight_sum(m, interior=True) == max(s for j, s in sums.items() if 0 <= j <= 2 * m)
+    assert splines.weight_sum(m, interior=True) == max(
+        s for j, s in sums.items() if 0 <= j <= 2 * m
+    )
 
 
 # ---- the quasi-interpolant
@@ -115,13 +129,16 @@ def test_function_and_samples_give_the_same_coefficients(m, D):
 
     grid = np.stack(np.meshgrid(*[quasi.nodes] * D, indexing="ij"), axis=-1)
     samples = f(grid.reshape(-1, D)).reshape(grid.shape[:-1])
-    np.testing.assert_array_equal(quasi.coefficients(f, D), quasi.coefficients_from_samples(samples))
+    np.testing.assert_array_equal(
+        quasi.coefficients(f, D), quasi.coefficients_from_samples(samples)
+    )
 
 
 @pytest.mark.parametrize("chunk", (7, 60))
 @pytest.mark.parametrize("D", (1, 2, 3))
 def test_slabs_and_chunks_do_not_change_the_coefficients(D, chunk, monkeypatch):
-    quasi, seen = splines.QuasiInterpolant(4, 5), []
+    quasi = splines.QuasiInterpolant(4, 5)
+    seen = []
 
     def f(points):
         seen.append(points)
@@ -133,7 +150,7 @@ def test_slabs_and_chunks_do_not_change_the_coefficients(D, chunk, monkeypatch):
     np.testing.assert_allclose(quasi.coefficients(f, D), whole, atol=1e-13)
     assert max(map(len, seen)) <= chunk
     points = np.concatenate(seen)
-    assert len(points) == len(np.unique(points, axis=0)) == len(quasi.nodes) ** D   # each node once
+    assert len(points) == len(np.unique(points, axis=0)) == len(quasi.nodes) ** D  # each node once
 
 
 @pytest.mark.parametrize("m", ORDERS)
@@ -149,12 +166,17 @@ def test_coefficients_are_the_functionals_of_the_samples(m):
 @pytest.mark.parametrize("m", ORDERS)
 @pytest.mark.parametrize("D", (1, 2))
 def test_quasi_interpolant_of_an_interior_bump_is_local(m, D):
-    N = 4 * m   # the bump lives in [3/8, 5/8], so boundary functionals, nodes in [0, m/N], see nothing
-    c = splines.QuasiInterpolant(m, N).coefficients(lambda p: np.maximum(1 / 8 - np.abs(p - 0.5).max(1), 0), D)
+    # the bump lives in [3/8, 5/8], so boundary functionals, nodes in [0, m/N], see nothing
+    N = 4 * m
+    c = splines.QuasiInterpolant(m, N).coefficients(
+        lambda p: np.maximum(1 / 8 - np.abs(p - 0.5).max(1), 0), D
+    )
     assert c.any()
     for index in np.argwhere(c):
         j = index - (m - 1)
-        assert ((0 <= j) & (j <= N - m)).all() and (j < 5 / 8 * N).all() and (j + m > 3 / 8 * N).all()
+        assert (
+            ((0 <= j) & (j <= N - m)).all() and (j < 5 / 8 * N).all() and (j + m > 3 / 8 * N).all()
+        )
     x = np.random.default_rng(0).random((2000, D))
     far = (np.abs(x - 0.5) >= 1 / 8 + m / N).any(1)
     assert far.any() and not splines.evaluate(c, m, x[far]).any()
@@ -162,7 +184,8 @@ def test_quasi_interpolant_of_an_interior_bump_is_local(m, D):
 
 def _tensor_spline(c, m, x, nu):
     """The tensor-product spline by scipy."""
-    D, N = c.ndim, c.shape[0] - m + 1
+    D = c.ndim
+    N = c.shape[0] - m + 1
     return NdBSpline((np.arange(1 - m, N + m) / N,) * D, c, m - 1)(x, nu=nu)
 
 
@@ -170,9 +193,13 @@ def _tensor_spline(c, m, x, nu):
 @pytest.mark.parametrize("D", (1, 2, 3))
 @pytest.mark.parametrize("place", ("random", "knots", "corners"))
 def test_evaluate_is_scipys_tensor_spline(m, D, place):
-    rng, N = np.random.default_rng(D), 8   # a power of two: the knots are floats
-    x = {"random": rng.random((300, D)), "knots": rng.integers(0, N + 1, (300, D)) / N,
-         "corners": rng.integers(0, 2, (16, D)).astype(float)}[place]
+    rng = np.random.default_rng(D)
+    N = 8  # a power of two: the knots are floats
+    x = {
+        "random": rng.random((300, D)),
+        "knots": rng.integers(0, N + 1, (300, D)) / N,
+        "corners": rng.integers(0, 2, (16, D)).astype(float),
+    }[place]
     c = rng.uniform(-1, 1, (N + m - 1,) * D)
     for nu in product(range(min(m, 3)), repeat=D):
         # m^D terms of size (2N)^|nu|, 4 m D operations each; x N is off by a unit of size N
@@ -183,8 +210,11 @@ def test_evaluate_is_scipys_tensor_spline(m, D, place):
 
 @pytest.mark.parametrize("N", (5, 7, 12))
 def test_evaluate_with_other_meshes(N):
-    m, D, rng = 4, 2, np.random.default_rng(N)
-    x, c = rng.random((500, D)), rng.uniform(-1, 1, (N + 3,) * D)
+    m = 4
+    D = 2
+    rng = np.random.default_rng(N)
+    x = rng.random((500, D))
+    c = rng.uniform(-1, 1, (N + 3,) * D)
     tolerance = UNIT * (m**D * 4 * m * D + 8 * D * N)
     assert np.abs(splines.evaluate(c, m, x) - _tensor_spline(c, m, x, [0, 0])).max() <= tolerance
 
@@ -194,10 +224,14 @@ def test_evaluate_with_other_meshes(N):
 
 @cache
 def _functionals(m, N):
-    """Columns of samples to coefficients, from the rational functionals, h = 1: nodes and a dense matrix."""
+    """Columns of samples to coefficients, from the rational functionals, h = 1: nodes and a
+    dense matrix.
+    """
     rules = [dict(zip(*splines.functional(m, N, j))) for j in range(1 - m, N)]
     nodes = sorted(set().union(*rules))
-    return np.array(nodes, float), np.array([[float(rule.get(t, 0)) for t in nodes] for rule in rules])
+    return np.array(nodes, float), np.array(
+        [[float(rule.get(t, 0)) for t in nodes] for rule in rules]
+    )
 
 
 def _points(N):
@@ -206,21 +240,26 @@ def _points(N):
 
 def _quasi(m, N, samples, x, nu):
     """``d^nu Q`` of columns of samples at the nodes, by scipy."""
-    return BSpline(np.arange(1 - m, N + m, dtype=float), _functionals(m, N)[1] @ samples, m - 1)(x, nu=nu)
+    return BSpline(np.arange(1 - m, N + m, dtype=float), _functionals(m, N)[1] @ samples, m - 1)(
+        x, nu=nu
+    )
 
 
 def _largest_error(m, N, alpha, s):
-    """``sup_x`` of ``|d^s (f - Q f)(x)|`` over ``f`` whose derivative of order ``alpha`` is +-1 on cells of 1/128.
+    """``sup_x`` of ``|d^s (f - Q f)(x)|`` over ``f`` whose derivative of order ``alpha`` is +-1 on
+    cells of 1/128.
 
     For the best signs this is the variation in ``t`` of the error of ``(. - t)_+^alpha / alpha!``.
     """
-    x, t = _points(N), np.arange(128 * N + 1) / 128
+    x = _points(N)
+    t = np.arange(128 * N + 1) / 128
 
     def truncated(u, power):
         return np.maximum(u, 0) ** power / factorial(power)
 
     error = truncated(x[:, None] - t, alpha - s) - _quasi(
-        m, N, truncated(_functionals(m, N)[0][:, None] - t, alpha), x, s)
+        m, N, truncated(_functionals(m, N)[0][:, None] - t, alpha), x, s
+    )
     return np.abs(np.diff(error, axis=1)).sum(1).max()
 
 
@@ -236,7 +275,7 @@ def _largest_slope(m, N):
 
 
 def _encloses(upper, lower):
-    assert lower * (1 - 1e-9) <= upper <= 1.01 * lower   # 1e-9: rounding of 1e4 terms of size 10
+    assert lower * (1 - 1e-9) <= upper <= 1.01 * lower  # 1e-9: rounding of 1e4 terms of size 10
 
 
 @pytest.mark.parametrize("m, alpha, s", PEANO)
@@ -260,18 +299,28 @@ def test_norms_of_the_operator_are_tight(m):
 
 @pytest.mark.parametrize("m, alpha, s", PEANO)
 def test_interior_peano_constant_is_tight(m, alpha, s):
-    """Errors of functions whose highest derivative lives away from the boundary, in a middle cell."""
+    """Errors of functions whose highest derivative lives away from the boundary, in a middle
+    cell.
+    """
     N, x = 4 * m, 2 * m + np.arange(65) / 64
     t = np.arange(128 * N + 1) / 128
     nodes = _functionals(m, N)[0]
     error = np.maximum(x[:, None] - t, 0) ** (alpha - s) / factorial(alpha - s) - _quasi(
-        m, N, np.maximum(nodes[:, None] - t, 0) ** alpha / factorial(alpha), x, s)
-    _encloses(splines.interior_peano_constant(m, alpha, s), np.abs(np.diff(error, axis=1)).sum(1)[:-1].max())
+        m, N, np.maximum(nodes[:, None] - t, 0) ** alpha / factorial(alpha), x, s
+    )
+    _encloses(
+        splines.interior_peano_constant(m, alpha, s),
+        np.abs(np.diff(error, axis=1)).sum(1)[:-1].max(),
+    )
 
 
 def test_exact_constants_of_piecewise_linear_interpolation():
-    for found, exact in ((splines.peano_constant(2, 8, 2, 0), 1 / 8), (splines.peano_constant(2, 8, 2, 1), 1 / 2),
-                         (splines.operator_norm(2, 8), 1), (splines.slope_norm(2, 8), 1)):
+    for found, exact in (
+        (splines.peano_constant(2, 8, 2, 0), 1 / 8),
+        (splines.peano_constant(2, 8, 2, 1), 1 / 2),
+        (splines.operator_norm(2, 8), 1),
+        (splines.slope_norm(2, 8), 1),
+    ):
         assert exact <= found <= exact * (1 + 1.1e-3)
 
 
@@ -291,10 +340,14 @@ def test_constants_do_not_change_with_the_mesh(m):
 
 def _trigonometric(rng, D, count):
     """A random trigonometric polynomial: derivative of any order, and bounds of the derivatives."""
-    a, w, phase = rng.normal(size=count), rng.integers(-4, 5, (count, D)) * 1.0, rng.uniform(0, 7, count)
+    a = rng.normal(size=count)
+    w = rng.integers(-4, 5, (count, D)) * 1.0
+    phase = rng.uniform(0, 7, count)
 
     def partial(x, nu):
-        return np.cos(x @ w.T + phase + sum(nu) * np.pi / 2) @ (a * np.prod(w ** np.array(nu), axis=1))
+        return np.cos(x @ w.T + phase + sum(nu) * np.pi / 2) @ (
+            a * np.prod(w ** np.array(nu), axis=1)
+        )
 
     return partial, lambda nu: float(np.abs(a * np.prod(w ** np.array(nu), axis=1)).sum())
 
@@ -302,8 +355,12 @@ def _trigonometric(rng, D, count):
 def _check_jackson(rng, D, m, alpha, N, count):
     partial, derivative_bound = _trigonometric(rng, D, count)
     c = splines.QuasiInterpolant(m, N).coefficients(lambda x: partial(x, (0,) * D), D)
-    jackson = splines.jackson_bound(m, N, alpha, {nu: derivative_bound(nu) for nu in splines.needed_derivatives(D, alpha)})
-    x = np.concatenate([rng.random((1500, D)), rng.integers(0, N + 1, (300, D)) / N, rng.integers(0, 2, (40, D))])
+    jackson = splines.jackson_bound(
+        m, N, alpha, {nu: derivative_bound(nu) for nu in splines.needed_derivatives(D, alpha)}
+    )
+    x = np.concatenate(
+        [rng.random((1500, D)), rng.integers(0, N + 1, (300, D)) / N, rng.integers(0, 2, (40, D))]
+    )
     size = np.abs(c).max() + derivative_bound((0,) * D)
     rounding = UNIT * size * (m**D * 8 * m * D + 8 * D * N + 100 * count)
     error = np.abs(partial(x, (0,) * D) - splines.evaluate(c, m, x)).max()
@@ -322,8 +379,14 @@ def test_jackson_bound_holds_for_trigonometric_polynomials(m, alpha, D):
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
-@given(seed=st.integers(0, 2**32), D=st.integers(1, 2), m=st.sampled_from(ORDERS), extra=st.integers(0, 9),
-       count=st.integers(1, 5), data=st.data())
+@given(
+    seed=st.integers(0, 2**32),
+    D=st.integers(1, 2),
+    m=st.sampled_from(ORDERS),
+    extra=st.integers(0, 9),
+    count=st.integers(1, 5),
+    data=st.data(),
+)
 def test_jackson_bound_holds_for_any_seed(seed, D, m, extra, count, data):
     alpha = data.draw(st.integers(2, m))
     _check_jackson(np.random.default_rng(seed), D, m, alpha, m + extra, count)
@@ -331,12 +394,17 @@ def test_jackson_bound_holds_for_any_seed(seed, D, m, extra, count, data):
 
 @pytest.mark.parametrize("m", ORDERS)
 def test_jackson_bound_is_not_vacuous_for_a_wave(m):
-    """One period in 8 cells: the derivative bounds are attained and the error is within a factor 8."""
-    N, frequency = 32, 8 * np.pi
+    """One period in 8 cells: the derivative bounds are attained and the error is within a factor
+    8.
+    """
+    N = 32
+    frequency = 8 * np.pi
     c = splines.QuasiInterpolant(m, N).coefficients(lambda x: np.sin(frequency * x[:, 0]), 1)
     jackson = splines.jackson_bound(m, N, m, {(m,): frequency**m})
     x = np.linspace(0, 1, 4001)[:, None]
-    assert np.abs(np.sin(frequency * x[:, 0]) - splines.evaluate(c, m, x)).max() >= jackson.value / 8
+    assert (
+        np.abs(np.sin(frequency * x[:, 0]) - splines.evaluate(c, m, x)).max() >= jackson.value / 8
+    )
 
 
 @pytest.mark.parametrize("D, alpha", [(1, 2), (2, 3), (3, 4)])
@@ -360,7 +428,9 @@ def test_interpolate_has_the_right_ends(D):
 @pytest.mark.parametrize("s", (0, 0.25, 0.5, 0.75, 1))
 def test_interpolate_grows_with_both_bounds(s):
     base = splines.interpolate(0.1, 2.0, 2, s)
-    assert splines.interpolate(0.2, 2.0, 2, s) >= base and splines.interpolate(0.1, 3.0, 2, s) >= base
+    assert (
+        splines.interpolate(0.2, 2.0, 2, s) >= base and splines.interpolate(0.1, 3.0, 2, s) >= base
+    )
     assert splines.interpolate(0.2, 4.0, 2, s) == pytest.approx(2 * base, rel=8 * UNIT)
 
 
@@ -374,6 +444,7 @@ def test_interpolate_bounds_the_hoelder_seminorm(D, s):
 
     def g(p):
         return np.sin(w * p.sum(1)) / w
+
     quotient = np.abs(g(x) - g(y)) / np.linalg.norm(x - y, axis=1) ** s
     bound = splines.interpolate(1 / w, 1.0, D, s)
     assert 0.5 * bound <= quotient.max() <= bound
@@ -389,7 +460,8 @@ def test_jackson_bound_of_a_reproduced_polynomial_is_zero():
 def test_constants_cover_the_right_half_too(m):
     """Largest Lebesgue function over the cells right of the middle, by scipy, against q."""
     N = 2 * m + 1
-    quasi, knots = splines.QuasiInterpolant(m, N), np.arange(1 - m, N + m, dtype=float)
+    quasi = splines.QuasiInterpolant(m, N)
+    knots = np.arange(1 - m, N + m, dtype=float)
     x = np.linspace(N / 2, N, 4001)[:-1]
     basis = np.stack([BSpline(knots, e, m - 1)(x) for e in np.eye(N + m - 1)], axis=1)
     assert np.abs(basis @ quasi.matrix.toarray()).sum(1).max() <= splines.operator_norm(m, N)
@@ -397,15 +469,19 @@ def test_constants_cover_the_right_half_too(m):
 
 @pytest.mark.parametrize("m, alpha, s", [(2, 1, 0), (2, 2, 1), (3, 3, 0), (4, 2, 1), (5, 5, 1)])
 def test_kernel_norms_in_balls_are_just_above_a_quadrature(m, alpha, s):
-    N, rng = 2 * m + 1, np.random.default_rng(m)
-    quasi, knots = splines.QuasiInterpolant(m, N), np.arange(1 - m, N + m, dtype=float)
+    N = 2 * m + 1
+    rng = np.random.default_rng(m)
+    quasi = splines.QuasiInterpolant(m, N)
+    knots = np.arange(1 - m, N + m, dtype=float)
     x = rng.uniform(0, N, 3000)
     t = (np.arange(0, N, 1 / 256)[:, None] + np.array([0.25, 0.75]) / 256).ravel()
 
     def power(u, p):
         return np.where(u > 0, np.abs(u) ** p, 0.0) / factorial(p)
 
-    spline = BSpline(knots, quasi.matrix @ power(quasi.nodes[:, None] * N - t, alpha - 1), m - 1)(x, nu=s)
+    spline = BSpline(knots, quasi.matrix @ power(quasi.nodes[:, None] * N - t, alpha - 1), m - 1)(
+        x, nu=s
+    )
     lower = np.abs(power(x[:, None] - t, alpha - 1 - s) - spline).sum(1).max() / 512
     assert 0.995 * lower < kernels.peano(m, N, alpha, s) < 1.02 * lower
     basis = np.stack([BSpline(knots, e, m - 1)(x) for e in np.eye(N + m - 1)], axis=1)

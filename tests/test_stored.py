@@ -1,4 +1,6 @@
-"""What a certificate believes: stored weights, files, charts. Every kind of entry is changed, and every part is forged."""
+"""What a certificate believes: stored weights, files, charts. Every kind of entry is changed,
+and every part is forged.
+"""
 
 import dataclasses
 import pickle
@@ -19,17 +21,23 @@ from lib.intervals import precision
 
 
 def _approximation(formula="sin(2*pi*x1)", D=1, m=4, N=8, **options):
-    return lib.approximate(lib.Target.from_sympy(formula, D), lib.Cube(D), order=m, cells=N, **options)
+    return lib.approximate(
+        lib.Target.from_sympy(formula, D), lib.Cube(D), order=m, cells=N, **options
+    )
 
 
 # ---- changed weights
 
+
 def _points(rng, a):
     """Random points, and points beside knots, no two coordinates equally far from theirs."""
     D, N = a.dim, a.cells
-    knots, off = rng.integers(1, N * 64, (300, D)) / (N * 64), rng.uniform(0.5, 1.5, (300, D))
+    knots = rng.integers(1, N * 64, (300, D)) / (N * 64)
+    off = rng.uniform(0.5, 1.5, (300, D))
     ends = rng.random((100, D)) * 1e-3
-    x = np.concatenate([rng.random((800, D)), knots + 1e-7 * off, knots - 1e-8 * off, ends, 1 - ends])
+    x = np.concatenate(
+        [rng.random((800, D)), knots + 1e-7 * off, knots - 1e-8 * off, ends, 1 - ends]
+    )
     return torch.from_numpy(x.clip(1e-9, 1 - 1e-9))
 
 
@@ -47,22 +55,36 @@ def _tells_no_lie(a, rng, **options):
     return True
 
 
-SIZES = [("cos(5*x1)*x1", 1, 3, 5, 1), ("sin(2*x1)", 1, 3, 4, 3), ("exp(x1)", 1, 5, 5, 2), ("x1**3", 1, 2, 4, 2),
-         ("sin(2*x1)*exp(x2/2)", 2, 2, 2, 1), ("x1*x2", 2, 3, 3, 3), ("cos(3*x1+x2)", 2, 4, 4, 2),
-         ("sin(x1+x2*x3)", 3, 2, 2, 2)]
+SIZES = [
+    ("cos(5*x1)*x1", 1, 3, 5, 1),
+    ("sin(2*x1)", 1, 3, 4, 3),
+    ("exp(x1)", 1, 5, 5, 2),
+    ("x1**3", 1, 2, 4, 2),
+    ("sin(2*x1)*exp(x2/2)", 2, 2, 2, 1),
+    ("x1*x2", 2, 3, 3, 3),
+    ("cos(3*x1+x2)", 2, 4, 4, 2),
+    ("sin(x1+x2*x3)", 3, 2, 2, 2),
+]
 
 
 def _change(rng, a):
     """One number of a network: of a random parameter, a zero or not, to something else."""
     parameters = dict(a.network.named_parameters())
     names = [name for name in parameters if name != "head"]
-    entries = parameters["head" if rng.random() < 0.08 else names[rng.integers(len(names))]].data.view(-1)
+    entries = parameters[
+        "head" if rng.random() < 0.08 else names[rng.integers(len(names))]
+    ].data.view(-1)
     pools = [p for p in (torch.nonzero(entries == 0)[:, 0], torch.nonzero(entries)[:, 0]) if len(p)]
     pool = pools[0] if rng.random() < 0.6 else pools[-1]
     i = int(pool[rng.integers(len(pool))])
     old = float(entries[i])
-    new = [old + rng.choice([-1, 1]) * 10.0 ** rng.uniform(-6, 0), old * (1 + 10.0 ** rng.uniform(-9, -1)), -old,
-           abs(old) + 10.0 ** rng.uniform(-8, 0.5), 0.0][rng.integers(5)]
+    new = [
+        old + rng.choice([-1, 1]) * 10.0 ** rng.uniform(-6, 0),
+        old * (1 + 10.0 ** rng.uniform(-9, -1)),
+        -old,
+        abs(old) + 10.0 ** rng.uniform(-8, 0.5),
+        0.0,
+    ][rng.integers(5)]
     entries[i] = new if new != old else old + 0.1
 
 
@@ -73,11 +95,19 @@ def test_no_change_makes_a_certificate_lie(size, part):
     certified = 0
     for number in range(9):
         rng = np.random.default_rng([part, number, D, m, N])
-        a = _approximation(formula, D, m, N, blocks=blocks, refinement=int(rng.integers(4, 9)), kernel_size=2 + number % 2)
+        a = _approximation(
+            formula,
+            D,
+            m,
+            N,
+            blocks=blocks,
+            refinement=int(rng.integers(4, 9)),
+            kernel_size=2 + number % 2,
+        )
         for _ in range((1, 1, 2)[number % 3]):
             _change(rng, a)
         certified += _tells_no_lie(a, rng)
-    assert certified >= 2   # what is refused is no news
+    assert certified >= 2  # what is refused is no news
 
 
 def test_a_gather_layer_that_reads_the_sums_is_refused():
@@ -90,14 +120,17 @@ def test_a_gather_layer_that_reads_the_sums_is_refused():
 def test_a_new_edge_to_another_factor_is_followed():
     a = _approximation("sin(2*x1)*exp(x2/2)", 2, 2, 2, refinement=4)
     a.network.blocks[0][-8].weight.data[24, 4, 0] = 0.5
-    c, x = a.certify(boxes=500), _points(np.random.default_rng(0), a)
+    c = a.certify(boxes=500)
+    x = _points(np.random.default_rng(0), a)
     found = float((a.target(x) - a.network(x).detach()).abs().max())
     assert 1.0 < found <= c.value.upper < 3
 
 
 def test_each_entry_of_a_small_network():
     """Not a sample: every number of a network with two blocks, raised by a tenth."""
-    made, certified, count = _approximation("x1**2", m=2, N=3, refinement=4, blocks=2), 0, 0
+    made = _approximation("x1**2", m=2, N=3, refinement=4, blocks=2)
+    certified = 0
+    count = 0
     weights = {name: p.detach().clone() for name, p in made.network.named_parameters()}
     for name, p in made.network.named_parameters():
         for i in range(p.numel()):
@@ -111,7 +144,9 @@ def test_each_entry_of_a_small_network():
 
 @pytest.mark.parametrize("change", ["weight", "bias", "head", "gate"])
 def test_behind_gates_nothing_may_be_changed(change):
-    a = lib.approximate(lib.Target.from_sympy("sin(3*x1)", 2), manifolds.circle(), order=3, cells=12)
+    a = lib.approximate(
+        lib.Target.from_sympy("sin(3*x1)", 2), manifolds.circle(), order=3, cells=12
+    )
     if change == "gate":
         i = next(k for k, conv in enumerate(a.network.blocks[0]) if conv.weight.shape[2] > 1)
         a.network.blocks[0][i].bias.data[-1] += 1e-9
@@ -199,6 +234,7 @@ def _linear(network):
 def _another_head(shape):
     def wrap(network):
         network.head = nn.Parameter(torch.ones(shape, dtype=torch.float64))
+
     return wrap
 
 
@@ -211,9 +247,28 @@ def _meta(network):
     network.to("meta")
 
 
-WRAPS = [_hooked, _parametrized, _subclassed, _replaced, _strided, _another_layer, _infinite, nn.Module.float, _plain_tensor,
-         _buffer, _frozen_numbers, _another_method, _another_method_of_a_layer, _another_kernel_size, _no_bias, _no_blocks,
-         _linear, _complex, _meta, *map(_another_head, ((1, 3), (3, 1), (), (5,), (0,)))]
+WRAPS = [
+    _hooked,
+    _parametrized,
+    _subclassed,
+    _replaced,
+    _strided,
+    _another_layer,
+    _infinite,
+    nn.Module.float,
+    _plain_tensor,
+    _buffer,
+    _frozen_numbers,
+    _another_method,
+    _another_method_of_a_layer,
+    _another_kernel_size,
+    _no_bias,
+    _no_blocks,
+    _linear,
+    _complex,
+    _meta,
+    *map(_another_head, ((1, 3), (3, 1), (), (5,), (0,))),
+]
 
 
 @pytest.mark.parametrize("wrap", WRAPS)
@@ -231,13 +286,17 @@ def test_lower_ends_are_those_of_the_changed_function():
     a, b = _approximation(N=16), _approximation(N=16)
     weight = b.network.blocks[0][-1].weight.data
     weight[1, torch.argmax(weight[1, :, 0])] *= 1.5
-    c, before = b.certify(), a.certify()
+    c = b.certify()
+    before = a.certify()
     sampled = b.measure(1 << 13)
     assert c.value.lower > 0.9 * sampled.value > 10 * before.value.upper
     assert c.gradient.lower > 0.8 * sampled.gradient
-    with precision(400):   # the point is one of the changed function
+    with precision(400):  # the point is one of the changed function
         x = c.value_at[0]
-        assert abs(arb(x) * 0 + (2 * arb.pi() * arb(x)).sin() - network_value(b.network, [arb(x)])) >= c.value.lower
+        assert (
+            abs(arb(x) * 0 + (2 * arb.pi() * arb(x)).sin() - network_value(b.network, [arb(x)]))
+            >= c.value.lower
+        )
 
 
 # ---- charts that are not those of the cube
@@ -245,7 +304,9 @@ def test_lower_ends_are_those_of_the_changed_function():
 CHARTS = {
     "matrix": lambda c: [dataclasses.replace(c, matrix=c.matrix / 2)],
     "offset": lambda c: [dataclasses.replace(c, offset=c.offset + 0.25)],
-    "indices twice": lambda c: [dataclasses.replace(c, indices=np.concatenate([c.indices[:1], c.indices[:-1]]))],
+    "indices twice": lambda c: [
+        dataclasses.replace(c, indices=np.concatenate([c.indices[:1], c.indices[:-1]]))
+    ],
     "outside": lambda c: [dataclasses.replace(c, indices=c.indices - 1)],
     "two charts": lambda c: [c, c],
     "cells": lambda c: [dataclasses.replace(c, cells=c.cells + 1)],
@@ -275,13 +336,17 @@ def test_charts_cannot_be_changed_in_place():
 
 
 def test_a_formula_that_is_not_its_expression_is_refused():
-    a, other = _approximation(m=3, N=4), lib.Target.from_sympy("x1**2")
+    a = _approximation(m=3, N=4)
+    other = lib.Target.from_sympy("x1**2")
     a.target.expression = other.expression
     with pytest.raises(lib.InputError, match="expression"):
         a.certify()
 
 
-@pytest.mark.parametrize("name, value", [("cells", 4.0), ("order", 3.0), ("blocks", "1"), ("charts", []), ("charts", None)])
+@pytest.mark.parametrize(
+    "name, value",
+    [("cells", 4.0), ("order", 3.0), ("blocks", "1"), ("charts", []), ("charts", None)],
+)
 def test_sizes_of_another_type_are_refused(name, value):
     a = _approximation(m=3, N=4)
     a.network(torch.zeros(1, 1, dtype=torch.float64))
@@ -300,6 +365,7 @@ def test_tied_weights_are_saved(tmp_path):
 
 # ---- what a certificate is about
 
+
 def _curves():
     """Two curves with the default name and their networks."""
     found = []
@@ -315,12 +381,14 @@ def test_a_checkpoint_of_another_curve_is_refused(tmp_path):
     assert a.domain.name == b.domain.name
     with pytest.raises(lib.InputError, match="checkpoint"):
         b.certify(checkpoint=tmp_path / "state")
-    other = b.domain   # the same weights, charts and formula, only another curve to measure on
+    other = b.domain  # the same weights, charts and formula, only another curve to measure on
     with pytest.raises(lib.InputError, match="checkpoint"):
         a.with_target(a.target, other).certify(checkpoint=tmp_path / "state")
 
 
-@pytest.mark.parametrize("part", ["formula", "weight", "head", "refinement", "cells", "kernel_size", "coefficient"])
+@pytest.mark.parametrize(
+    "part", ["formula", "weight", "head", "refinement", "cells", "kernel_size", "coefficient"]
+)
 def test_the_digest_sees_every_part(part):
     a = _approximation("cos(9*x1)*x1", m=3, N=6)
     domain = _domains.CubeDomain(1, 6)
@@ -337,25 +405,39 @@ def test_the_digest_sees_every_part(part):
             b.network.head.data[0] = 5e-324
     assert _digest.digest(a, domain) != _digest.digest(b, domain)
     assert _digest.digest(a, domain) != _digest.digest(a, _domains.CubeDomain(1, 7))
-    assert _digest.digest(a, domain) == _digest.digest(_approximation("x1*cos(9*x1)", m=3, N=6), domain)
+    assert _digest.digest(a, domain) == _digest.digest(
+        _approximation("x1*cos(9*x1)", m=3, N=6), domain
+    )
 
 
 def test_the_same_number_in_the_name_of_another_is_another_digest():
     """Strings and arrays cannot flow into one another."""
     one, two = np.array([1]), np.array([1, 2])
-    kinds = [("ab", one), ("a", one), ("a", two), ("a", two[None]), ("a", two.astype(float)), ("a", two.astype(bool))]
+    kinds = [
+        ("ab", one),
+        ("a", one),
+        ("a", two),
+        ("a", two[None]),
+        ("a", two.astype(float)),
+        ("a", two.astype(bool)),
+    ]
     digests = set()
     for text, array in kinds:
-        digests |= {_digest.digest_of_arrays(text, {"b": array}), _digest.digest_of_arrays(text, {"c": array})}
+        digests |= {
+            _digest.digest_of_arrays(text, {"b": array}),
+            _digest.digest_of_arrays(text, {"c": array}),
+        }
     assert len(digests) == 12
 
 
 # ---- files
 
+
 def _interrupted(monkeypatch, where, at):
     """Raise KeyboardInterrupt at the n-th call of a function."""
     owner, name = where
-    original, calls = getattr(owner, name), []
+    original = getattr(owner, name)
+    calls = []
 
     def function(*args, **options):
         calls.append(1)
@@ -366,13 +448,19 @@ def _interrupted(monkeypatch, where, at):
     monkeypatch.setattr(owner, name, function)
 
 
-PLACES = [((_search.Search, "split"), 2), ((_search.np, "concatenate"), 2), ((_search.np, "repeat"), 5),
-          ((_search.Search, "record"), 3), ((_error.ErrorOf, "bounds"), 4)]
+PLACES = [
+    ((_search.Search, "split"), 2),
+    ((_search.np, "concatenate"), 2),
+    ((_search.np, "repeat"), 5),
+    ((_search.Search, "record"), 3),
+    ((_error.ErrorOf, "bounds"), 4),
+]
 
 
 @pytest.mark.parametrize("where, at", PLACES, ids=str)
 def test_an_interruption_anywhere_can_be_resumed(tmp_path, monkeypatch, where, at):
-    a, file = _approximation("cos(9*x1)*x1", N=32), tmp_path / "state"
+    a = _approximation("cos(9*x1)*x1", N=32)
+    file = tmp_path / "state"
     whole = a.certify()
     with monkeypatch.context() as patch:
         patch.setattr(_certificate, "_AT_ONCE", 16)
@@ -414,9 +502,12 @@ def _no_time(facts, arrays):
     facts["seconds"] = None
 
 
-@pytest.mark.parametrize("change", [_drop_a_box, _twice, _moved, _negative_level, _another_type, _no_time])
+@pytest.mark.parametrize(
+    "change", [_drop_a_box, _twice, _moved, _negative_level, _another_type, _no_time]
+)
 def test_the_cover_is_proved_again_after_a_resume(tmp_path, change):
-    a, file = _approximation("cos(9*x1)*x1", N=16), tmp_path / "state"
+    a = _approximation("cos(9*x1)*x1", N=16)
+    file = tmp_path / "state"
     a.certify(checkpoint=file, boxes=20)
     _tamper(file, change)
     with pytest.raises(lib.InputError, match="checkpoint"):
@@ -424,11 +515,12 @@ def test_the_cover_is_proved_again_after_a_resume(tmp_path, change):
 
 
 def test_damage_of_a_file_is_noticed(tmp_path):
-    a, file = _approximation("cos(9*x1)*x1", N=16), tmp_path / "state"
+    a = _approximation("cos(9*x1)*x1", N=16)
+    file = tmp_path / "state"
     a.certify(checkpoint=file)
     with np.load(file) as parts:
         parts = {k: parts[k] for k in parts.files}
-    parts["table"]["value"] = 1e-9   # better bounds, and the old digest
+    parts["table"]["value"] = 1e-9  # better bounds, and the old digest
     with open(file, "wb") as out:
         np.savez_compressed(out, **parts)
     with pytest.raises(lib.InputError, match="altered"):
@@ -443,8 +535,12 @@ def test_covers():
     box = [0, 0, 1, 1], [[0, 0], [1, 0], [0, 2], [1, 2]]
     rest = [1, 1, 0], [[0, 3], [1, 3], [1, 1]]
     level, index = np.array(box[0] + rest[0]), np.array(box[1] + rest[1])
-    assert _search.covers(level, index, (2, 2)) and not _search.covers(level[:-1], index[:-1], (2, 2))
-    assert not _search.covers(level, index, (2, 3)) and not _search.covers(level.astype(float), index, (2, 2))
+    assert _search.covers(level, index, (2, 2)) and not _search.covers(
+        level[:-1], index[:-1], (2, 2)
+    )
+    assert not _search.covers(level, index, (2, 3)) and not _search.covers(
+        level.astype(float), index, (2, 2)
+    )
     twice = np.append(level, 2), np.vstack([index, [0, 8]])
     assert not _search.covers(*twice, (2, 2))
     # as much volume, and a hole: a box within another
@@ -454,6 +550,7 @@ def test_covers():
 
 
 # ---- forged certificates
+
 
 def _with(c, kind=certify.Certificate, **changes):
     """A certificate with other parts, whatever its constructor says."""
@@ -480,11 +577,15 @@ class _Agreeable(tuple):
 
 
 class _AgreeableText(str):
-    __eq__, __ne__, __hash__ = _Agreeable.__eq__, _Agreeable.__ne__, str.__hash__
+    __eq__ = _Agreeable.__eq__
+    __ne__ = _Agreeable.__ne__
+    __hash__ = str.__hash__
 
 
 class _AgreeableNumber(float):
-    __eq__, __ge__, __hash__ = _Agreeable.__eq__, _Agreeable.__eq__, float.__hash__
+    __eq__ = _Agreeable.__eq__
+    __ge__ = _Agreeable.__eq__
+    __hash__ = float.__hash__
 
 
 class _AgreeableEnclosure(certify.Enclosure):
@@ -495,16 +596,31 @@ class _AgreeableEnclosure(certify.Enclosure):
 
 FORGERIES = {
     "a column too many": (lambda c: {"index": np.hstack([c.index, c.index[:, :1]])}, "integers"),
-    "copies of the best box": (lambda c: {"index": np.repeat(c.index[:1], len(c.index), 0)}, "cover"),
+    "copies of the best box": (
+        lambda c: {"index": np.repeat(c.index[:1], len(c.index), 0)},
+        "cover",
+    ),
     "a hole": (lambda c: {"level": c.level[1:], "index": c.index[1:]}, "cover"),
     "floats": (lambda c: {"index": c.index.astype(float)}, "integers"),
     "levels of another length": (lambda c: {"level": c.level[1:]}, "integers"),
     "no boxes": (lambda c: {"level": c.level[:0], "index": c.index[:0]}, "levels"),
     "huge levels": (lambda c: {"level": c.level + 60}, "levels"),
-    "value lower": (lambda c: {"value": certify.Enclosure(0.0, 0.95 * c.value.upper)}, "errors below"),
-    "slope lower": (lambda c: {"gradient": certify.Enclosure(0.0, 0.9 * c.gradient.upper)}, "errors below"),
-    "value lower end": (lambda c: {"value": certify.Enclosure(c.value.upper, c.value.upper)}, "lower end"),
-    "slope lower end": (lambda c: {"gradient": certify.Enclosure(c.gradient.upper, c.gradient.upper)}, "lower end"),
+    "value lower": (
+        lambda c: {"value": certify.Enclosure(0.0, 0.95 * c.value.upper)},
+        "errors below",
+    ),
+    "slope lower": (
+        lambda c: {"gradient": certify.Enclosure(0.0, 0.9 * c.gradient.upper)},
+        "errors below",
+    ),
+    "value lower end": (
+        lambda c: {"value": certify.Enclosure(c.value.upper, c.value.upper)},
+        "lower end",
+    ),
+    "slope lower end": (
+        lambda c: {"gradient": certify.Enclosure(c.gradient.upper, c.gradient.upper)},
+        "lower end",
+    ),
     "another point": (lambda c: {"value_at": (0.25, 0.3)}, "lower end"),
     "a point outside": (lambda c: {"value_at": (0.25, 1.3)}, "points of the cube"),
     "a point of another dimension": (lambda c: {"gradient_at": (0.25,)}, "points of the cube"),
@@ -513,16 +629,28 @@ FORGERIES = {
     "strings": (lambda c: {"value": certify.Enclosure("0", "1")}, "0 <= lower"),
     "a bare pair": (lambda c: {"value": (0.0, 1.0)}, "0 <= lower"),
     "no value": (lambda c: {"value": None}, "0 <= lower"),
-    "ends exchanged": (lambda c: {"value": certify.Enclosure(c.value.upper, c.value.lower)}, "0 <= lower"),
+    "ends exchanged": (
+        lambda c: {"value": certify.Enclosure(c.value.upper, c.value.lower)},
+        "0 <= lower",
+    ),
     "another digest": (lambda c: {"digest": c.digest[::-1]}, "digest"),
     "no digest": (lambda c: {"digest": None}, "two texts"),
-    "another description": (lambda c: {"description": "sin(x1) on cube of dimension 2, 4 cells"}, "described"),
+    "another description": (
+        lambda c: {"description": "sin(x1) on cube of dimension 2, 4 cells"},
+        "described",
+    ),
     "roots": (lambda c: {"roots": (3, 3)}, "boxes of 4 cells"),
     "a list of roots": (lambda c: {"roots": [4, 4]}, "tuple"),
     "roots that equal everything": (lambda c: {"roots": _Agreeable((7, 7))}, "tuple"),
     "a text that equals everything": (lambda c: {"digest": _AgreeableText("00")}, "two texts"),
-    "a number that is below everything": (lambda c: {"value": certify.Enclosure(0.0, _AgreeableNumber(1e-30))}, "0 <= lower"),
-    "an enclosure with an opinion": (lambda c: {"value": _AgreeableEnclosure(0.0, 1e-30)}, "0 <= lower"),
+    "a number that is below everything": (
+        lambda c: {"value": certify.Enclosure(0.0, _AgreeableNumber(1e-30))},
+        "0 <= lower",
+    ),
+    "an enclosure with an opinion": (
+        lambda c: {"value": _AgreeableEnclosure(0.0, 1e-30)},
+        "0 <= lower",
+    ),
     "a point with an opinion": (lambda c: {"value_at": _Agreeable((5.0, 5.0))}, "tuple"),
     "a method": (lambda c: {"__post_init__": lambda: None}, "a Certificate"),
     "a masked index": (lambda c: {"index": np.ma.array(c.index)}, "integers"),
@@ -543,13 +671,19 @@ def test_the_second_proof_rejects_forgeries(honest, kind):
 
 def test_the_second_proof_accepts_what_is_weaker(honest):
     a, c = honest
-    weaker = {k: certify.Enclosure(0.9 * getattr(c, k).lower, 1.1 * getattr(c, k).upper) for k in ("value", "gradient")}
+    weaker = {
+        k: certify.Enclosure(0.9 * getattr(c, k).lower, 1.1 * getattr(c, k).upper)
+        for k in ("value", "gradient")
+    }
     assert certify.check(c, a) > 0 and certify.check(_with(c, **weaker), a) > 0
 
 
 def test_a_certificate_of_another_network_or_formula_is_rejected(honest):
     a, c = honest
-    for b in (_approximation("sin(2*pi*x1)*exp(x2)", 2, 3, 4, blocks=2), a.with_target(lib.Target.from_sympy("x1*x2", 2))):
+    for b in (
+        _approximation("sin(2*pi*x1)*exp(x2)", 2, 3, 4, blocks=2),
+        a.with_target(lib.Target.from_sympy("x1*x2", 2)),
+    ):
         with pytest.raises(lib.InputError, match="digest"):
             certify.check(c, b)
     lying = lib.Target.from_sympy("x1*x2", 2)
@@ -597,8 +731,11 @@ def test_a_saved_certificate_is_believed_as_far_as_its_digest(tmp_path, honest):
     with pytest.raises(lib.InputError, match="path"):
         certify.Certificate.load(tmp_path / "c")
     c.save(tmp_path / "c")
-    _tamper(tmp_path / "c", lambda facts, arrays: facts.update(gradient=[0.0, 0.5 * c.gradient.upper]))
-    forged = certify.Certificate.load(tmp_path / "c")   # with a valid digest: only the proof finds out
+    _tamper(
+        tmp_path / "c", lambda facts, arrays: facts.update(gradient=[0.0, 0.5 * c.gradient.upper])
+    )
+    # with a valid digest: only the proof finds out
+    forged = certify.Certificate.load(tmp_path / "c")
     with pytest.raises(lib.InputError, match="errors below"):
         certify.check(forged, a)
 
@@ -610,22 +747,32 @@ def test_the_old_name_of_a_finished_search_warns(honest):
 
 # ---- crashes
 
-STEEP = [("tanh(60*(x1-0.3))", 1), ("tanh(30*(x1-x2))", 2), ("exp(40*x1)/10**17", 1), ("1/(x1+1/1000)", 1),
-         ("log(x1+1/1000)", 1)]
+STEEP = [
+    ("tanh(60*(x1-0.3))", 1),
+    ("tanh(30*(x1-x2))", 2),
+    ("exp(40*x1)/10**17", 1),
+    ("1/(x1+1/1000)", 1),
+    ("log(x1+1/1000)", 1),
+]
 
 
 @pytest.mark.parametrize("formula, D", STEEP)
 def test_steep_formulas_are_certified(formula, D):
     a = _approximation(formula, D, 4, 4)
-    c, s = a.certify(boxes=5000, gap=0.2), a.measure(1 << 13)
-    assert s.value <= c.value.upper < 1.5 * s.value and s.gradient <= c.gradient.upper < 3 * s.gradient
+    c = a.certify(boxes=5000, gap=0.2)
+    s = a.measure(1 << 13)
+    assert (
+        s.value <= c.value.upper < 1.5 * s.value and s.gradient <= c.gradient.upper < 3 * s.gradient
+    )
 
 
 @pytest.mark.parametrize("formula", ["x1**2.5", "(1-x1)**2.5", "5", "x1**2+x1", "0.1*x1+0.2"])
 def test_certified_is_at_most_the_bound(formula):
     a = _approximation(formula, 1, 4, 16)
     c = a.certify()
-    assert a.bound.rigorous and c.value.upper <= a.bound.value and c.gradient.upper <= a.bound.gradient
+    assert (
+        a.bound.rigorous and c.value.upper <= a.bound.value and c.gradient.upper <= a.bound.gradient
+    )
     assert a.measure().value <= c.value.upper
     assert certify.check(c, a) > 0
 
@@ -636,14 +783,16 @@ def test_a_function_that_underflows_is_not_zero():
     try:
         a = _approximation(formula, 1, 4, 8)
     except lib.InputError:
-        return   # refused: there is a constant that float64 does not have
+        return  # refused: there is a constant that float64 does not have
     c = a.certify()
     assert c.value.upper >= c.value.lower and c.value.upper > 0.1 or a.measure().value < 0.1
 
 
 def test_an_approximation_that_claims_a_rigorous_bound_is_not_believed():
     a = _approximation(m=3, N=6)
-    c = dataclasses.replace(a, bound=lib.Bound(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1, rigorous=True)).certify()
+    c = dataclasses.replace(
+        a, bound=lib.Bound(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1, rigorous=True)
+    ).certify()
     honest = a.certify()
     assert c.value.upper == honest.value.upper > 0 and c.gradient.upper == honest.gradient.upper > 0
 

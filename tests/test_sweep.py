@@ -30,11 +30,15 @@ def _forbidden(name, number):
 
 def test_every_cell_has_a_record(tmp_path):
     seen = []
-    found = sweep.run(_product, CELLS, tmp_path / "new", progress=lambda items, total: seen.append(total) or items)
+    found = sweep.run(
+        _product, CELLS, tmp_path / "new", progress=lambda items, total: seen.append(total) or items
+    )
     assert seen == [4] and [row["cell"] for row in found] == CELLS
     assert [row["result"]["product"] for row in found] == ["aa", "aaaaa", "bb", "bbbbb"]
     assert all(row["seconds"] >= 0 and "torch" in row["versions"] for row in found)
-    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == sorted(map(sweep.file_name, CELLS))
+    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == sorted(
+        map(sweep.file_name, CELLS)
+    )
 
 
 def test_records_are_not_made_again(tmp_path):
@@ -57,10 +61,14 @@ def test_several_processes(tmp_path):
 
 
 def test_a_killed_run_is_resumed(tmp_path):
-    """Killed without warning after the first record; what is there is whole, and the rest is made later."""
-    code = (f"import sys, time; sys.path.insert(0, {str(ROOT)!r})\nfrom lib import sweep\n"
-            "def slow(name, number):\n    time.sleep(0.0 if name == 'a' else 60.0)\n    return {'product': name}\n"
-            f"sweep.run(slow, {CELLS!r}, {str(tmp_path)!r})\n")
+    """Killed without warning after the first record; what is there is whole, and the rest is
+    made later.
+    """
+    code = (
+        f"import sys, time; sys.path.insert(0, {str(ROOT)!r})\nfrom lib import sweep\ndef"
+        " slow(name, number):\n    time.sleep(0.0 if name == 'a' else 60.0)\n    return"
+        f" {{'product': name}}\nsweep.run(slow, {CELLS!r}, {str(tmp_path)!r})\n"
+    )
     process = subprocess.Popen([sys.executable, "-c", code])
     limit = time.monotonic() + 60
     while len(list(tmp_path.glob("a-*.json"))) < 2 and time.monotonic() < limit:
@@ -76,7 +84,9 @@ def test_a_killed_run_is_resumed(tmp_path):
 def test_names_differ_where_cells_differ():
     others = [{"name": "a", "number": 1.5}, {"name": "a", "other": 1}]
     assert len({sweep.file_name(c) for c in [*CELLS, *others]}) == 6
-    assert sweep.file_name({"number": 1, "name": "b"}) == sweep.file_name({"name": "b", "number": 1})
+    assert sweep.file_name({"number": 1, "name": "b"}) == sweep.file_name(
+        {"name": "b", "number": 1}
+    )
 
 
 @pytest.mark.parametrize("folder", ("missing/new", "file"))

@@ -1,4 +1,6 @@
-"""Targets held against their values: gradients that autograd cannot see, and bounds of derivatives that are too small."""
+"""Targets held against their values: gradients that autograd cannot see, and bounds of
+derivatives that are too small.
+"""
 
 from math import factorial, pi
 
@@ -11,12 +13,20 @@ from lib import InputError
 from lib.approximation import CubeProblem
 from lib.splines import QuasiInterpolant, needed_derivatives
 
-DOMAINS = {"interval": lib.Cube(1), "square": lib.Cube(2), "cube": lib.Cube(3), "four": lib.Cube(4),
-           "circle": lib.manifolds.circle(), "sphere": lib.manifolds.Sphere()}
+DOMAINS = {
+    "interval": lib.Cube(1),
+    "square": lib.Cube(2),
+    "cube": lib.Cube(3),
+    "four": lib.Cube(4),
+    "circle": lib.manifolds.circle(),
+    "sphere": lib.manifolds.Sphere(),
+}
 
 
 def _net(random, dim, activation, size=1.0):
-    first, second, last = (torch.from_numpy(random.standard_normal(s)) for s in ((dim, 24), (24, 24), (24,)))
+    first, second, last = (
+        torch.from_numpy(random.standard_normal(s)) for s in ((dim, 24), (24, 24), (24,))
+    )
 
     def function(x):
         y = activation(size * (x @ first.to(x)) + 0.3)
@@ -28,7 +38,8 @@ def _net(random, dim, activation, size=1.0):
 def _honest(random, dim):
     """Differentiable functions by name, some with kinks or steep in a small part of the domain."""
     a, b = (torch.from_numpy(random.standard_normal(dim)) for _ in range(2))
-    size, c = float(10 ** random.uniform(-0.5, 1.3)), float(random.uniform(0.3, 0.7))
+    size = float(10 ** random.uniform(-0.5, 1.3))
+    c = float(random.uniform(0.3, 0.7))
     coefficients = torch.from_numpy(random.standard_normal(9) * 10)
 
     def along(x):
@@ -36,11 +47,15 @@ def _honest(random, dim):
 
     return {
         "linear": along,
-        "waves": lambda x: torch.sin(size * along(x)) + torch.exp(x @ b.to(x)) + torch.tanh(3 * along(x) - 1),
+        "waves": lambda x: (
+            torch.sin(size * along(x)) + torch.exp(x @ b.to(x)) + torch.tanh(3 * along(x) - 1)
+        ),
         "net": _net(random, dim, torch.tanh),
         "relu": _net(random, dim, torch.relu, 3.0),
         "softplus": _net(random, dim, torch.nn.functional.softplus, 20.0),
-        "pieces": lambda x: torch.where(x[:, 0] > c, (x[:, 0] - c) ** 2, 0 * x[:, 0]) + torch.cos(along(x)),
+        "pieces": lambda x: (
+            torch.where(x[:, 0] > c, (x[:, 0] - c) ** 2, 0 * x[:, 0]) + torch.cos(along(x))
+        ),
         "polynomial": lambda x: sum(w.to(x) * along(x) ** k for k, w in enumerate(coefficients)),
         "kink": lambda x: (x[:, 0] - 0.37).abs() ** 1.5,
         "corner": lambda x: (x[:, 0] - 0.37).abs() + torch.sin(along(x)),
@@ -50,7 +65,7 @@ def _honest(random, dim):
     }
 
 
-class _Stepped(torch.autograd.Function):   # a straight-through estimator
+class _Stepped(torch.autograd.Function):  # a straight-through estimator
     @staticmethod
     def forward(ctx, y):
         return torch.round(20 * y) / 20
@@ -74,6 +89,7 @@ def _without_gradient(f):
     def function(x):
         with torch.no_grad():
             return f(x)
+
     return function
 
 
@@ -108,10 +124,17 @@ def test_honest_targets_pass(place, seed):
         _check(lambda x, f=f: f(x.float()).double() + 1, domain)
 
 
-@pytest.mark.parametrize("place, names", [
-    ("interval", ("pieces", "polynomial", "kink")), ("square", ("waves", "net", "steep")), ("cube", ("relu", "bump")),
-    ("four", ("waves", "relu")), ("circle", ("softplus", "corner")), ("sphere", ("linear", "net", "tent")),
-])
+@pytest.mark.parametrize(
+    "place, names",
+    [
+        ("interval", ("pieces", "polynomial", "kink")),
+        ("square", ("waves", "net", "steep")),
+        ("cube", ("relu", "bump")),
+        ("four", ("waves", "relu")),
+        ("circle", ("softplus", "corner")),
+        ("sphere", ("linear", "net", "tent")),
+    ],
+)
 def test_gradients_that_are_not_those_of_the_values_are_refused(place, names):
     domain = DOMAINS[place]
     random = np.random.default_rng(2)
@@ -120,7 +143,9 @@ def test_gradients_that_are_not_those_of_the_values_are_refused(place, names):
     for name in names:
         f = honest[name]
         span = float(f(x).max() - f(x).min())
-        for lie, function in _dishonest(f, _net(random, domain.ambient_dim, torch.tanh), span).items():
+        for lie, function in _dishonest(
+            f, _net(random, domain.ambient_dim, torch.tanh), span
+        ).items():
             with pytest.raises(InputError, match="function = .*differentiable by torch.autograd"):
                 _check(function, domain)
                 pytest.fail(f"{name}, {lie}")
@@ -137,8 +162,12 @@ def test_in_single_precision_too(place, lie):
 
 def _hand_over(domain, function):
     if isinstance(domain, lib.Cube):
-        return lib.approximate(lib.Target(function, {k: 1e3 for k in needed_derivatives(domain.dim, 2)}), domain,
-                               order=2, cells=4)
+        return lib.approximate(
+            lib.Target(function, {k: 1e3 for k in needed_derivatives(domain.dim, 2)}),
+            domain,
+            order=2,
+            cells=4,
+        )
     return lib.approximate(function, domain, order=2, cells=40)
 
 
@@ -151,7 +180,11 @@ def test_where_targets_are_handed_over(place):
 
     a = _hand_over(domain, lambda x: wave(x) + x[:, 0])
     assert a.measure(1000).gradient <= a.bound.gradient
-    for lie in (_without_gradient(wave), lambda x: x[:, 0] + wave(x).detach(), lambda x: torch.round(4 * x[:, 0])):
+    for lie in (
+        _without_gradient(wave),
+        lambda x: x[:, 0] + wave(x).detach(),
+        lambda x: torch.round(4 * x[:, 0]),
+    ):
         with pytest.raises(InputError, match="function"):
             _hand_over(domain, lie)
 
@@ -183,8 +216,12 @@ def test_constants_and_the_normal_part_of_a_gradient_are_nobody_s_business():
     _check(lambda x: torch.full((len(x),), 0.7, dtype=torch.float64), lib.Cube(2))
     _check(lambda x: torch.zeros(len(x)), lib.Cube(2))
     sphere = DOMAINS["sphere"]
-    _check(lambda x: torch.sin(3 * x[:, 0]) + ((x - 0.5) ** 2).sum(1).detach(), sphere)   # 1/4 on the sphere
-    _check(lambda x: torch.sin(((x - 0.5) / (x - 0.5).norm(dim=1, keepdim=True).detach())[:, 0]), sphere)
+    # 1/4 on the sphere
+    _check(lambda x: torch.sin(3 * x[:, 0]) + ((x - 0.5) ** 2).sum(1).detach(), sphere)
+    _check(
+        lambda x: torch.sin(((x - 0.5) / (x - 0.5).norm(dim=1, keepdim=True).detach())[:, 0]),
+        sphere,
+    )
 
 
 def test_a_function_that_is_only_defined_near_its_manifold():
@@ -219,6 +256,7 @@ def test_gradients_of_batches():
 
 def _wave(dim, frequency, scale):
     """``scale prod sin(w x_k)`` and its sharp bounds; a quarter of a wave fits."""
+
     def function(x):
         return scale * torch.sin(frequency * x).prod(1)
 
@@ -227,11 +265,16 @@ def _wave(dim, frequency, scale):
 
 
 def _finest(function, bounds, dim, order, cells):
-    CubeProblem(lib.Target(function, bounds), lib.Cube(dim), order)._test_bounds(QuasiInterpolant(order, cells).nodes)
+    CubeProblem(lib.Target(function, bounds), lib.Cube(dim), order)._test_bounds(
+        QuasiInterpolant(order, cells).nodes
+    )
 
 
-SIZES = [(1, m, N) for m in (2, 3, 4, 5) for N in (m, 8, 64, 256)] + [(2, m, N) for m in (2, 4, 5) for N in (m, 24, 256)] + \
-        [(3, m, N) for m in (2, 3, 4) for N in (m, 24)]
+SIZES = (
+    [(1, m, N) for m in (2, 3, 4, 5) for N in (m, 8, 64, 256)]
+    + [(2, m, N) for m in (2, 4, 5) for N in (m, 24, 256)]
+    + [(3, m, N) for m in (2, 3, 4) for N in (m, 24)]
+)
 
 
 @pytest.mark.parametrize("dim, m, cells", SIZES)
@@ -251,27 +294,39 @@ def test_bounds_too_small_are_refused_and_sharp_ones_are_not(dim, m, cells):
 @pytest.mark.parametrize("dim, m, cells", SIZES)
 def test_polynomials_with_bounds_zero(dim, m, cells):
     random = np.random.default_rng(m)
-    weights, axes = 10 ** random.uniform(-3, 4, m), random.integers(dim, size=m)
+    weights = 10 ** random.uniform(-3, 4, m)
+    axes = random.integers(dim, size=m)
     zero = {index: 0.0 for index in needed_derivatives(dim, m)}
 
-    def low(x):   # of degree below m in all
+    def low(x):  # of degree below m in all
         return sum(w * (x[:, a] - 0.3) ** k for k, (w, a) in enumerate(zip(weights, axes)))
 
     def power(x):
         return x[:, 0] ** m
 
-    for function in (low, lambda x: low(x.float()), lambda x: 1e30 * low(x), lambda x: 1e-30 * low(x),
-                     lambda x: torch.full_like(x[:, 0], 0.1), lambda x: torch.zeros_like(x[:, 0])):
+    for function in (
+        low,
+        lambda x: low(x.float()),
+        lambda x: 1e30 * low(x),
+        lambda x: 1e-30 * low(x),
+        lambda x: torch.full_like(x[:, 0], 0.1),
+        lambda x: torch.zeros_like(x[:, 0]),
+    ):
         _finest(function, zero, dim, m, cells)
     first = (m, *[0] * (dim - 1))
     _finest(power, {**zero, first: float(factorial(m)), (0,) * dim: 1.0}, dim, m, cells)
-    for lie in ({first: factorial(m) / 1.01}, {first: 0.0}, {first: factorial(m), (0,) * dim: 0.99}):
+    for lie in (
+        {first: factorial(m) / 1.01},
+        {first: 0.0},
+        {first: factorial(m), (0,) * dim: 0.99},
+    ):
         with pytest.raises(InputError, match="derivative_bounds"):
             _finest(power, {**zero, **lie}, dim, m, cells)
 
 
 def test_message_names_bound_and_place():
-    goal = lib.Target(lambda x: torch.tanh(20 * (x[:, 0] - 0.7)), {(2,): 100.0})   # largest 308 at .67 and .73
+    # largest 308 at .67 and .73
+    goal = lib.Target(lambda x: torch.tanh(20 * (x[:, 0] - 0.7)), {(2,): 100.0})
     with pytest.raises(InputError) as caught:
         lib.approximate(goal, lib.Cube(1), order=2, cells=4)
     message = str(caught.value)
@@ -287,13 +342,17 @@ def test_a_wave_with_a_claimed_bound_of_ten():
 
 
 def test_what_only_the_nodes_resolve():
-    """A narrow ridge: the first grid of 129 x 129 points sees less of it than the nodes of 256 cells do."""
-    width, middle = 0.008, 129 / 256
+    """A narrow ridge: the first grid of 129 x 129 points sees less of it than the nodes of 256
+    cells do.
+    """
+    width = 0.008
+    middle = 129 / 256
 
     def ridge(x):
         return torch.exp(-(((x[:, 0] - middle) / width) ** 2))
 
-    bounds = {k: 0.0 for k in needed_derivatives(2, 2)} | {(2, 0): 2 / width**2}   # largest at the ridge
+    # largest at the ridge
+    bounds = {k: 0.0 for k in needed_derivatives(2, 2)} | {(2, 0): 2 / width**2}
     assert len(CubeProblem(lib.Target(ridge, bounds), lib.Cube(2), 2).charts(256)) == 1
     bounds[2, 0] /= 1.2
     problem = CubeProblem(lib.Target(ridge, bounds), lib.Cube(2), 2)
@@ -312,5 +371,5 @@ def test_bounds_are_tested_on_few_meshes_only():
     first = sum(calls)
     for cells in range(20, 60):
         problem.charts(cells)
-    assert sum(calls) - first == sum(cells + 1 for cells in range(20, 60))   # the nodes, once
+    assert sum(calls) - first == sum(cells + 1 for cells in range(20, 60))  # the nodes, once
     assert first < 60_000

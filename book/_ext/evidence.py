@@ -1,4 +1,5 @@
-"""Sphinx extension: evidence under each statement, the graph of statements, figures of the notebooks.
+"""Sphinx extension: evidence under each statement, the graph of statements, figures of the
+notebooks.
 
 Reads ``_build/claims.json``, the report of ``python -m lib verify --json`` (see ``make site``).
 """
@@ -20,7 +21,7 @@ import links  # noqa: E402
 
 REPORT, MUTANTS = "_build/claims.json", "_build/mutants.json"
 PREFIXES = ("lem-", "prop-", "thm-", "cor-", "def-")
-CLAIMS, VERSIONS = {}, {}   # filled by `read_report`
+CLAIMS, VERSIONS = {}, {}  # filled by `read_report`
 logger = logging.getLogger(__name__)
 
 
@@ -28,7 +29,9 @@ def read_report(app):
     """Load the report once, before anything is read."""
     path = Path(app.confdir) / REPORT
     if not path.is_file() or not (Path(app.confdir) / MUTANTS).is_file():
-        raise ExtensionError(f"{REPORT} or {MUTANTS} is missing: run `make site`, which checks the claims first")
+        raise ExtensionError(
+            f"{REPORT} or {MUTANTS} is missing: run `make site`, which checks the claims first"
+        )
     report = json.loads(path.read_text())
     CLAIMS.update({row["id"]: row for row in report["claims"]})
     VERSIONS.update(report["versions"])
@@ -42,17 +45,24 @@ def summary(row):
     """What the check found, in a few words."""
     if row["worst_ratio"] is None:
         return f"no violation at {len(row['points'])} parameter sets"
-    return f"measured / bound at most {row['worst_ratio']:.3f} at {len(row['points'])} parameter sets"
+    return (
+        f"measured / bound at most {row['worst_ratio']:.3f} at {len(row['points'])} parameter sets"
+    )
 
 
 def badge(app, docname, row):
-    """Two lines: the evidence and how near the bound is; the code, the check and what the check must reject."""
+    """Two lines: the evidence and how near the bound is; the code, the check and what the check
+    must reject.
+    """
+
     def link(page, anchor, text, literal=False):
         address = app.builder.get_relative_uri(docname, page) + (f"#{anchor}" if anchor else "")
         inner = [nodes.literal(text=text)] if literal else [nodes.Text(text)]
         return nodes.reference("", "", *inner, internal=True, refuri=address)
 
-    line = nodes.paragraph(classes=["evidence", f"evidence-{row['evidence']}", "passed" if row["passed"] else "failed"])
+    line = nodes.paragraph(
+        classes=["evidence", f"evidence-{row['evidence']}", "passed" if row["passed"] else "failed"]
+    )
     line += nodes.strong(text=row["evidence"])
     line += nodes.Text(f" · {summary(row)} · ")
     line += link("book/evidence", None, "all checks")
@@ -61,17 +71,28 @@ def badge(app, docname, row):
         code += [nodes.Text(", " if i else "code "), link("book/api", anchor, name, literal=True)]
     module, function = row["source"].split(".py:")
     source = f"_modules/{module}"
-    code += [nodes.Text(" · " if len(code) else ""), link(source, function, "check"), nodes.Text(" · must reject "),
-             link(source, function, links.tampered(row["id"]), literal=True)]
+    code += [
+        nodes.Text(" · " if len(code) else ""),
+        link(source, function, "check"),
+        nodes.Text(" · must reject "),
+        link(source, function, links.tampered(row["id"]), literal=True),
+    ]
     return [line, code]
 
 
 def add_badges(app, doctree, docname):
     for node in list(doctree.findall(_Graph)):
-        names = {row["chapter"]: chapter_page(app, row["chapter"])[8:].replace("_", " ") for row in CLAIMS.values()}
+        names = {
+            row["chapter"]: chapter_page(app, row["chapter"])[8:].replace("_", " ")
+            for row in CLAIMS.values()
+        }
         svg = graph.draw(list(CLAIMS.values()), lambda row: statement(app, docname, row), names)
         node.replace_self(nodes.raw("", f'<div class="claims-graph">{svg}</div>', format="html"))
-    for node in list(doctree.findall(lambda n: isinstance(n, nodes.Element) and n.get("label", "").startswith(PREFIXES))):
+    for node in list(
+        doctree.findall(
+            lambda n: isinstance(n, nodes.Element) and n.get("label", "").startswith(PREFIXES)
+        )
+    ):
         if node["label"] not in CLAIMS:
             logger.warning("no claim for the statement %s", node["label"], location=node)
             continue
@@ -105,16 +126,22 @@ def chapter_page(app, chapter):
 
 
 def notebook_image(env, notebook, name):
-    """Write a figure of an executed notebook where the builder finds it: its address, alternative text and caption."""
+    """Write a figure of an executed notebook where the builder finds it: its address,
+    alternative text and caption.
+    """
     root = Path(env.app.confdir)
     path = executed.notebook(root, notebook)
     env.note_dependency(str(path))
     cells = json.loads(path.read_text())["cells"]
-    found = [c for c in cells if c["metadata"].get("mystnb", {}).get("figure", {}).get("name") == name]
+    found = [
+        c for c in cells if c["metadata"].get("mystnb", {}).get("figure", {}).get("name") == name
+    ]
     if not found:
         raise ExtensionError(f"no figure {name} in {path.name}")
     meta = found[0]["metadata"]["mystnb"]
-    png = next(o["data"]["image/png"] for o in found[0]["outputs"] if "image/png" in o.get("data", {}))
+    png = next(
+        o["data"]["image/png"] for o in found[0]["outputs"] if "image/png" in o.get("data", {})
+    )
     image = root / "_build" / "figures" / f"{name}.png"
     image.parent.mkdir(parents=True, exist_ok=True)
     image.write_bytes(base64.b64decode(png))
@@ -122,7 +149,9 @@ def notebook_image(env, notebook, name):
 
 
 class NotebookFigure(SphinxDirective):
-    """A figure of an executed notebook, with its caption and alternative text: ``{notebook-figure} NOTEBOOK NAME``."""
+    """A figure of an executed notebook, with its caption and alternative text:
+    ``{notebook-figure} NOTEBOOK NAME``.
+    """
 
     required_arguments = 2
 

@@ -1,4 +1,6 @@
-"""A plugin of pytest, ``-p keep --keep FOLDER``: notebooks that nbval finds equal are kept with the outputs of that run."""
+"""A plugin of pytest, ``-p keep --keep FOLDER``: notebooks that nbval finds equal are kept with
+the outputs of that run.
+"""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +11,9 @@ from nbval.plugin import IPyNbCell
 
 
 def pytest_addoption(parser):
-    parser.addoption("--keep", metavar="FOLDER", help="where executed notebooks that passed are kept")
+    parser.addoption(
+        "--keep", metavar="FOLDER", help="where executed notebooks that passed are kept"
+    )
 
 
 @pytest.hookimpl(wrapper=True)
@@ -18,11 +22,14 @@ def pytest_runtest_call(item):
     if folder is None or not isinstance(item, IPyNbCell):
         return (yield)
     begin = datetime.now(UTC)
-    result = yield   # raises where the cell fails: nothing of this notebook is kept
+    result = yield  # raises where the cell fails: nothing of this notebook is kept
     cell, notebook = item.cell, item.parent.nb
-    cell.outputs, cell.execution_count = item.test_outputs, item.cell_num + 1
-    cell.metadata["execution"] = {"iopub.execute_input": begin.isoformat(),
-                                  "shell.execute_reply": datetime.now(UTC).isoformat()}
+    cell.outputs = item.test_outputs
+    cell.execution_count = item.cell_num + 1
+    cell.metadata["execution"] = {
+        "iopub.execute_input": begin.isoformat(),
+        "shell.execute_reply": datetime.now(UTC).isoformat(),
+    }
     passed = item.parent.stash.setdefault(_PASSED, [])
     passed.append(item.cell_num)
     if len(passed) == sum(c.cell_type == "code" for c in notebook.cells):

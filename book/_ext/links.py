@@ -1,7 +1,8 @@
 """Sphinx extension: ways between statements, code and sources.
 
-Under each statement stand the public functions that name it (`DECLARED`, shown by ``evidence``); under each entry of the
-library its statements; under each source the pages that cite it; and there is an index of all statements.
+Under each statement stand the public functions that name it (`DECLARED`, shown by ``evidence``);
+under each entry of the library its statements; under each source the pages that cite it; and there
+is an index of all statements.
 """
 
 import ast
@@ -17,11 +18,26 @@ from sphinx.util.docutils import SphinxDirective
 
 LABEL = re.compile(r"\b(?:lem|prop|thm|cor|def)-[a-z-]*[a-z]\b")
 TITLE = re.compile(r":::\{prf:\w+\} ([^\n]+)\n:label: (\S+)")
-CHAPTERS = {"contrast": 1, "splines": 2, "relu": 3, "convresnet": 4, "approximation": 5, "formulas": 5, "manifolds": 6,
-            "limits": 8, "robustness": 9, "certify": 10, "intervals": 10}   # of subpackages
-OTHERWISE = {"bench": "/book/speed", "claims": "/book/evidence", "errors": "/book/troubleshooting",
-             "sweep": "/book/08_limits"}
-DECLARED = {}   # label -> [(public name, anchor on the page of the library)], filled by `find`
+CHAPTERS = {
+    "contrast": 1,
+    "splines": 2,
+    "relu": 3,
+    "convresnet": 4,
+    "approximation": 5,
+    "formulas": 5,
+    "manifolds": 6,
+    "limits": 8,
+    "robustness": 9,
+    "certify": 10,
+    "intervals": 10,
+}  # of subpackages
+OTHERWISE = {
+    "bench": "/book/speed",
+    "claims": "/book/evidence",
+    "errors": "/book/troubleshooting",
+    "sweep": "/book/08_limits",
+}
+DECLARED = {}  # label -> [(public name, anchor on the page of the library)], filled by `find`
 
 
 def _registry():
@@ -38,13 +54,22 @@ def modules(root):
 def public(module):
     """The functions and classes that a module defines and shows."""
     members = vars(importlib.import_module(module)).items()
-    return [(name, item) for name, item in members if not name.startswith("_") and getattr(item, "__module__", None) == module
-            and (inspect.isfunction(item) or inspect.isclass(item))]
+    return [
+        (name, item)
+        for name, item in members
+        if not name.startswith("_")
+        and getattr(item, "__module__", None) == module
+        and (inspect.isfunction(item) or inspect.isclass(item))
+    ]
 
 
 def labels(item):
     """The statements that a docstring names, in order."""
-    return [label for label in dict.fromkeys(LABEL.findall(inspect.getdoc(item) or "")) if label in _registry()]
+    return [
+        label
+        for label in dict.fromkeys(LABEL.findall(inspect.getdoc(item) or ""))
+        if label in _registry()
+    ]
 
 
 def statements_of(name, item):
@@ -59,19 +84,27 @@ def find(app):
     """For each statement the functions that name it, once."""
     DECLARED.clear()
     for module in modules(Path(app.confdir)):
-        shown = ".".join(part for part in module.split(".") if not part.startswith("_")).removeprefix("lib.")
+        shown = ".".join(
+            part for part in module.split(".") if not part.startswith("_")
+        ).removeprefix("lib.")
         if not shown.startswith("claims"):
             for name, item in public(module):
                 for label in labels(item):
-                    DECLARED.setdefault(label, []).append((f"{shown}.{name}".removeprefix("lib."), f"{module}.{name}"))
+                    DECLARED.setdefault(label, []).append(
+                        (f"{shown}.{name}".removeprefix("lib."), f"{module}.{name}")
+                    )
 
 
 def tampered(label):
     """What the check of a statement must reject, as it stands in the registry."""
     check = _registry()[label].check
     tree = ast.parse(inspect.getsource(sys.modules[check.__module__]))
-    function = next(n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == check.__name__)
-    value = next(k.value for d in function.decorator_list for k in d.keywords if k.arg == "tampered")
+    function = next(
+        n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == check.__name__
+    )
+    value = next(
+        k.value for d in function.decorator_list for k in d.keywords if k.arg == "tampered"
+    )
     text = ast.unparse(value)
     return text.strip("_").replace("_", " ") if isinstance(value, ast.Name) else text
 
@@ -109,19 +142,26 @@ def lead_to_citations(app, doctree, docname):
         line += nodes.Text(" Cited in ")
         for i, page in enumerate(sorted(cited[key])):
             title = app.env.titles[page].astext()
-            line += [nodes.Text("; " if i else ""),
-                     nodes.reference("", title, internal=True, refuri=app.builder.get_relative_uri(docname, page))]
+            line += [
+                nodes.Text("; " if i else ""),
+                nodes.reference(
+                    "", title, internal=True, refuri=app.builder.get_relative_uri(docname, page)
+                ),
+            ]
         line += nodes.Text(".")
         node[-1] += line
 
 
 class StatementsIndex(SphinxDirective):
-    """Every statement by chapter: number and title, evidence, what its proof uses, what uses it, code."""
+    """Every statement by chapter: number and title, evidence, what its proof uses, what uses it,
+    code.
+    """
 
     has_content = False
 
     def run(self):
-        users, named = {}, titles(Path(self.env.app.confdir))
+        users = {}
+        named = titles(Path(self.env.app.confdir))
         for claim in _registry().values():
             for used in claim.uses:
                 users.setdefault(used, []).append(claim.id)
@@ -130,14 +170,32 @@ class StatementsIndex(SphinxDirective):
             if claim.chapter != chapter:
                 chapter = claim.chapter
                 page = _page(self.env.app, chapter)
-                lines += ["", f"**[](/{page}.md)**", "", "| statement | label | evidence | its proof uses | used by | code |",
-                          "| --- | --- | --- | --- | --- | --- |"]
-            code = ", ".join(f"{{py:obj}}`{name} <{anchor}>`" for name, anchor in DECLARED.get(claim.id, [])) or "–"
-            cells = [f"{{prf:ref}}`{claim.id}` {named[claim.id]}", f"`{claim.id}`", claim.evidence, _list(claim.uses),
-                     _list(users.get(claim.id, ())), code]
+                lines += [
+                    "",
+                    f"**[](/{page}.md)**",
+                    "",
+                    "| statement | label | evidence | its proof uses | used by | code |",
+                    "| --- | --- | --- | --- | --- | --- |",
+                ]
+            code = (
+                ", ".join(
+                    f"{{py:obj}}`{name} <{anchor}>`" for name, anchor in DECLARED.get(claim.id, [])
+                )
+                or "–"
+            )
+            cells = [
+                f"{{prf:ref}}`{claim.id}` {named[claim.id]}",
+                f"`{claim.id}`",
+                claim.evidence,
+                _list(claim.uses),
+                _list(users.get(claim.id, ())),
+                code,
+            ]
             lines.append(f"| {' | '.join(cells)} |")
         node = nodes.container(classes=["wide-table"])
-        self.state.nested_parse(StringList(lines, self.get_source_info()[0]), self.content_offset, node)
+        self.state.nested_parse(
+            StringList(lines, self.get_source_info()[0]), self.content_offset, node
+        )
         return [node]
 
 

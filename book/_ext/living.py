@@ -1,7 +1,8 @@
 """Sphinx extension: living pictures, ``{living-picture} NAME`` with a caption as content.
 
-The data of ``_build/pictures`` (see ``pictures.py``) go into the page, as a page opened from a disk may not fetch them;
-``living.js`` draws.  Without scripts a figure of a notebook stands in its place.
+The data of ``_build/pictures`` (see ``pictures.py``) go into the page, as a page opened from a disk
+may not fetch them; ``living.js`` draws.  Without scripts a figure of a notebook stands in its
+place.
 """
 
 import json
@@ -23,21 +24,31 @@ class LivingPicture(SphinxDirective):
     option_spec = {"alt": directives.unchanged_required, "fallback": directives.unchanged_required}
 
     def run(self):
-        name, = self.arguments
+        (name,) = self.arguments
         path = Path(self.env.app.confdir) / "_build" / "pictures" / f"{name}.json"
         if not path.is_file():
-            raise self.error(f"{path.name} is missing: run `make site`, which computes the data of the pictures")
+            raise self.error(
+                f"{path.name} is missing: run `make site`, which computes the data of the pictures"
+            )
         self.env.note_dependency(str(path))
-        data = json.dumps(json.loads(path.read_text()), separators=(",", ":")).replace("<", "\\u003c")
+        data = json.dumps(json.loads(path.read_text()), separators=(",", ":")).replace(
+            "<", "\\u003c"
+        )
         uri, still, _ = notebook_image(self.env, *self.options["fallback"].split())
         self.env.metadata[self.env.docname]["living"] = True
         caption = nodes.paragraph(classes=["living-caption"])
         text, _ = self.state.inline_text(" ".join(self.content), self.lineno)
         caption += [nodes.strong(text="Living picture. "), *text]
         alt = escape(self.options["alt"])
-        opening = (f'<figure class="living" id="living-{name}" data-picture="{name}" aria-label="{alt}">'
-                   f'<script type="application/json">{data}</script><div class="living-stage"></div><noscript>')
-        html = [nodes.raw("", text, format="html") for text in (opening, "</noscript><figcaption>", "</figcaption></figure>")]
+        opening = (
+            f'<figure class="living" id="living-{name}" data-picture="{name}"'
+            f' aria-label="{alt}"><script type="application/json">{data}</script><div'
+            ' class="living-stage"></div><noscript>'
+        )
+        html = [
+            nodes.raw("", text, format="html")
+            for text in (opening, "</noscript><figcaption>", "</figcaption></figure>")
+        ]
         return [html[0], nodes.image(uri=uri, alt=still), html[1], caption, html[2]]
 
 

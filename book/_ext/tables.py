@@ -1,7 +1,7 @@
 """Sphinx extension: tables that the code computes.
 
-Reads the report of ``python -m lib verify --json`` through ``evidence`` and the record of ``python -m lib bench --json`` in
-``lib/records`` (see ``make bench``).
+Reads the report of ``python -m lib verify --json`` through ``evidence`` and the record of ``python
+-m lib bench --json`` in ``lib/records`` (see ``make bench``).
 """
 
 import json
@@ -29,24 +29,51 @@ class _Table(SphinxDirective):
 
     def run(self):
         header, *rows = self.rows()
-        lines = ["| " + " | ".join(cells) + " |" for cells in (header, ["---"] * len(header), *rows)]
+        lines = [
+            "| " + " | ".join(cells) + " |" for cells in (header, ["---"] * len(header), *rows)
+        ]
         node = nodes.container(classes=["wide-table"])
-        self.state.nested_parse(StringList(lines, self.get_source_info()[0]), self.content_offset, node)
+        self.state.nested_parse(
+            StringList(lines, self.get_source_info()[0]), self.content_offset, node
+        )
         return [node]
 
 
 class ClaimsTable(_Table):
-    """Every claim: statement, evidence, parameter sets, bound and measured at the worst of them, time, source."""
+    """Every claim: statement, evidence, parameter sets, bound and measured at the worst of them,
+    time, source.
+    """
 
     def rows(self):
-        yield ["statement", "evidence", "rests on", "sets", "bound", "measured", "ratio", "seconds", "check"]
+        yield [
+            "statement",
+            "evidence",
+            "rests on",
+            "sets",
+            "bound",
+            "measured",
+            "ratio",
+            "seconds",
+            "check",
+        ]
         for row in CLAIMS.values():
-            worst = max(row["points"], key=lambda p: p["measured"] / p["bound"] if p["bound"] > 0 else p["measured"])
+            worst = max(
+                row["points"],
+                key=lambda p: p["measured"] / p["bound"] if p["bound"] > 0 else p["measured"],
+            )
             ratio = "–" if row["worst_ratio"] is None else f"{row['worst_ratio']:.3f}"
             module, function = row["source"].split(".py:")
-            yield [f"{{prf:ref}}`{row['id']}`", row["evidence"], row["rests_on"], str(len(row["points"])),
-                   number(worst["bound"]), number(worst["measured"]), ratio, f"{row['seconds']:.1f}",
-                   f'<a href="../_modules/{module}.html#{function}">{function}</a>']
+            yield [
+                f"{{prf:ref}}`{row['id']}`",
+                row["evidence"],
+                row["rests_on"],
+                str(len(row["points"])),
+                number(worst["bound"]),
+                number(worst["measured"]),
+                ratio,
+                f"{row['seconds']:.1f}",
+                f'<a href="../_modules/{module}.html#{function}">{function}</a>',
+            ]
 
 
 class SampledTable(_Table):
@@ -69,11 +96,19 @@ class MutantsTable(_Table):
             mine = [m for m in found["mutants"] if m["kind"] == kind]
             by = Counter(m["by"] for m in mine if m["outcome"] == "caught")
             outcomes = Counter(m["outcome"] for m in mine)
-            yield [kind, str(len(mine)), *(str(outcomes[o]) for o in ("caught", "harmless", "survived")),
-                   ", ".join(f"{name} ({count})" for name, count in by.most_common())]
+            yield [
+                kind,
+                str(len(mine)),
+                *(str(outcomes[o]) for o in ("caught", "harmless", "survived")),
+                ", ".join(f"{name} ({count})" for name, count in by.most_common()),
+            ]
         total = Counter(m["outcome"] for m in found["mutants"])
-        yield [f"**all, seed {found['seed']}**", str(found["count"]),
-               *(str(total[o]) for o in ("caught", "harmless", "survived")), f"**score {100 * found['score']:.1f} %**"]
+        yield [
+            f"**all, seed {found['seed']}**",
+            str(found["count"]),
+            *(str(total[o]) for o in ("caught", "harmless", "survived")),
+            f"**score {100 * found['score']:.1f} %**",
+        ]
 
 
 class HarmlessTable(_Table):
@@ -84,7 +119,13 @@ class HarmlessTable(_Table):
         yield ["number", "network", "change", "block, layer, row", "proof"]
         for m in found["mutants"]:
             if m["outcome"] == "harmless":
-                yield [str(m["number"]), m["network"], m["kind"], f"{m['block']}, {m['layer']}, {m['row']}", m["by"]]
+                yield [
+                    str(m["number"]),
+                    m["network"],
+                    m["kind"],
+                    f"{m['block']}, {m['layer']}, {m['row']}",
+                    m["by"],
+                ]
 
 
 class ConstantsTable(_Table):
@@ -93,14 +134,29 @@ class ConstantsTable(_Table):
     def rows(self):
         from lib import splines
 
-        yield ["$m$", r"$\Lambda_m$ interior", r"$\Lambda_m$", "$q$", "$q_1$",
-               *(f"$k_{{{a},{s}}}$" for s in (0, 1) for a in range(1 + s, 6))]
+        yield [
+            "$m$",
+            r"$\Lambda_m$ interior",
+            r"$\Lambda_m$",
+            "$q$",
+            "$q_1$",
+            *(f"$k_{{{a},{s}}}$" for s in (0, 1) for a in range(1 + s, 6)),
+        ]
         for m in splines.ORDERS:
             N = 2 * m
-            constants = [number(splines.peano_constant(m, N, a, s)) if a <= m else ""
-                         for s in (0, 1) for a in range(1 + s, 6)]
-            yield [str(m), number(float(splines.weight_sum(m, interior=True))), number(float(splines.weight_sum(m))),
-                   number(splines.operator_norm(m, N)), number(splines.slope_norm(m, N)), *constants]
+            constants = [
+                number(splines.peano_constant(m, N, a, s)) if a <= m else ""
+                for s in (0, 1)
+                for a in range(1 + s, 6)
+            ]
+            yield [
+                str(m),
+                number(float(splines.weight_sum(m, interior=True))),
+                number(float(splines.weight_sum(m))),
+                number(splines.operator_norm(m, N)),
+                number(splines.slope_norm(m, N)),
+                *constants,
+            ]
 
 
 class FunctionalsTable(_Table):
@@ -113,7 +169,12 @@ class FunctionalsTable(_Table):
         for m in splines.ORDERS:
             for j in range(1 - m, 1):
                 nodes_, weights = splines.functional(m, 2 * m, j)
-                yield [str(m), str(j) if j < 0 else "0 (interior)", ", ".join(map(str, nodes_)), ", ".join(map(str, weights))]
+                yield [
+                    str(m),
+                    str(j) if j < 0 else "0 (interior)",
+                    ", ".join(map(str, nodes_)),
+                    ", ".join(map(str, weights)),
+                ]
 
 
 class VersionsTable(_Table):
@@ -125,20 +186,35 @@ class VersionsTable(_Table):
 
 
 class ExecutionTable(_Table):
-    """Seconds of each notebook, added up over its cells, and when it was executed, from the notebooks that are shown."""
+    """Seconds of each notebook, added up over its cells, and when it was executed, from the
+    notebooks that are shown.
+    """
 
     def rows(self):
         yield ["notebook", "code cells", "seconds", "executed (UTC)"]
         total = 0.0
         root = Path(self.env.app.confdir)
-        for path in (executed.notebook(root, p.stem) for p in sorted((root / "notebooks").glob("*.ipynb"))):
+        for path in (
+            executed.notebook(root, p.stem) for p in sorted((root / "notebooks").glob("*.ipynb"))
+        ):
             self.env.note_dependency(str(path))
-            cells = [c["metadata"]["execution"] for c in json.loads(path.read_text())["cells"] if c["cell_type"] == "code"]
-            begin, end = ([datetime.fromisoformat(c[key]) for c in cells]
-                          for key in ("iopub.execute_input", "shell.execute_reply"))
+            cells = [
+                c["metadata"]["execution"]
+                for c in json.loads(path.read_text())["cells"]
+                if c["cell_type"] == "code"
+            ]
+            begin, end = (
+                [datetime.fromisoformat(c[key]) for c in cells]
+                for key in ("iopub.execute_input", "shell.execute_reply")
+            )
             seconds = sum((b - a).total_seconds() for a, b in zip(begin, end))
             total += seconds
-            yield [f"[](/notebooks/{path.name})", str(len(cells)), f"{seconds:.0f}", end[-1].strftime("%Y-%m-%d %H:%M")]
+            yield [
+                f"[](/notebooks/{path.name})",
+                str(len(cells)),
+                f"{seconds:.0f}",
+                end[-1].strftime("%Y-%m-%d %H:%M"),
+            ]
         yield ["**all**", "", f"{total:.0f}", ""]
 
 
@@ -155,10 +231,20 @@ class BenchTable(_Table):
             if not found:
                 raise self.error(f"no row {label} in {RECORD}: run `make bench`")
             units = {r["unit"] for r in found}
-            yield [f"*{record['meaning'][label]}*" + (f" In {found[0]['unit']}." if len(units) == 1 else ""), "", "", ""]
+            yield [
+                f"*{record['meaning'][label]}*"
+                + (f" In {found[0]['unit']}." if len(units) == 1 else ""),
+                "",
+                "",
+                "",
+            ]
             for r in found:
-                yield [r["case"] + (f" ({r['unit']})" if len(units) > 1 else ""), grouped(r["ours"]), grouped(r["other"]),
-                       f"**{grouped(r['ratio'])}**"]
+                yield [
+                    r["case"] + (f" ({r['unit']})" if len(units) > 1 else ""),
+                    grouped(r["ours"]),
+                    grouped(r["other"]),
+                    f"**{grouped(r['ratio'])}**",
+                ]
 
 
 def grouped(value):
@@ -174,8 +260,16 @@ class BenchMachine(_Table):
     def rows(self):
         machine = bench(self.env)["machine"]
         yield ["machine", "what it was"]
-        yield ["processor", f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads"]
-        yield ["versions", ", ".join(f"{k} {v}" for k, v in machine.items() if k not in ("processor", "cores", "threads"))]
+        yield [
+            "processor",
+            f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads",
+        ]
+        yield [
+            "versions",
+            ", ".join(
+                f"{k} {v}" for k, v in machine.items() if k not in ("processor", "cores", "threads")
+            ),
+        ]
 
 
 def bench(env):
@@ -186,10 +280,17 @@ def bench(env):
 
 
 def setup(app):
-    for name, directive in (("claims-table", ClaimsTable), ("sampled-table", SampledTable), ("mutants-table", MutantsTable),
-                            ("harmless-table", HarmlessTable), ("constants-table", ConstantsTable),
-                            ("functionals-table", FunctionalsTable), ("versions-table", VersionsTable),
-                            ("execution-table", ExecutionTable),
-                            ("bench-table", BenchTable), ("bench-machine", BenchMachine)):
+    for name, directive in (
+        ("claims-table", ClaimsTable),
+        ("sampled-table", SampledTable),
+        ("mutants-table", MutantsTable),
+        ("harmless-table", HarmlessTable),
+        ("constants-table", ConstantsTable),
+        ("functionals-table", FunctionalsTable),
+        ("versions-table", VersionsTable),
+        ("execution-table", ExecutionTable),
+        ("bench-table", BenchTable),
+        ("bench-machine", BenchMachine),
+    ):
         app.add_directive(name, directive)
     return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": True}

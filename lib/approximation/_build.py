@@ -1,4 +1,6 @@
-"""`approximate`: from a target to a network with a guaranteed error (book: ``thm-cube``, ``thm-manifold``)."""
+"""`approximate`: from a target to a network with a guaranteed error (book: ``thm-cube``,
+``thm-manifold``).
+"""
 
 from lib.approximation._bound import bound, choose_refinement, largest_coefficient
 from lib.approximation._cube import Cube, CubeProblem
@@ -12,11 +14,21 @@ from lib.splines import check_order
 
 _POLYNOMIAL_REFINEMENT = 30
 _MAXIMUM_TERMS = 6_000_000
-_MAXIMUM_BLOCKS = 10_000   # where there are fewer terms
+_MAXIMUM_BLOCKS = 10_000  # where there are fewer terms
 
 
-def approximate(target, domain, *, order=4, cells=None, tolerance=None, kernel_size=2, blocks=None,
-                terms_per_block=None, refinement=None):
+def approximate(
+    target,
+    domain,
+    *,
+    order=4,
+    cells=None,
+    tolerance=None,
+    kernel_size=2,
+    blocks=None,
+    terms_per_block=None,
+    refinement=None,
+):
     """Build a ConvResNet that approximates a target in value and in slope, with a guaranteed error.
 
     Book: ``thm-cube``, ``thm-manifold``.
@@ -24,30 +36,32 @@ def approximate(target, domain, *, order=4, cells=None, tolerance=None, kernel_s
     Parameters
     ----------
     target : Target or callable
-        On the cube a `Target`, with bounds of its derivatives.  On a manifold also any differentiable
-        torch map (P, D) -> (P,): what the bound needs is estimated from samples in the charts.
+        On the cube a `Target`, with bounds of its derivatives.  On a manifold also any
+        differentiable torch map (P, D) -> (P,): what the bound needs is estimated from samples in
+        the charts.
     domain : Cube, Manifold or Atlas
         An `Atlas` fixes the charts; for a manifold they are chosen by `lib.manifolds.choose_atlas`.
     order : int
-        ``m`` in 2..5, the spline order; the smoothness used is ``alpha = min(m, that of the target)``.
+        ``m`` in 2..5, the spline order; the smoothness used is ``alpha = min(m, that of the
+        target)``.
     cells : int, optional
         ``N >= m``, mesh cells per axis: of the cube, or across the ball of a chart (there at least
         the ``N_0`` of the atlas).
     tolerance : float, optional
-        Instead of ``cells``: the fewest parameters (terms times depth) whose *bound* is at most this,
-        in value and in slope.
+        Instead of ``cells``: the fewest parameters (terms times depth) whose *bound* is at most
+        this, in value and in slope.
     kernel_size : int
         ``K >= 2`` (1 will do for ``D = 1``).
     blocks : int, optional
-        ``M~``, the number of residual blocks; the function does not depend on it (``cor-budget``).  Beyond the number of
-        terms blocks are zero, as in the theorem.
-        By default as many as there are charts: one on the cube.
+        ``M~``, the number of residual blocks; the function does not depend on it (``cor-budget``).
+        Beyond the number of terms blocks are zero, as in the theorem. By default as many as there
+        are charts: one on the cube.
     terms_per_block : int, optional
-        ``J~``.  With neither ``cells`` nor ``tolerance``, ``N`` is the largest for which the terms fit
-        into ``M~ J~``; otherwise they must fit.
+        ``J~``.  With neither ``cells`` nor ``tolerance``, ``N`` is the largest for which the terms
+        fit into ``M~ J~``; otherwise they must fit.
     refinement : int, optional
-        ``n``; by default the least for which the network adds at most 1/8 to the bound of the spline,
-        40 if there is none below, and 30 for a polynomial that the spline reproduces.
+        ``n``; by default the least for which the network adds at most 1/8 to the bound of the
+        spline, 40 if there is none below, and 30 for a polynomial that the spline reproduces.
 
     Returns
     -------
@@ -57,25 +71,36 @@ def approximate(target, domain, *, order=4, cells=None, tolerance=None, kernel_s
     ------
     InputError
         For an argument outside these ranges, a target of another dimension, a budget that cannot
-        hold the terms, a mesh too coarse for the gates or a tolerance that cannot be met; for a target whose
-        gradients are not those of its values, or whose values refute a stated bound.
+        hold the terms, a mesh too coarse for the gates or a tolerance that cannot be met; for a
+        target whose gradients are not those of its values, or whose values refute a stated bound.
     """
-    require(isinstance(domain, (Cube, Manifold, Atlas)), "domain", domain,
-            "a lib.Cube, a manifold or an atlas of lib.manifolds")
+    require(
+        isinstance(domain, (Cube, Manifold, Atlas)),
+        "domain",
+        domain,
+        "a lib.Cube, a manifold or an atlas of lib.manifolds",
+    )
     order, kernel_size = check_order(order), check_kernel_size(kernel_size, domain.ambient_dim)
     blocks = None if blocks is None else integer("blocks", blocks, 1)
-    require(cells is None or tolerance is None, "tolerance", tolerance, "left out where cells are given")
+    require(
+        cells is None or tolerance is None, "tolerance", tolerance, "left out where cells are given"
+    )
     if cells is not None:
         cells = integer("cells", cells, order)
     if isinstance(domain, Cube):
         problem = CubeProblem(target, domain, order)
     else:
         problem = ManifoldProblem(target, domain, order, cells)
-    least, budget = problem.terms(problem.minimum_cells), None
+    least = problem.terms(problem.minimum_cells)
+    budget = None
     if terms_per_block is not None:
         budget = (blocks or 1) * integer("terms_per_block", terms_per_block, 1)
-        require(budget >= least, "blocks * terms_per_block", budget,
-                f"at least {least}, the terms of the coarsest mesh of order {order}")
+        require(
+            budget >= least,
+            "blocks * terms_per_block",
+            budget,
+            f"at least {least}, the terms of the coarsest mesh of order {order}",
+        )
 
     if tolerance is not None:
         tolerance = positive("tolerance", tolerance)
@@ -88,11 +113,20 @@ def approximate(target, domain, *, order=4, cells=None, tolerance=None, kernel_s
             cells += 1
     require(cells >= problem.minimum_cells, "cells", cells, f"at least {problem.minimum_cells}")
     terms = problem.terms(cells)
-    require(terms <= _MAXIMUM_TERMS, "cells", cells,
-            f"so few that there are at most {_MAXIMUM_TERMS} terms, not {terms}")
+    require(
+        terms <= _MAXIMUM_TERMS,
+        "cells",
+        cells,
+        f"so few that there are at most {_MAXIMUM_TERMS} terms, not {terms}",
+    )
     most = max(terms, _MAXIMUM_BLOCKS)
     require(blocks is None or blocks <= most, "blocks", blocks, f"at most {most}")
-    require(budget is None or terms <= budget, "blocks * terms_per_block", budget, f"at least the number of terms, {terms}")
+    require(
+        budget is None or terms <= budget,
+        "blocks * terms_per_block",
+        budget,
+        f"at least the number of terms, {terms}",
+    )
 
     charts = problem.charts(cells)
     blocks = len(charts) if blocks is None else blocks
@@ -100,28 +134,45 @@ def approximate(target, domain, *, order=4, cells=None, tolerance=None, kernel_s
     if refinement is None:
         refinement = choose_refinement(problem, cells, largest)
         if refinement is None:
-            refinement = _POLYNOMIAL_REFINEMENT if problem.spline_error(cells).value == 0 else MAXIMUM_REFINEMENT
+            refinement = (
+                _POLYNOMIAL_REFINEMENT
+                if problem.spline_error(cells).value == 0
+                else MAXIMUM_REFINEMENT
+            )
     refinement = check_refinement(refinement, MINIMUM_REFINEMENT)
     promised = promised_architecture(charts, order, refinement, kernel_size, blocks)
     return Approximation(
-        charts=charts, promised=promised, bound=bound(problem, charts, cells, refinement),
-        target=problem.target, domain=problem.domain, order=int(order), cells=cells, refinement=refinement,
-        kernel_size=int(kernel_size), blocks=blocks, alpha=problem.alpha, derivative_bounds=problem.derivative_bounds,
+        charts=charts,
+        promised=promised,
+        bound=bound(problem, charts, cells, refinement),
+        target=problem.target,
+        domain=problem.domain,
+        order=int(order),
+        cells=cells,
+        refinement=refinement,
+        kernel_size=int(kernel_size),
+        blocks=blocks,
+        alpha=problem.alpha,
+        derivative_bounds=problem.derivative_bounds,
     )
 
 
 def _cheapest(problem, tolerance, kernel_size):
     """The pair ``(N, n)`` with the least terms times depth whose bound meets the tolerance."""
+
     def spline_fits(cells):
         found = problem.spline_error(cells)
         return max(found.value, found.gradient) < tolerance
 
-    low, high = problem.minimum_cells - 1, problem.minimum_cells
+    low = problem.minimum_cells - 1
+    high = problem.minimum_cells
     while not spline_fits(high):
         low, high = high, 2 * high
         if problem.terms(low) > _MAXIMUM_TERMS or low >= problem.maximum_cells:
-            raise InputError(f"tolerance = {tolerance}: must be larger, or the order; "
-                             f"{problem.terms(low)} terms do not suffice")
+            raise InputError(
+                f"tolerance = {tolerance}: must be larger, or the order; "
+                f"{problem.terms(low)} terms do not suffice"
+            )
         high = min(high, problem.maximum_cells)
     while high - low > 1:
         middle = (low + high) // 2
@@ -131,10 +182,13 @@ def _cheapest(problem, tolerance, kernel_size):
     for cells in range(high, min(high + max(2, high // 8), problem.maximum_cells) + 1):
         terms = problem.terms(cells)
         if terms > _MAXIMUM_TERMS or best is not None and terms * 6 >= best[0]:
-            break   # even the shallowest network would cost more
+            break  # even the shallowest network would cost more
         charts = problem.charts(cells)
-        largest, spline = largest_coefficient(charts), problem.spline_error(cells)
-        n = choose_refinement(problem, cells, largest, (tolerance - spline.value, tolerance - spline.gradient))
+        largest = largest_coefficient(charts)
+        spline = problem.spline_error(cells)
+        n = choose_refinement(
+            problem, cells, largest, (tolerance - spline.value, tolerance - spline.gradient)
+        )
         if n is None:
             continue
         depth = promised_architecture(charts, problem.order, n, kernel_size, 1).L
@@ -145,5 +199,8 @@ def _cheapest(problem, tolerance, kernel_size):
         if max(guarantee.value, guarantee.gradient) <= tolerance:
             best = (cost, cells, n)
     if best is None:
-        raise InputError(f"tolerance = {tolerance}: must be larger; {MAXIMUM_REFINEMENT} levels of refinement do not suffice")
+        raise InputError(
+            f"tolerance = {tolerance}: must be larger; {MAXIMUM_REFINEMENT} levels of refinement do"
+            " not suffice"
+        )
     return best[1], best[2]

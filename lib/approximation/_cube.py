@@ -13,9 +13,10 @@ from lib.errors import integer, require
 from lib.intervals import MAXIMUM_EVALUATIONS, evaluations, values_near
 from lib.splines import QuasiInterpolant, allowance, jackson_bound
 
-_BATCH = 1 << 16   # points held at once
-_GOLDEN = (5**0.5 - 1) / 2   # its multiples modulo 1 are far apart
-_FIRST, _LATER = 1 << 14, 1 << 18   # points of a grid on which stated bounds are tested: before a mesh is known, and on it
+_BATCH = 1 << 16  # points held at once
+_GOLDEN = (5**0.5 - 1) / 2  # its multiples modulo 1 are far apart
+# points of a grid on which stated bounds are tested: before a mesh is known, and on it
+_FIRST, _LATER = 1 << 14, 1 << 18
 
 
 class Cube:
@@ -34,7 +35,8 @@ class Cube:
         return f"Cube({self.dim})"
 
     def batches(self, points, seed=0):
-        """Scrambled Sobol points of 53 bits, in float64 tensors (P, D) that together hold ``points`` of them.
+        """Scrambled Sobol points of 53 bits, in float64 tensors (P, D) that together hold
+        ``points`` of them.
 
         Almost surely none is a kink of a network; with scipy's default of 30 bits all of them would
         be kinks of a network with 30 levels.
@@ -47,15 +49,25 @@ class Cube:
     def sample(self, points, seed=0):
         """The points of `batches` in one float64 tensor (points, D)."""
         points = integer("points", points, 0)
-        return torch.cat([*self.batches(points, seed)]) if points else torch.empty((0, self.dim), dtype=torch.float64)
+        return (
+            torch.cat([*self.batches(points, seed)])
+            if points
+            else torch.empty((0, self.dim), dtype=torch.float64)
+        )
 
     def check(self, x):
-        """Raise `InputError` unless the rows of ``x``, float64 tensor (P, D), are points of the cube."""
+        """Raise `InputError` unless the rows of ``x``, float64 tensor (P, D), are points of the
+        cube.
+        """
         outside = x[~((x >= 0) & (x <= 1))]
-        require(len(outside) == 0, "x", outside[:1].tolist(), f"points of the cube [0,1]^{self.dim}")
+        require(
+            len(outside) == 0, "x", outside[:1].tolist(), f"points of the cube [0,1]^{self.dim}"
+        )
 
     def towards(self, x):
-        """A direction at points (P, D), float64 tensors: to larger coordinates, to smaller ones next to 1, in no special ratio."""
+        """A direction at points (P, D), float64 tensors: to larger coordinates, to smaller ones
+        next to 1, in no special ratio.
+        """
         away = 1 + torch.arange(1, self.dim + 1, dtype=torch.float64) * _GOLDEN % 1
         return torch.where(x <= 1 - 2.0**-40, away, -away)
 
@@ -64,12 +76,15 @@ class Cube:
         return gradient
 
     def slope(self, x, gradient):
-        """The norm in which slopes are measured: ``max_k |g_k|`` of gradients (P, D), tensor (P,)."""
+        """The norm in which slopes are measured: ``max_k |g_k|`` of gradients (P, D), tensor
+        (P,).
+        """
         return gradient.abs().amax(1)
 
 
 class CubeProblem:
-    """A target on the cube: what Theorem A needs to know (see `lib.approximation.approximate`; book: ``thm-cube``).
+    """A target on the cube: what Theorem A needs to know (see `lib.approximation.approximate`;
+    book: ``thm-cube``).
 
     Attributes
     ----------
@@ -85,14 +100,25 @@ class CubeProblem:
     maximum_cells = float("inf")
 
     def __init__(self, target, domain, order):
-        require(isinstance(target, Target), "target", target, "a lib.Target (see lib.Target.from_sympy)")
-        require(target.dim == domain.dim, "domain", domain, f"of the dimension of the target, {target.dim}")
-        self.target, self.domain, self.dim, self.order = target, domain, domain.dim, order
+        require(
+            isinstance(target, Target), "target", target, "a lib.Target (see lib.Target.from_sympy)"
+        )
+        require(
+            target.dim == domain.dim,
+            "domain",
+            domain,
+            f"of the dimension of the target, {target.dim}",
+        )
+        self.target = target
+        self.domain = domain
+        self.dim = domain.dim
+        self.order = order
         self.alpha, self.derivative_bounds = target.derivative_bounds(order)
         self.minimum_cells = order
         target.check_slopes(domain)
         used = {(0,) * self.dim, *self.derivative_bounds}
-        self._stated, self._finest = {k: bound for k, bound in target.stated.items() if k in used}, 0
+        self._stated = {k: bound for k, bound in target.stated.items() if k in used}
+        self._finest = 0
         if self._stated:
             self._noise = evaluation_noise(target, domain)
             first = int(_FIRST ** (1 / self.dim) + 1e-9) + 1
@@ -100,7 +126,9 @@ class CubeProblem:
                 self._test_bounds(np.linspace(0, 1, first))
 
     def _test_bounds(self, axis):
-        """Refuse stated bounds of derivatives that a grid refutes, if it is at least twice as fine as any before."""
+        """Refuse stated bounds of derivatives that a grid refutes, if it is at least twice as
+        fine as any before.
+        """
         axis = thinned(axis, self.dim, _LATER, self.alpha + 1)
         if self._stated and len(axis) - 1 >= 2 * (self._finest - 1):
             refute_bounds(self.target, axis, self._stated, *self._noise)
@@ -119,18 +147,26 @@ class CubeProblem:
         return cells
 
     def mesh_rounding(self, charts, cells):
-        """What the mesh coordinates may be off, in mesh units and units of roundoff (``lem-rounding``)."""
+        """What the mesh coordinates may be off, in mesh units and units of roundoff
+        (``lem-rounding``).
+        """
         return 2 * cells
 
     def coefficient_error(self, charts, cells):
-        """``max_j |lambda_j(f) - c_j|`` for coefficients in float64 (``prop-rounding``), and whether it is proved.
+        """``max_j |lambda_j(f) - c_j|`` for coefficients in float64 (``prop-rounding``), and
+        whether it is proved.
 
-        For a formula an enclosure; otherwise, and where that would take more than `MAXIMUM_EVALUATIONS` of a function of
-        several coordinates, an allowance, for values that are within eight roundings of the exact ones.
+        For a formula an enclosure; otherwise, and where that would take more than
+        `MAXIMUM_EVALUATIONS` of a function of several coordinates, an allowance, for values that
+        are within eight roundings of the exact ones.
         """
         coefficients = charts[0].coefficients.reshape((cells + self.order - 1,) * self.dim)
-        quasi, expression = QuasiInterpolant(self.order, cells), self.target.expression
-        if expression is not None and evaluations(expression, len(quasi.nodes)) <= MAXIMUM_EVALUATIONS:
+        quasi = QuasiInterpolant(self.order, cells)
+        expression = self.target.expression
+        if (
+            expression is not None
+            and evaluations(expression, len(quasi.nodes)) <= MAXIMUM_EVALUATIONS
+        ):
             error = quasi.coefficient_error(partial(values_near, expression), coefficients)
             if error < float("inf"):
                 return error, True
@@ -142,7 +178,11 @@ class CubeProblem:
 
     def factors(self, cells):
         """The factors of the spline part."""
-        return {"h": 1 / cells, "alpha": self.alpha, "largest derivative": max(self.derivative_bounds.values())}
+        return {
+            "h": 1 / cells,
+            "alpha": self.alpha,
+            "largest derivative": max(self.derivative_bounds.values()),
+        }
 
     def charts(self, cells):
         """The cube as a list of one chart, with the coefficients ``lambda_j(f)``.

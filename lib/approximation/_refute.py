@@ -1,8 +1,8 @@
 """What a target says of its derivatives, held against its values: gradients and stated bounds.
 
 Both tests refute, neither proves.  Gradients are tested by the fundamental theorem of calculus,
-``f(y) - f(x) = int grad f . dx``, along short paths in the domain; bounds by divided differences, which
-are means of derivatives (``lem-peano``).
+``f(y) - f(x) = int grad f . dx``, along short paths in the domain; bounds by divided differences,
+which are means of derivatives (``lem-peano``).
 """
 
 from math import factorial
@@ -11,14 +11,16 @@ import numpy as np
 
 from lib.errors import require
 
-_WALKS, _PIECES = 16, 16       # paths through the domain, and the pieces of each
-_LEVELS = 18                   # halvings of a piece
-_JUMP = 2.0**-20               # relative jumps of values that are let pass: of softplus in torch, where it turns linear
-_LINES, _LINE = 64, 33         # lines on which rounding is measured, and their points,
-_SPACING = 2.0**-20            # which float32 still tells apart
-_MARGIN = 32                   # rounding errors: the largest over the typical one
-_MEDIAN = 20.0                 # median of |sixth difference| of noise of size 1: 0.67 sqrt(binom(12, 6))
-_FLAT, _SLACK = 2.0**-40, 2.0**-40   # a change that float32 does not see; rounding of stated bounds
+_WALKS, _PIECES = 16, 16  # paths through the domain, and the pieces of each
+_LEVELS = 18  # halvings of a piece
+# relative jumps of values that are let pass: of softplus in torch, where it turns linear
+_JUMP = 2.0**-20
+_LINES, _LINE = 64, 33  # lines on which rounding is measured, and their points,
+_SPACING = 2.0**-20  # which float32 still tells apart
+_MARGIN = 32  # rounding errors: the largest over the typical one
+# median of |sixth difference| of noise of size 1: 0.67 sqrt(binom(12, 6))
+_MEDIAN = 20.0
+_FLAT, _SLACK = 2.0**-40, 2.0**-40  # a change that float32 does not see; rounding of stated bounds
 
 
 def _tangents(domain, x, seed):
@@ -38,7 +40,9 @@ def _onto(domain, x):
 
 
 def _walks(domain):
-    """Paths through the domain: float64 array (16, 17, D), segments in the cube, near geodesics on a manifold."""
+    """Paths through the domain: float64 array (16, 17, D), segments in the cube, near geodesics
+    on a manifold.
+    """
     if domain.dim == domain.ambient_dim:
         start = domain.sample(_WALKS).numpy()[:, None]
         end = np.random.default_rng(0).permutation(domain.sample(_WALKS, 1).numpy())[:, None]
@@ -58,9 +62,9 @@ def _roughness(values):
 def evaluation_noise(target, domain):
     """The size of rounding errors in the values of a target.
 
-    Sixth differences over steps of ``2^-20`` hold nothing else where the function is smooth; their median
-    along a line is blind to single kinks and jumps.  A target that varies along the lines, but not with
-    changes of relative size ``2^-40``, is taken to compute in single precision.
+    Sixth differences over steps of ``2^-20`` hold nothing else where the function is smooth; their
+    median along a line is blind to single kinks and jumps.  A target that varies along the lines,
+    but not with changes of relative size ``2^-40``, is taken to compute in single precision.
 
     Returns
     -------
@@ -71,11 +75,15 @@ def evaluation_noise(target, domain):
     """
     x = domain.sample(_LINES, 1).numpy()
     steps = _SPACING * np.arange(_LINE)[:, None] * _tangents(domain, x, 1)[:, None]
-    values = target.values(_onto(domain, x[:, None] + steps).reshape(-1, domain.ambient_dim)).reshape(_LINES, _LINE)
+    values = target.values(
+        _onto(domain, x[:, None] + steps).reshape(-1, domain.ambient_dim)
+    ).reshape(_LINES, _LINE)
     noise = float(_roughness(values).max())
     varies = values.max(1) > values.min(1)
     sees = (target.values(x) != target.values(x * (1 - _FLAT)))[varies]
-    return noise, 2.0**-24 if values.dtype == np.float32 or sees.sum() <= len(sees) / 8 else 2.0**-53
+    return noise, (
+        2.0**-24 if values.dtype == np.float32 or sees.sum() <= len(sees) / 8 else 2.0**-53
+    )
 
 
 class _Pieces:
@@ -84,7 +92,7 @@ class _Pieces:
     def __init__(self, x, f, g):
         self.x, self.f, self.g = x, f, g
         self.chord = x[:, -1] - x[:, 0]
-        self.slopes = np.einsum("pnd,pd->pn", g, self.chord)   # times the length
+        self.slopes = np.einsum("pnd,pd->pn", g, self.chord)  # times the length
 
     def part(self, which, points):
         """Some points of some pieces, as pieces."""
@@ -97,21 +105,31 @@ class _Pieces:
         return np.abs(self.f[:, -1] - self.f[:, 0] - integral)
 
     def explained(self, reach):
-        """The defect that gradients explain which vary along the piece, or a piece that leaves its tangent: (P,)."""
+        """The defect that gradients explain which vary along the piece, or a piece that leaves
+        its tangent: (P,).
+        """
         spread = self.slopes.max(1) - self.slopes.min(1)
-        length, largest = np.linalg.norm(self.chord, axis=1), np.linalg.norm(self.g, axis=2).max(1)
+        length = np.linalg.norm(self.chord, axis=1)
+        largest = np.linalg.norm(self.g, axis=2).max(1)
         return 2 * spread + (length**2 / reach + 16 * 2.0**-24 * length) * largest
 
     def shown(self):
-        """What a message shows, a row a piece: first point, gradient there, chord, difference of the values."""
-        return np.concatenate([self.x[:, 0], self.g[:, 0], self.chord, self.f[:, -1:] - self.f[:, :1]], axis=1)
+        """What a message shows, a row a piece: first point, gradient there, chord, difference of
+        the values.
+        """
+        return np.concatenate(
+            [self.x[:, 0], self.g[:, 0], self.chord, self.f[:, -1:] - self.f[:, :1]], axis=1
+        )
 
 
 class _Probe:
     """A target on a domain, scaled to values of size one, with its rounding errors."""
 
     def __init__(self, target, domain):
-        self.target, self.domain, self.reach, self.scale = target, domain, getattr(domain, "reach", np.inf), 1.0
+        self.target = target
+        self.domain = domain
+        self.reach = getattr(domain, "reach", np.inf)
+        self.scale = 1.0
         self.noise, self.unit = evaluation_noise(target, domain)
 
     def pieces(self):
@@ -132,21 +150,29 @@ class _Probe:
         """Five points where there were three."""
         x = _onto(self.domain, (pieces.x[:, 1:] + pieces.x[:, :-1]) / 2)
         new = (x, *self._evaluated(x))
-        return _Pieces(*(np.stack([a[:, 0], b[:, 0], a[:, 1], b[:, 1], a[:, 2]], axis=1)
-                         for a, b in zip((pieces.x, pieces.f, pieces.g), new)))
+        return _Pieces(
+            *(
+                np.stack([a[:, 0], b[:, 0], a[:, 1], b[:, 1], a[:, 2]], axis=1)
+                for a, b in zip((pieces.x, pieces.f, pieces.g), new)
+            )
+        )
 
     def rounding(self, pieces):
-        """The defect that rounding explains, of values, and of coordinates times gradients: (P,)."""
+        """The defect that rounding explains, of values, and of coordinates times gradients:
+        (P,).
+        """
         values = self.noise + self.unit * np.abs(pieces.f).max(1)
         return _MARGIN * values + 4 * self.unit * np.abs(pieces.g).sum(2).max(1)
 
     def verdict(self, pieces, rounding, halves, before):
-        """Whether gradients are wrong on pieces: (P,), as ``before`` where rounding hides the defects.
+        """Whether gradients are wrong on pieces: (P,), as ``before`` where rounding hides the
+        defects.
 
-        A defect that gradients do not explain is hidden as well if it is a small jump (it sits in one of
-        the ``halves``), or below noise that is larger here than where it was measured.
+        A defect that gradients do not explain is hidden as well if it is a small jump (it sits in
+        one of the ``halves``), or below noise that is larger here than where it was measured.
         """
-        defect, size = pieces.defect(), np.abs(pieces.f).max(1)
+        defect = pieces.defect()
+        size = np.abs(pieces.f).max(1)
         explained = defect <= rounding + pieces.explained(self.reach)
         jump = (4 * halves.min(0) < halves.max(0)) & (defect <= rounding + _JUMP * size)
         wrong = np.where(defect <= rounding, before, ~explained & (~jump | before))
@@ -154,7 +180,10 @@ class _Probe:
         if len(doubtful):
             steps = np.linspace(0, 1, _LINE)[:, None]
             line = _onto(self.domain, pieces.x[doubtful, :1] + steps * pieces.chord[doubtful, None])
-            values = self.target.values(line.reshape(-1, line.shape[2])).reshape(line.shape[:2]) / self.scale
+            values = (
+                self.target.values(line.reshape(-1, line.shape[2])).reshape(line.shape[:2])
+                / self.scale
+            )
             wrong[doubtful] = defect[doubtful] > rounding[doubtful] + _MARGIN * _roughness(values)
         return wrong
 
@@ -163,10 +192,10 @@ def refute_slopes(target, domain):
     """Refuse a target whose gradients are not those of its values.
 
     Each of 256 pieces of paths is halved again and again, towards the half with the larger defect
-    (`_Pieces.defect`), until rounding hides it.  The defect of a differentiable function vanishes faster
-    than the length of the piece; at a kink it is at most the length times the jump of the slope.  A wrong
-    gradient leaves a defect proportional to the length, a jump one that does not shrink.  The shortest
-    piece whose defect is not hidden decides whether its gradients explain it.
+    (`_Pieces.defect`), until rounding hides it.  The defect of a differentiable function vanishes
+    faster than the length of the piece; at a kink it is at most the length times the jump of the
+    slope.  A wrong gradient leaves a defect proportional to the length, a jump one that does not
+    shrink.  The shortest piece whose defect is not hidden decides whether its gradients explain it.
 
     Parameters
     ----------
@@ -180,7 +209,8 @@ def refute_slopes(target, domain):
     """
     probe = _Probe(target, domain)
     pieces = probe.pieces()
-    wrong, shown = np.zeros(len(pieces.x), bool), pieces.shown()
+    wrong = np.zeros(len(pieces.x), bool)
+    shown = pieces.shown()
     for level in range(_LEVELS):
         pieces = probe.refined(pieces)
         halves = np.stack([pieces.part(slice(None), slice(k, k + 3)).defect() for k in (0, 2)])
@@ -193,7 +223,9 @@ def refute_slopes(target, domain):
         if not goes_on.any():
             return
         first = np.where(halves[0] >= halves[1], 0, 2)
-        pieces = pieces.part(np.nonzero(goes_on)[0][:, None], first[goes_on][:, None] + np.arange(3))
+        pieces = pieces.part(
+            np.nonzero(goes_on)[0][:, None], first[goes_on][:, None] + np.arange(3)
+        )
         wrong, shown = wrong[goes_on], shown[goes_on]
 
 
@@ -206,43 +238,53 @@ def _shown(vector):
 def _refuse_slope(target, row, scale):
     x, gradient, chord = row[:-1].reshape(3, -1)
     length = np.linalg.norm(chord)
-    require(False, "function", target.function,
-            f"differentiable by torch.autograd, all of it; at x = {_shown(x)} it returns the gradient "
-            f"{_shown(gradient * scale)}, that is the slope {gradient @ chord / length * scale:.6g} along "
-            f"{_shown(chord / length)}, where its values have the difference quotient "
-            f"{row[-1] / length * scale:.6g} over the distance {length:.2g}")
+    require(
+        False,
+        "function",
+        target.function,
+        f"differentiable by torch.autograd, all of it; at x = {_shown(x)} it returns the gradient"
+        f" {_shown(gradient * scale)}, that is the slope {gradient @ chord / length * scale:.6g}"
+        f" along {_shown(chord / length)}, where its values have the difference quotient"
+        f" {row[-1] / length * scale:.6g} over the distance {length:.2g}",
+    )
 
 
 # ---- bounds of derivatives
 
 
 def _weights(axis, times):
-    """``k! f[t_i, .., t_{i+k}] = sum_j w[i, j] f(t_{i+j})`` on an ascending axis (n,): array (n - k, k + 1)."""
-    nodes = np.stack([axis[j:len(axis) - times + j] for j in range(times + 1)], axis=1)
+    """``k! f[t_i, .., t_{i+k}] = sum_j w[i, j] f(t_{i+j})`` on an ascending axis (n,): array (n
+    - k, k + 1).
+    """
+    nodes = np.stack([axis[j : len(axis) - times + j] for j in range(times + 1)], axis=1)
     gaps = nodes[:, :, None] - nodes[:, None] + np.eye(times + 1)
     return factorial(times) / gaps.prod(2)
 
 
 def _differences(values, axis, index):
-    """Divided differences on a tensor grid that are means of the derivative ``index``, and the factor by which they
-    enlarge errors of the values (both arrays of one shape)."""
+    """Divided differences on a tensor grid that are means of the derivative ``index``, and the
+    factor by which they enlarge errors of the values (both arrays of one shape).
+    """
     enlarged = np.ones((1,) * values.ndim)
     for k, times in enumerate(index):
         weights = _weights(axis, times)
-        moved, total = np.moveaxis(values, k, -1), 0
+        moved = np.moveaxis(values, k, -1)
+        total = 0
         for j in range(times + 1):
-            total = total + weights[:, j] * moved[..., j:len(axis) - times + j]
+            total = total + weights[:, j] * moved[..., j : len(axis) - times + j]
         values = np.moveaxis(total, -1, k)
-        enlarged = enlarged * np.abs(weights).sum(1).reshape([-1 if i == k else 1 for i in range(values.ndim)])
+        enlarged = enlarged * np.abs(weights).sum(1).reshape(
+            [-1 if i == k else 1 for i in range(values.ndim)]
+        )
     return values, np.broadcast_to(enlarged, values.shape)
 
 
 def refute_bounds(target, axis, bounds, noise, unit):
     """Refuse bounds of derivatives below what the values show.
 
-    ``k! f[t_0, .., t_k]`` is the mean of ``f^(k)`` against a B-spline of integral one, along two axes
-    that of a mixed derivative; so its modulus, less what rounding makes of it, is at most the supremum.
-    Wider stencils, on every second point again and again, see through rounding.
+    ``k! f[t_0, .., t_k]`` is the mean of ``f^(k)`` against a B-spline of integral one, along two
+    axes that of a mixed derivative; so its modulus, less what rounding makes of it, is at most the
+    supremum. Wider stencils, on every second point again and again, see through rounding.
 
     Parameters
     ----------
@@ -263,7 +305,8 @@ def refute_bounds(target, axis, bounds, noise, unit):
     grid = np.stack(np.meshgrid(*[axis] * dim, indexing="ij"), axis=-1)
     values = np.asarray(target.values(grid.reshape(-1, dim)), float).reshape(grid.shape[:-1])
     scale = float(np.abs(values).max()) or 1.0
-    values, error = values / scale, _MARGIN * (noise / scale + unit)   # weights and sums are off by less than 32 u
+    # weights and sums are off by less than 32 u
+    values, error = values / scale, _MARGIN * (noise / scale + unit)
     while len(axis) > 1:
         for index, bound in bounds.items():
             if max(index) >= len(axis):
@@ -271,13 +314,20 @@ def refute_bounds(target, axis, bounds, noise, unit):
             found, enlarged = _differences(values, axis, index)
             least = np.abs(found) - error * enlarged
             place = np.unravel_index(int(least.argmax()), least.shape)
-            near = [axis[i:i + k + 1].mean() for i, k in zip(place, index)]
-            require(least[place] <= bound / scale * (1 + _SLACK), "derivative_bounds", {index: bound},
-                    f"at least {least[place] * scale:.6g}: a divided difference near x = {_shown(near)} is so large")
+            near = [axis[i : i + k + 1].mean() for i, k in zip(place, index)]
+            require(
+                least[place] <= bound / scale * (1 + _SLACK),
+                "derivative_bounds",
+                {index: bound},
+                f"at least {least[place] * scale:.6g}: a divided difference near x = {_shown(near)}"
+                " is so large",
+            )
         axis, values = axis[::2], values[(slice(None, None, 2),) * dim]
 
 
 def thinned(axis, dim, points, least):
-    """At most ``points^(1/D)`` entries of an axis, as evenly as they come, but ``least`` if it has so many."""
+    """At most ``points^(1/D)`` entries of an axis, as evenly as they come, but ``least`` if it
+    has so many.
+    """
     most = min(len(axis), max(int(points ** (1 / dim) + 1e-9), least))
     return axis[np.linspace(0, len(axis) - 1, most).round().astype(int)]

@@ -20,17 +20,27 @@ from lib.approximation._cube import Cube
 from lib.approximation._show import card, line
 from lib.approximation._target import Target
 from lib.convresnet import (
-    Architecture, Chart, Convolution, ConvResNet, Gate, SparseEvaluator, computes_its_weights, is_construction,
-    measure_architecture, spline_network, weights_digest,
+    Architecture,
+    Chart,
+    Convolution,
+    ConvResNet,
+    Gate,
+    SparseEvaluator,
+    computes_its_weights,
+    is_construction,
+    measure_architecture,
+    spline_network,
+    weights_digest,
 )
 from lib.errors import InputError, integer, require
 from lib.splines import QuasiInterpolant
 
 FORMAT = "convresnet-approximation 3"
-_READABLE = ("convresnet-approximation 2", FORMAT)   # the older one has no rigorous bounds
-_MODULE_TERMS, _MODULE_WORK = 50_000, 1 << 18
-_ASIDE = 2.0**-45   # more than rounding, less than the distance of kinks
-_SAME = 1e-9   # relative difference of coefficients that evaluation in another way may make
+_READABLE = ("convresnet-approximation 2", FORMAT)  # the older one has no rigorous bounds
+_MODULE_TERMS = 50_000
+_MODULE_WORK = 1 << 18
+_ASIDE = 2.0**-45  # more than rounding, less than the distance of kinks
+_SAME = 1e-9  # relative difference of coefficients that evaluation in another way may make
 
 
 @dataclass(frozen=True)
@@ -50,7 +60,8 @@ class Measurement:
         On that many of the points the module itself was evaluated, and differed from the sparse
         evaluation (values) by at most ``module_difference``.
     module_difference : float
-        NaN if weights were changed: then the module was evaluated at all points, and there is nothing to compare it with.
+        NaN if weights were changed: then the module was evaluated at all points, and there is
+        nothing to compare it with.
     """
 
     value: float
@@ -71,7 +82,8 @@ class _Sizes:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Approximation:
-    """A target, its network and the guarantee (book: ``thm-cube``, ``cor-cube-rate``, ``cor-selection``).
+    """A target, its network and the guarantee (book: ``thm-cube``, ``cor-cube-rate``,
+    ``cor-selection``).
 
     Attributes
     ----------
@@ -80,9 +92,9 @@ class Approximation:
     promised : Architecture
         The sizes of Theorem A or B for these parameters.
     bound : Bound or None
-        A priori bound of the error of the construction, value and gradient.  Training the network, or changing a weight,
-        does not change it: see `unchanged`.  None after loading a network whose weights had been changed, and with other
-        coefficients or another target.
+        A priori bound of the error of the construction, value and gradient.  Training the network,
+        or changing a weight, does not change it: see `unchanged`.  None after loading a network
+        whose weights had been changed, and with other coefficients or another target.
     target : Target or None
         None after loading a network whose target was not a formula.
     domain : Cube, Manifold or None
@@ -117,11 +129,14 @@ class Approximation:
     def network(self):
         """The ConvResNet, a float64 module (P, D) -> (P,); built when it is first asked for.
 
-        Its slopes by automatic differentiation are right almost everywhere, and wrong at kinks, such as knots and dyadic
-        points of a regular grid: torch takes ``ReLU'(0) = 0`` in every layer, and what comes out need not be the slope of
-        any linear piece.  `value_and_slope` is right there, too.
+        Its slopes by automatic differentiation are right almost everywhere, and wrong at kinks,
+        such as knots and dyadic points of a regular grid: torch takes ``ReLU'(0) = 0`` in every
+        layer, and what comes out need not be the slope of any linear piece.  `value_and_slope` is
+        right there, too.
         """
-        return spline_network(self.charts, self.order, self.refinement, self.kernel_size, self.blocks)
+        return spline_network(
+            self.charts, self.order, self.refinement, self.kernel_size, self.blocks
+        )
 
     @cached_property
     def sparse(self):
@@ -133,24 +148,31 @@ class Approximation:
 
     @property
     def unchanged(self):
-        """Whether `network` is the construction of the charts, bit by bit, and nothing was added to it.
+        """Whether `network` is the construction of the charts, bit by bit, and nothing was added to
+        it.
 
-        Compared block by block, which costs about as much as building the network, whenever its digest is another than at
-        the last time.
+        Compared block by block, which costs about as much as building the network, whenever its
+        digest is another than at the last time.
         """
         if "network" not in self.__dict__:
             return True
         if not computes_its_weights(self.network):
             return False
         sizes = self.order, self.refinement, self.kernel_size, self.blocks
-        mark, known = (weights_digest(self.network), *map(id, self.charts), *sizes), self.__dict__.get("_compared")
+        mark = (weights_digest(self.network), *map(id, self.charts), *sizes)
+        known = self.__dict__.get("_compared")
         if known is None or known[0] != mark:
-            known = self.__dict__["_compared"] = (mark, is_construction(self.network, self.charts, *sizes))
+            known = self.__dict__["_compared"] = (
+                mark,
+                is_construction(self.network, self.charts, *sizes),
+            )
         return known[1]
 
     @property
     def evaluator(self):
-        """What computes values and slopes of the network: `sparse`, or the module itself if a weight was changed."""
+        """What computes values and slopes of the network: `sparse`, or the module itself if a
+        weight was changed.
+        """
         return self.sparse if self.unchanged else self.network
 
     @property
@@ -164,11 +186,17 @@ class Approximation:
         return np.concatenate([c.coefficients for c in self.charts])
 
     def with_coefficients(self, coefficients):
-        """The construction with other coefficients, float64 array (T,); it has no bound, unless they are the same."""
+        """The construction with other coefficients, float64 array (T,); it has no bound, unless
+        they are the same.
+        """
         coefficients = np.asarray(coefficients, float)
         parts = np.split(coefficients, np.cumsum([len(c.coefficients) for c in self.charts])[:-1])
         bound = self.bound if np.array_equal(coefficients, self.coefficients) else None
-        return replace(self, charts=[replace(c, coefficients=p) for c, p in zip(self.charts, parts)], bound=bound)
+        return replace(
+            self,
+            charts=[replace(c, coefficients=p) for c, p in zip(self.charts, parts)],
+            bound=bound,
+        )
 
     @property
     def architecture(self):
@@ -177,11 +205,17 @@ class Approximation:
 
     @property
     def constant(self):
-        """The numbers ``C'_s`` of this network, ``s = 0, 1``: ``bound = C'_s T^{-(alpha - s)/d}``, ``T`` the number of terms.
+        """The numbers ``C'_s`` of this network, ``s = 0, 1``: ``bound = C'_s T^{-(alpha - s)/d}``,
+        ``T`` the number of terms.
 
         Not the ``C`` of ``thm-cube``, which holds for every mesh and is larger.
         """
-        require(self.bound is not None, "bound", None, "known: these are not the coefficients or weights of the theorem")
+        require(
+            self.bound is not None,
+            "bound",
+            None,
+            "known: these are not the coefficients or weights of the theorem",
+        )
         edge = len(self.coefficients) ** (1 / self.charts[0].dim)
         return self.bound.value * edge**self.alpha, self.bound.gradient * edge ** (self.alpha - 1)
 
@@ -196,7 +230,8 @@ class Approximation:
 
         Returns
         -------
-        float64 tensor, shape (P,), differentiable: almost everywhere, not at kinks (see `network` and `value_and_slope`).
+        float64 tensor, shape (P,), differentiable: almost everywhere, not at kinks (see `network`
+        and `value_and_slope`).
 
         Raises
         ------
@@ -210,8 +245,15 @@ class Approximation:
         """Raise `InputError` unless ``x`` is a float64 tensor (P, D) of points of the domain."""
         require(isinstance(x, torch.Tensor), "x", x, "a torch tensor of dtype float64")
         require(x.dtype == torch.float64, "x", x.dtype, "a torch tensor of dtype float64")
-        require(x.ndim == 2 and x.shape[1] == self.dim, "x.shape", tuple(x.shape), f"(P, {self.dim})")
-        require(self.domain is not None, "domain", None, "known (set it after loading: see `with_target`)")
+        require(
+            x.ndim == 2 and x.shape[1] == self.dim, "x.shape", tuple(x.shape), f"(P, {self.dim})"
+        )
+        require(
+            self.domain is not None,
+            "domain",
+            None,
+            "known (set it after loading: see `with_target`)",
+        )
         self.domain.check(x)
 
     def value_and_slope(self, x):
@@ -226,10 +268,11 @@ class Approximation:
         -------
         values : float64 tensor, shape (P,)
         slopes : float64 tensor, shape (P, D)
-            Gradients on the cube, tangential gradients on a manifold, on the linear piece of ``x + 2^-45 w``: the limit of
-            the gradient as ``x`` is approached along ``w``, unless there is a kink between the two.  On the cube ``w``
-            points to larger coordinates (to smaller ones where a coordinate is 1), in no special direction otherwise; on a
-            manifold it is a tangent vector.  After a change of weights the module is differentiated there: where its
+            Gradients on the cube, tangential gradients on a manifold, on the linear piece of ``x +
+            2^-45 w``: the limit of the gradient as ``x`` is approached along ``w``, unless there is
+            a kink between the two.  On the cube ``w`` points to larger coordinates (to smaller ones
+            where a coordinate is 1), in no special direction otherwise; on a manifold it is a
+            tangent vector.  After a change of weights the module is differentiated there: where its
             rounding decides on which side of a kink a term is, slopes may be off.
 
         Raises
@@ -245,7 +288,8 @@ class Approximation:
         return values, self.domain.along(x, evaluator.value_and_gradient(aside)[1])
 
     def measure(self, points=1 << 14, seed=0, module_points=None):
-        """Sample the error of the network, in value and in slope, batch by batch: any number of points will do.
+        """Sample the error of the network, in value and in slope, batch by batch: any number of
+        points will do.
 
         Parameters
         ----------
@@ -254,9 +298,9 @@ class Approximation:
         seed : int
         module_points : int, optional
             The module is evaluated on the first so many points; the others use the exact sparse
-            evaluation of the same function.  By default 256, fewer for more than 1024 terms (2^18 over
-            their number, but 16), and none for more than 50 000, for which the module takes gigabytes.
-            Where weights were changed the module is evaluated at all points.
+            evaluation of the same function.  By default 256, fewer for more than 1024 terms (2^18
+            over their number, but 16), and none for more than 50 000, for which the module takes
+            gigabytes. Where weights were changed the module is evaluated at all points.
 
         Returns
         -------
@@ -267,14 +311,25 @@ class Approximation:
         InputError
             Without a target or a domain.
         """
-        require(None not in (self.target, self.domain), "target", None, "known (set it after loading: see `with_target`)")
+        require(
+            None not in (self.target, self.domain),
+            "target",
+            None,
+            "known (set it after loading: see `with_target`)",
+        )
         points, seed = integer("points", points, 1), integer("seed", seed, 0)
         if module_points is None:
             terms = len(self.coefficients)
-            module_points = min(256, max(16, _MODULE_WORK // terms)) if terms <= _MODULE_TERMS else 0
+            module_points = (
+                min(256, max(16, _MODULE_WORK // terms)) if terms <= _MODULE_TERMS else 0
+            )
         unchanged = self.unchanged
-        module_points = max(0, min(integer("module_points", module_points, 0), points)) if unchanged else points
-        worst, difference, done = {}, 0.0 if unchanged else math.nan, 0
+        module_points = (
+            max(0, min(integer("module_points", module_points, 0), points)) if unchanged else points
+        )
+        worst = {}
+        difference = 0.0 if unchanged else math.nan
+        done = 0
         for x in self.domain.batches(points, seed):
             f, df = self.target.value_and_gradient(x)
             g, dg = (self.sparse if unchanged else self.network).value_and_gradient(x)
@@ -283,20 +338,35 @@ class Approximation:
                 h, dh = self.network.value_and_gradient(x[:subset])
                 difference = max(difference, float((h - g[:subset]).abs().max()))
                 g[:subset], dg[:subset] = h, dh
-            for norm, errors in (("value", (f - g).abs()), ("gradient", self.domain.slope(x, df - dg))):
+            for norm, errors in (
+                ("value", (f - g).abs()),
+                ("gradient", self.domain.slope(x, df - dg)),
+            ):
                 i = int(errors.argmax())
-                worst[norm] = max(worst.get(norm, (-1.0,)), (float(errors[i]), tuple(x[i].tolist())))
+                worst[norm] = max(
+                    worst.get(norm, (-1.0,)), (float(errors[i]), tuple(x[i].tolist()))
+                )
             done += len(x)
-        return Measurement(worst["value"][0], worst["gradient"][0], worst["value"][1], worst["gradient"][1],
-                           points, seed, module_points, difference)
+        return Measurement(
+            worst["value"][0],
+            worst["gradient"][0],
+            worst["value"][1],
+            worst["gradient"][1],
+            points,
+            seed,
+            module_points,
+            difference,
+        )
 
     def certify(self, domain=None, **options):
-        """A rigorous enclosure of both norms over the whole domain, rounding included: `lib.certify.certify`.
+        """A rigorous enclosure of both norms over the whole domain, rounding included:
+        `lib.certify.certify`.
 
         Parameters
         ----------
         domain : optional
-            By default the cube or the curve of the approximation; for a sphere a `lib.certify.SphereFace`.
+            By default the cube or the curve of the approximation; for a sphere a
+            `lib.certify.SphereFace`.
         **options
             ``gap``, ``boxes``, ``progress``, ``checkpoint``.
 
@@ -304,7 +374,7 @@ class Approximation:
         -------
         lib.certify.Certificate
         """
-        from lib.certify import certify   # a later chapter, which imports this one
+        from lib.certify import certify  # a later chapter, which imports this one
 
         return certify(self, domain, **options)
 
@@ -312,7 +382,8 @@ class Approximation:
         """Write the network to the folder ``path`` (safetensors and JSON; never pickle).
 
         The folder is written beside its place and renamed; one that exists is replaced only if it
-        holds a saved network.  Weights that were changed are kept; the bound, which is not theirs, is left out then.
+        holds a saved network.  Weights that were changed are kept; the bound, which is not theirs,
+        is left out then.
 
         Raises
         ------
@@ -321,34 +392,55 @@ class Approximation:
         """
         path = Path(path)
         require(path.parent.is_dir(), "path", str(path), "in a folder that exists")
-        require(not path.exists() or (path / "network.json").is_file(), "path", str(path),
-                "new, or a folder with a saved network")
+        require(
+            not path.exists() or (path / "network.json").is_file(),
+            "path",
+            str(path),
+            "new, or a folder with a saved network",
+        )
         beside = Path(tempfile.mkdtemp(dir=path.parent, prefix=".saving-"))
         try:
-            tensors = {k: v.detach().clone().contiguous() for k, v in self.network.state_dict().items()}
+            tensors = {
+                k: v.detach().clone().contiguous() for k, v in self.network.state_dict().items()
+            }
             for i, chart in enumerate(self.charts):
-                arrays = {k: getattr(chart, k) for k in ("matrix", "offset", "indices", "coefficients")}
+                arrays = {
+                    k: getattr(chart, k) for k in ("matrix", "offset", "indices", "coefficients")
+                }
                 if chart.gate is not None:
                     arrays["centre"] = chart.gate.centre
-                tensors |= {f"charts.{i}.{k}": torch.from_numpy(np.array(v)) for k, v in arrays.items()}
+                tensors |= {
+                    f"charts.{i}.{k}": torch.from_numpy(np.array(v)) for k, v in arrays.items()
+                }
             save_file(tensors, beside / "network.safetensors")
             digest = hashlib.sha256((beside / "network.safetensors").read_bytes()).hexdigest()
             description = {
-                "format": FORMAT, "sha256": digest, "dim": self.dim,
+                "format": FORMAT,
+                "sha256": digest,
+                "dim": self.dim,
                 "domain": "cube" if isinstance(self.domain, Cube) else "manifold",
-                "charts": [{"cells": c.cells, "gate": None if c.gate is None else
-                            [c.gate.inner, c.gate.outer, c.gate.refinement]} for c in self.charts],
+                "charts": [
+                    {
+                        "cells": c.cells,
+                        "gate": None
+                        if c.gate is None
+                        else [c.gate.inner, c.gate.outer, c.gate.refinement],
+                    }
+                    for c in self.charts
+                ],
                 "groups": [[conv.groups for conv in block] for block in self.network.blocks],
                 "formula": self.target.formula if self.target is not None else None,
-                "sizes": {k: getattr(self, k) for k in
-                          ("order", "cells", "refinement", "kernel_size", "blocks", "alpha")},
+                "sizes": {
+                    k: getattr(self, k)
+                    for k in ("order", "cells", "refinement", "kernel_size", "blocks", "alpha")
+                },
                 "bound": asdict(self.bound) if self.bound is not None and self.unchanged else None,
                 "promised": asdict(self.promised),
                 "derivative_bounds": [[list(k), v] for k, v in self.derivative_bounds.items()],
             }
             description["seal"] = _seal(description)
             (beside / "network.json").write_text(json.dumps(description, indent=1))
-            beside.chmod(0o755)   # mkdtemp makes private folders
+            beside.chmod(0o755)  # mkdtemp makes private folders
             old = beside.with_name(beside.name + "-old")
             if path.exists():
                 os.replace(path, old)
@@ -358,19 +450,32 @@ class Approximation:
             shutil.rmtree(beside, ignore_errors=True)
 
     def with_target(self, target, domain=None):
-        """The same approximation with a target to measure against, and a domain if that is unknown (after loading).
+        """The same approximation with a target to measure against, and a domain if that is unknown
+        (after loading).
 
-        The bound is kept only for the function it was made for: the same formula or, on the cube, one with the same
-        coefficients.  (On a manifold without a formula it is taken to be that function.)
+        The bound is kept only for the function it was made for: the same formula or, on the cube,
+        one with the same coefficients.  (On a manifold without a formula it is taken to be that
+        function.)
         """
-        require(isinstance(target, Target) and target.dim == self.dim, "target", target,
-                f"a lib.Target of dimension {self.dim}")
+        require(
+            isinstance(target, Target) and target.dim == self.dim,
+            "target",
+            target,
+            f"a lib.Target of dimension {self.dim}",
+        )
         domain = self.domain if domain is None else domain
-        require(domain is None or domain.ambient_dim == self.dim, "domain", domain, f"in dimension {self.dim}")
+        require(
+            domain is None or domain.ambient_dim == self.dim,
+            "domain",
+            domain,
+            f"in dimension {self.dim}",
+        )
         if domain is not None:
             target.check_slopes(domain)
-        result = replace(self, target=target, domain=domain, bound=self.bound if self._is_of(target) else None)
-        if "network" in self.__dict__:   # keep the weights that were loaded
+        result = replace(
+            self, target=target, domain=domain, bound=self.bound if self._is_of(target) else None
+        )
+        if "network" in self.__dict__:  # keep the weights that were loaded
             result.__dict__["network"] = self.network
         return result
 
@@ -381,7 +486,11 @@ class Approximation:
             return target.formula == mine
         if not isinstance(self.domain, Cube):
             return True
-        found = QuasiInterpolant(self.order, self.cells).coefficients(target.values, self.dim).reshape(-1)
+        found = (
+            QuasiInterpolant(self.order, self.cells)
+            .coefficients(target.values, self.dim)
+            .reshape(-1)
+        )
         return bool(np.abs(found - self.coefficients).max() <= _SAME * np.abs(found).max())
 
 
@@ -391,8 +500,13 @@ def _seal(description):
 
 
 def _chart(tensors, i, cells, gate):
-    arrays = {k: tensors[f"charts.{i}.{k}"].numpy() for k in ("matrix", "offset", "indices", "coefficients")}
-    return Chart(cells=cells, gate=gate and Gate(tensors[f"charts.{i}.centre"].numpy(), *gate), **arrays)
+    arrays = {
+        k: tensors[f"charts.{i}.{k}"].numpy()
+        for k in ("matrix", "offset", "indices", "coefficients")
+    }
+    return Chart(
+        cells=cells, gate=gate and Gate(tensors[f"charts.{i}.centre"].numpy(), *gate), **arrays
+    )
 
 
 def load(path):
@@ -415,7 +529,9 @@ def load(path):
     path = Path(path)
 
     def broken(what):
-        return InputError(f"path = {str(path)!r}: must be a folder written by Approximation.save; {what}")
+        return InputError(
+            f"path = {str(path)!r}: must be a folder written by Approximation.save; {what}"
+        )
 
     try:
         description = json.loads((path / "network.json").read_text())
@@ -428,8 +544,12 @@ def load(path):
             raise broken("network.safetensors was cut short or altered")
         tensors = load_file(path / "network.safetensors")
         blocks = [
-            [Convolution(tensors[f"blocks.{i}.{k}.weight"], tensors[f"blocks.{i}.{k}.bias"], groups)
-             for k, groups in enumerate(block)]
+            [
+                Convolution(
+                    tensors[f"blocks.{i}.{k}.weight"], tensors[f"blocks.{i}.{k}.bias"], groups
+                )
+                for k, groups in enumerate(block)
+            ]
             for i, block in enumerate(description["groups"])
         ]
         formula = description["formula"]
@@ -442,10 +562,20 @@ def load(path):
             derivative_bounds={tuple(k): v for k, v in description["derivative_bounds"]},
             **description["sizes"],
         )
-        result.__dict__["network"] = ConvResNet(blocks, tensors["head"], description["dim"])   # the stored weights
+        # the stored weights
+        result.__dict__["network"] = ConvResNet(blocks, tensors["head"], description["dim"])
         return result
     except InputError:
         raise
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, SafetensorError, KeyError, TypeError, ValueError,
-            OverflowError, RuntimeError) as error:
+    except (
+        OSError,
+        UnicodeDecodeError,
+        json.JSONDecodeError,
+        SafetensorError,
+        KeyError,
+        TypeError,
+        ValueError,
+        OverflowError,
+        RuntimeError,
+    ) as error:
         raise broken(f"{type(error).__name__}: {error}") from None

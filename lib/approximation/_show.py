@@ -5,16 +5,26 @@ from html import escape
 
 def _facts(a):
     """Names and values, as text."""
-    sizes, terms = a.promised, sum(len(c.coefficients) for c in a.charts)
-    target = "unknown" if a.target is None else a.target.formula or getattr(a.target.function, "__name__", "a function")
+    sizes = a.promised
+    terms = sum(len(c.coefficients) for c in a.charts)
+    target = (
+        "unknown"
+        if a.target is None
+        else a.target.formula or getattr(a.target.function, "__name__", "a function")
+    )
     bound = "none"
     if a.bound is not None:
         kind = "proved" if a.bound.rigorous else "an estimate"
         bound = f"value {a.bound.value:.3g}, slope {a.bound.gradient:.3g} ({kind})"
     return {
-        "target": target, "domain": "unknown" if a.domain is None else getattr(a.domain, "name", repr(a.domain)),
-        "spline": f"order {a.order}, {a.cells} cells, {terms} terms" + f", {len(a.charts)} charts" * (len(a.charts) > 1),
-        "network": f"M={sizes.M} L={sizes.L} J={sizes.J} K={sizes.K}", "bound": bound,
+        "target": target,
+        "domain": "unknown" if a.domain is None else getattr(a.domain, "name", repr(a.domain)),
+        "spline": (
+            f"order {a.order}, {a.cells} cells, {terms} terms"
+            + f", {len(a.charts)} charts" * (len(a.charts) > 1)
+        ),
+        "network": f"M={sizes.M} L={sizes.L} J={sizes.J} K={sizes.K}",
+        "bound": bound,
     }
 
 
@@ -27,6 +37,9 @@ def line(a):
 
 def card(a):
     """A table for notebooks, HTML."""
-    rows = "".join(f"<tr><th style='text-align:left'>{name}</th><td style='text-align:left'>{escape(value)}</td></tr>"
-                   for name, value in _facts(a).items())
+    rows = "".join(
+        f"<tr><th style='text-align:left'>{name}</th><td"
+        f" style='text-align:left'>{escape(value)}</td></tr>"
+        for name, value in _facts(a).items()
+    )
     return f"<table>{rows}</table>"

@@ -9,13 +9,12 @@ import sympy
 import torch
 
 from lib.approximation._refute import refute_slopes
-from lib.formulas import bound_on_cube, parse_on_cube, torch_function, variables
 from lib.errors import InputError, integer, require
+from lib.formulas import bound_on_cube, parse_on_cube, torch_function, variables
 from lib.splines import needed_derivatives
 
-
 MAXIMUM_DIM = 16
-_MAXIMUM_SIZE = 1500   # nodes of an expression tree; larger derivatives are not looked at
+_MAXIMUM_SIZE = 1500  # nodes of an expression tree; larger derivatives are not looked at
 
 
 def _derivative(expression, index):
@@ -23,23 +22,47 @@ def _derivative(expression, index):
     for symbol, times in zip(variables(len(index)), index):
         for _ in range(times):
             expression = sympy.diff(expression, symbol)
-            if sum(1 for _ in islice(sympy.preorder_traversal(expression), _MAXIMUM_SIZE + 1)) > _MAXIMUM_SIZE:
+            if (
+                sum(1 for _ in islice(sympy.preorder_traversal(expression), _MAXIMUM_SIZE + 1))
+                > _MAXIMUM_SIZE
+            ):
                 return None
     return expression
 
 
 def _checked(bounds):
     """Dimension and bounds from a dict of derivative bounds."""
-    require(isinstance(bounds, dict) and len(bounds) > 0, "derivative_bounds", bounds,
-            "a non-empty dict from multi-indices to bounds")
+    require(
+        isinstance(bounds, dict) and len(bounds) > 0,
+        "derivative_bounds",
+        bounds,
+        "a non-empty dict from multi-indices to bounds",
+    )
     lengths = {len(k) if isinstance(k, tuple) else 0 for k in bounds}
-    require(len(lengths) == 1 and 0 not in lengths, "derivative_bounds", list(bounds),
-            "keyed by tuples of one length, the dimension")
+    require(
+        len(lengths) == 1 and 0 not in lengths,
+        "derivative_bounds",
+        list(bounds),
+        "keyed by tuples of one length, the dimension",
+    )
     for key, bound in bounds.items():
-        require(all(isinstance(k, (int, np.integer)) and not isinstance(k, bool) and k >= 0 for k in key),
-                "derivative_bounds", {key: bound}, "keyed by tuples of integers, at least 0")
-        number = isinstance(bound, (int, float, np.integer, np.floating)) and not isinstance(bound, bool)
-        require(number and 0 <= bound < math.inf, "derivative_bounds", {key: bound}, "numbers, finite and not negative")
+        require(
+            all(
+                isinstance(k, (int, np.integer)) and not isinstance(k, bool) and k >= 0 for k in key
+            ),
+            "derivative_bounds",
+            {key: bound},
+            "keyed by tuples of integers, at least 0",
+        )
+        number = isinstance(bound, (int, float, np.integer, np.floating)) and not isinstance(
+            bound, bool
+        )
+        require(
+            number and 0 <= bound < math.inf,
+            "derivative_bounds",
+            {key: bound},
+            "numbers, finite and not negative",
+        )
     return lengths.pop(), {tuple(map(int, k)): float(v) for k, v in bounds.items()}
 
 
@@ -49,12 +72,13 @@ class Target:
     Parameters
     ----------
     function : callable
-        Differentiable torch map of a float64 tensor (P, D) to (P,); automatic differentiation must see
-        all of it (`check_slopes`).
+        Differentiable torch map of a float64 tensor (P, D) to (P,); automatic differentiation must
+        see all of it (`check_slopes`).
     derivative_bounds : dict, optional
-        ``{multi-index: bound}`` with ``sup |d^nu f| <= bound`` on the cube; for smoothness ``alpha``
-        the multi-indices of `lib.splines.needed_derivatives` are required.  `lib.approximate` refuses bounds
-        that divided differences refute, and on a manifold, where norms are sampled in the charts, any.
+        ``{multi-index: bound}`` with ``sup |d^nu f| <= bound`` on the cube; for smoothness
+        ``alpha`` the multi-indices of `lib.splines.needed_derivatives` are required.
+        `lib.approximate` refuses bounds that divided differences refute, and on a manifold, where
+        norms are sampled in the charts, any.
     formula : str, optional
         A formula that says the same, kept for saving.
     dim : int, optional
@@ -70,8 +94,8 @@ class Target:
     Raises
     ------
     InputError
-        If the keys are not multi-indices of one length, ``dim`` if given, or a bound is no number, negative or
-        not finite.
+        If the keys are not multi-indices of one length, ``dim`` if given, or a bound is no number,
+        negative or not finite.
     """
 
     def __init__(self, function, derivative_bounds=None, formula=None, dim=None):
@@ -79,10 +103,16 @@ class Target:
         self.function, self.formula = function, formula
         dim = None if dim is None else integer("dim", dim, 1)
         if derivative_bounds is None and dim is not None:
-            self.dim, self._bounds = dim, {}
+            self.dim = dim
+            self._bounds = {}
         else:
             self.dim, self._bounds = _checked(derivative_bounds)
-        require(dim in (None, self.dim), "dim", dim, f"the length of the multi-indices of derivative_bounds, {self.dim}")
+        require(
+            dim in (None, self.dim),
+            "dim",
+            dim,
+            f"the length of the multi-indices of derivative_bounds, {self.dim}",
+        )
         self.expression = None
 
     @classmethod
@@ -114,7 +144,10 @@ class Target:
         expression = parse_on_cube(text, dim)
         size = bound_on_cube(expression, dim)
         if not math.isfinite(size):
-            raise InputError(f"formula = {text[:60]!r}: must be finite on the cube [0,1]^{dim}; no finite bound was found")
+            raise InputError(
+                f"formula = {text[:60]!r}: must be finite on the cube [0,1]^{dim}; no finite bound"
+                " was found"
+            )
         target = cls(torch_function(expression, dim), {(0,) * dim: size}, formula=text)
         target.expression = expression
         return target
@@ -122,11 +155,14 @@ class Target:
     def _bound(self, index):
         if index not in self._bounds and self.expression is not None:
             derivative = _derivative(self.expression, index)
-            self._bounds[index] = math.inf if derivative is None else bound_on_cube(derivative, self.dim)
+            self._bounds[index] = (
+                math.inf if derivative is None else bound_on_cube(derivative, self.dim)
+            )
         return self._bounds.get(index, math.inf)
 
     def derivative_bounds(self, order):
-        """The smoothness that can be used with splines of order ``m`` and the bounds that go with it.
+        """The smoothness that can be used with splines of order ``m`` and the bounds that go with
+        it.
 
         Returns
         -------
@@ -148,16 +184,35 @@ class Target:
                     break
             else:
                 return alpha, bounds
-        require(False, "target", self.formula or self.function,
-                f"a function with bounded derivatives of order 2 at least; found no finite bound of the derivative {index}")
+        require(
+            False,
+            "target",
+            self.formula or self.function,
+            "a function with bounded derivatives of order 2 at least; found no finite bound of the"
+            f" derivative {index}",
+        )
 
     def __call__(self, x):
         """Values at ``x``, float64 tensor (P, D); returns (P,)."""
         values = self.function(x)
-        require(isinstance(values, torch.Tensor) and values.shape == x.shape[:1], "function",
-                getattr(values, "shape", type(values)), f"a map to a tensor of shape ({len(x)},)")
-        require(values.is_floating_point(), "function", values.dtype, "a map to a tensor of real floating-point numbers")
-        require(bool(torch.isfinite(values).all()), "function", "values that are not finite", "finite on the cube")
+        require(
+            isinstance(values, torch.Tensor) and values.shape == x.shape[:1],
+            "function",
+            getattr(values, "shape", type(values)),
+            f"a map to a tensor of shape ({len(x)},)",
+        )
+        require(
+            values.is_floating_point(),
+            "function",
+            values.dtype,
+            "a map to a tensor of real floating-point numbers",
+        )
+        require(
+            bool(torch.isfinite(values).all()),
+            "function",
+            "values that are not finite",
+            "finite on the cube",
+        )
         return values
 
     def values(self, points):
@@ -167,22 +222,26 @@ class Target:
 
     @property
     def stated(self):
-        """The bounds of derivatives that were given, none of them derived from a formula: ``{multi-index: bound}``."""
+        """The bounds of derivatives that were given, none of them derived from a formula:
+        ``{multi-index: bound}``.
+        """
         return {} if self.expression is not None else dict(self._bounds)
 
     def check_slopes(self, domain):
-        """Raise `InputError` if automatic differentiation does not see all of the function on a domain.
+        """Raise `InputError` if automatic differentiation does not see all of the function on a
+        domain.
 
-        Values through numpy, under ``torch.no_grad`` or detached, wholly or in part, roundings and wrong
-        ``backward`` methods give gradients that are not those of the values (`refute_slopes`).  A formula
-        needs no check; without a domain there is none.
+        Values through numpy, under ``torch.no_grad`` or detached, wholly or in part, roundings and
+        wrong ``backward`` methods give gradients that are not those of the values
+        (`refute_slopes`).  A formula needs no check; without a domain there is none.
         """
         if self.expression is None and domain is not None:
             refute_slopes(self, domain)
 
     def slopes(self, x):
-        """What automatic differentiation says, right or not: float64 arrays of values (P,) and gradients (P, D)
-        at a float64 array (P, D); zero where it sees nothing."""
+        """What automatic differentiation says, right or not: float64 arrays of values (P,) and
+        gradients (P, D) at a float64 array (P, D); zero where it sees nothing.
+        """
         with torch.inference_mode(False), torch.enable_grad():
             x = torch.tensor(np.ascontiguousarray(x), requires_grad=True, device="cpu")
             values, gradient = self._differentiated(x)
@@ -190,8 +249,11 @@ class Target:
         return values.double().numpy(), gradient.numpy()
 
     def _differentiated(self, x):
-        """Values and gradients at ``x``, which requires them; None for gradients that do not depend on ``x``."""
-        values, gradient = self(x), None
+        """Values and gradients at ``x``, which requires them; None for gradients that do not
+        depend on ``x``.
+        """
+        values = self(x)
+        gradient = None
         if values.requires_grad:
             (gradient,) = torch.autograd.grad(values.sum(), x, allow_unused=True)
         return values.detach(), gradient
@@ -202,7 +264,8 @@ class Target:
         Raises
         ------
         InputError
-            If one of them is not finite, or automatic differentiation sees nothing of values that vary.
+            If one of them is not finite, or automatic differentiation sees nothing of values that
+            vary.
         """
         with torch.inference_mode(False), torch.enable_grad():
             x = x.detach().clone().requires_grad_(True)
@@ -210,9 +273,20 @@ class Target:
         if gradient is None:
             gradient = torch.zeros_like(x)
             if len(values):
-                low, high = values.min(), values.max()
+                low = values.min()
+                high = values.max()
                 rounding = 64 * torch.finfo(values.dtype).eps * max(abs(low), abs(high))
-                require(high - low <= rounding, "function", self.function, "differentiable by torch.autograd, which "
-                        f"sees nothing of values from {float(low):.6g} to {float(high):.6g}")
-        require(bool(torch.isfinite(gradient).all()), "function", "slopes that are not finite", "of finite slopes")
+                require(
+                    high - low <= rounding,
+                    "function",
+                    self.function,
+                    "differentiable by torch.autograd, which "
+                    f"sees nothing of values from {float(low):.6g} to {float(high):.6g}",
+                )
+        require(
+            bool(torch.isfinite(gradient).all()),
+            "function",
+            "slopes that are not finite",
+            "of finite slopes",
+        )
         return values, gradient

@@ -8,12 +8,13 @@ import time
 import numpy as np
 
 REPEATS = 7
-_LEAST = 0.02   # seconds that a timed call lasts at least, by repetition
+_LEAST = 0.02  # seconds that a timed call lasts at least, by repetition
 
 
 def _seconds(call):
     """Seconds that a call takes, repeated until the clock is no matter."""
-    count, start = 0, time.perf_counter()
+    count = 0
+    start = time.perf_counter()
     while count == 0 or time.perf_counter() - start < _LEAST:
         call()
         count += 1
@@ -28,7 +29,8 @@ def paired(ours, other, repeats=REPEATS):
     ours, other : float
         Median seconds.
     ratio : float
-        Median of the ratios ``other / ours`` of neighbours, so that a drift of the machine's speed cancels.
+        Median of the ratios ``other / ours`` of neighbours, so that a drift of the machine's speed
+        cancels.
     """
     ours()
     other()
@@ -37,7 +39,8 @@ def paired(ours, other, repeats=REPEATS):
 
 
 def exponent(sizes, calls, repeats=REPEATS):
-    """The growth exponent of the costs: slope of log seconds over log size, fitted; with the median seconds.
+    """The growth exponent of the costs: slope of log seconds over log size, fitted; with the median
+    seconds.
 
     ``calls`` are timed in turn, as in `paired`.
     """
@@ -53,7 +56,8 @@ try:   # ru_maxrss of a new process may be the peak of the one that started it
     line = next(line for line in open("/proc/self/status") if line.startswith("VmHWM:"))
     print(int(line.split()[1]) * 1024)
 except (OSError, StopIteration):
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+    unit = 1 if sys.platform == "darwin" else 1024
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
 """
 
 
@@ -67,6 +71,8 @@ def peak_memory(code):
     printed
         What it printed.
     """
-    found = subprocess.run([sys.executable, "-c", code + _PEAK], capture_output=True, text=True, check=True)
+    found = subprocess.run(
+        [sys.executable, "-c", code + _PEAK], capture_output=True, text=True, check=True
+    )
     *_, printed, peak = found.stdout.splitlines()
     return int(peak), json.loads(printed)

@@ -9,7 +9,7 @@ from torch import nn
 from lib.approximation import Cube, approximate
 from lib.limits import fit
 
-WIDTH, DEPTH, BATCH = 124, 3, 1024   # 31 497 parameters in dimension 2
+WIDTH, DEPTH, BATCH = 124, 3, 1024  # 31 497 parameters in dimension 2
 
 
 def train(target, activation, seconds, seed=0):
@@ -31,7 +31,9 @@ def train(target, activation, seconds, seed=0):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         widths = [target.dim] + [WIDTH] * DEPTH
-        layers = [part for a, b in zip(widths, widths[1:]) for part in (nn.Linear(a, b), activation())]
+        layers = [
+            part for a, b in zip(widths, widths[1:]) for part in (nn.Linear(a, b), activation())
+        ]
         network = nn.Sequential(*layers, nn.Linear(WIDTH, 1), nn.Flatten(0))
     start = time.perf_counter()
     spent = iter(lambda: min(1.0, (time.perf_counter() - start) / seconds), 1.0)
@@ -47,12 +49,16 @@ def errors(target, network, points=100_000, seed=1):
         x = x.clone().requires_grad_(True)
         value = network(x)
         (gradient,) = torch.autograd.grad(value.sum(), x)
-        worst = np.maximum(worst, [float((value - f).detach().abs().max()), float((gradient - df).abs().max())])
+        worst = np.maximum(
+            worst, [float((value - f).detach().abs().max()), float((gradient - df).abs().max())]
+        )
     return worst
 
 
 def smallest(target, worst, order=4, points=100_000, seed=1):
-    """Our smallest network whose sampled errors are at most these, and the seconds that building and measuring took."""
+    """Our smallest network whose sampled errors are at most these, and the seconds that building
+    and measuring took.
+    """
     cells = order
     while True:
         start = time.perf_counter()

@@ -1,4 +1,6 @@
-"""Chapter 10: rigorous enclosures of both norms of the error of a built network, over its whole domain."""
+"""Chapter 10: rigorous enclosures of both norms of the error of a built network, over its whole
+domain.
+"""
 
 from lib.certify._certificate import Certificate, Enclosure, certify
 from lib.certify._check import check
@@ -7,4 +9,13 @@ from lib.certify._layers import propagate
 from lib.certify._points import network_value
 from lib.intervals import Balls
 
-__all__ = ["Balls", "Certificate", "Enclosure", "SphereFace", "certify", "check", "network_value", "propagate"]
+__all__ = [
+    "Balls",
+    "Certificate",
+    "Enclosure",
+    "SphereFace",
+    "certify",
+    "check",
+    "network_value",
+    "propagate",
+]

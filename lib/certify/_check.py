@@ -1,8 +1,10 @@
-"""A second, slower proof of a certificate on the cube that takes nothing from it but its boxes, its points and its claims.
+"""A second, slower proof of a certificate on the cube that takes nothing from it but its boxes, its
+points and its claims.
 
-Shared with `lib.certify.certify` are the construction of the network and the tables of the B-spline and its folds.
-Numbers are balls of python-flint, one at a time; derivatives of the formula are symbolic; the polynomial of a cell is
-expanded by the binomial theorem; and the bounds of ``lem-deviation`` and ``lem-rounding`` are written out once more.
+Shared with `lib.certify.certify` are the construction of the network and the tables of the B-spline
+and its folds. Numbers are balls of python-flint, one at a time; derivatives of the formula are
+symbolic; the polynomial of a cell is expanded by the binomial theorem; and the bounds of
+``lem-deviation`` and ``lem-rounding`` are written out once more.
 """
 
 from fractions import Fraction
@@ -24,9 +26,10 @@ from lib.formulas import AbsPower, Jump, SignPower, parse_on_cube, variables
 from lib.relu import fold_terms
 from lib.splines import pieces
 
-_BITS, _DEEPER = 80, 6   # of the balls; halvings of a box where the claim does not follow at once
+_BITS, _DEEPER = 80, 6  # of the balls; halvings of a box where the claim does not follow at once
 _FUNCTIONS = ("sin", "cos", "exp", "log", "tanh", "sinh", "cosh", "atan")
-_POINT_BITS, _STEP = 500, Fraction(1, 2**120)   # at single points; of a difference quotient there
+_POINT_BITS = 500
+_STEP = Fraction(1, 2**120)  # at single points; of a difference quotient there
 
 
 def check(certificate, approximation):
@@ -46,15 +49,25 @@ def check(certificate, approximation):
     Raises
     ------
     InputError
-        If the certificate is about something else or its parts have another form, the boxes do not cover the cube, the
-        network is not the construction, or an end does not follow.
+        If the certificate is about something else or its parts have another form, the boxes do not
+        cover the cube, the network is not the construction, or an end does not follow.
     """
     a = approximation
     _same_subject(certificate, a)
     roots = (a.cells,) * a.dim
-    require(certificate.roots == roots, "certificate", certificate.roots, f"of boxes of {a.cells} cells a side")
+    require(
+        certificate.roots == roots,
+        "certificate",
+        certificate.roots,
+        f"of boxes of {a.cells} cells a side",
+    )
     boxes = _boxes(certificate.level, certificate.index, a.dim)
-    require(_cover(boxes, roots), "certificate", f"{len(boxes)} boxes", "boxes that cover the cube without overlap")
+    require(
+        _cover(boxes, roots),
+        "certificate",
+        f"{len(boxes)} boxes",
+        "boxes that cover the cube without overlap",
+    )
     before, ctx.prec = ctx.prec, _BITS
     try:
         proof = _Proof(a)
@@ -67,78 +80,150 @@ def check(certificate, approximation):
 
 
 def _same_subject(certificate, a):
-    """Refuse anything but a certificate of this approximation of a formula on a cube by an unchanged network."""
-    check_form(certificate)   # a frozen object can be changed all the same
+    """Refuse anything but a certificate of this approximation of a formula on a cube by an
+    unchanged network.
+    """
+    check_form(certificate)  # a frozen object can be changed all the same
     require(type(a) is Approximation, "approximation", type(a).__name__, "an Approximation")
-    require(isinstance(a.domain, Cube) and a.domain.dim == a.dim, "approximation", a.domain, "on a cube")
-    require(a.target is not None and a.target.expression is not None and a.target.dim == a.dim, "approximation", a.target,
-            "of a formula")
+    require(
+        isinstance(a.domain, Cube) and a.domain.dim == a.dim, "approximation", a.domain, "on a cube"
+    )
+    require(
+        a.target is not None and a.target.expression is not None and a.target.dim == a.dim,
+        "approximation",
+        a.target,
+        "of a formula",
+    )
     formula = a.target.formula
-    require(type(formula) is str and parse_on_cube(formula, a.dim) == a.target.expression, "target", formula,
-            "the formula that its expression says")
+    require(
+        type(formula) is str and parse_on_cube(formula, a.dim) == a.target.expression,
+        "target",
+        formula,
+        "the formula that its expression says",
+    )
     require(len(a.charts) == 1, "approximation", f"{len(a.charts)} charts", "with one chart")
-    chart, terms = a.charts[0], a.charts[0].indices.tolist()
-    require(chart.gate is None and chart.cells == a.cells and not chart.offset.any()
-            and chart.matrix.tolist() == [[a.cells * (i == k) for i in range(a.dim)] for k in range(a.dim)],
-            "approximation", "another chart", f"of the mesh of the cube, u = {a.cells} x, without a gate")
-    require(all(type(i) is int and -a.order < i < a.cells for j in terms for i in j)
-            and len(set(map(tuple, terms))) == len(terms) == len(chart.coefficients), "approximation", "its indices",
-            f"with one index from {1 - a.order} to {a.cells - 1} a term and axis, none twice")
-    require(is_construction(a.network, a.charts, a.order, a.refinement, a.kernel_size, a.blocks), "approximation",
-            "changed weights", "the construction itself")
+    chart = a.charts[0]
+    terms = a.charts[0].indices.tolist()
+    require(
+        chart.gate is None
+        and chart.cells == a.cells
+        and not chart.offset.any()
+        and chart.matrix.tolist()
+        == [[a.cells * (i == k) for i in range(a.dim)] for k in range(a.dim)],
+        "approximation",
+        "another chart",
+        f"of the mesh of the cube, u = {a.cells} x, without a gate",
+    )
+    require(
+        all(type(i) is int and -a.order < i < a.cells for j in terms for i in j)
+        and len(set(map(tuple, terms))) == len(terms) == len(chart.coefficients),
+        "approximation",
+        "its indices",
+        f"with one index from {1 - a.order} to {a.cells - 1} a term and axis, none twice",
+    )
+    require(
+        is_construction(a.network, a.charts, a.order, a.refinement, a.kernel_size, a.blocks),
+        "approximation",
+        "changed weights",
+        "the construction itself",
+    )
     domain = CubeDomain(a.dim, a.cells)
-    require(certificate.digest == digest(a, domain), "certificate", certificate.digest,
-            "of this formula, mesh and network (the digest is of something else)")
+    require(
+        certificate.digest == digest(a, domain),
+        "certificate",
+        certificate.digest,
+        "of this formula, mesh and network (the digest is of something else)",
+    )
     wanted = f"{a.target.formula} on {domain.describe()}"
-    require(certificate.description == wanted, "certificate", certificate.description, f"described as {wanted!r}")
+    require(
+        certificate.description == wanted,
+        "certificate",
+        certificate.description,
+        f"described as {wanted!r}",
+    )
 
 
 def _boxes(level, index, dim):
     """The boxes as integers: list of (level, place)."""
-    require(level.ndim == 1 and index.shape == (len(level), dim), "certificate", (level.shape, index.shape),
-            f"with integers (B,) and (B, {dim})")
-    require(len(level) > 0 and 0 <= level.min() and level.max() <= 50, "certificate", "levels", "from 0 to 50")
+    require(
+        level.ndim == 1 and index.shape == (len(level), dim),
+        "certificate",
+        (level.shape, index.shape),
+        f"with integers (B,) and (B, {dim})",
+    )
+    require(
+        len(level) > 0 and 0 <= level.min() and level.max() <= 50,
+        "certificate",
+        "levels",
+        "from 0 to 50",
+    )
     return list(zip(level.tolist(), map(tuple, index.tolist())))
 
 
 def _prove_upper_ends(proof, certificate, boxes):
-    """Both upper ends on every box, halved where they do not follow at once, or by Theorem A; returns the boxes needed."""
+    """Both upper ends on every box, halved where they do not follow at once, or by Theorem A;
+    returns the boxes needed.
+    """
     claims = certificate.value.upper, certificate.gradient.upper
-    theorem, todo, count = None, [(box, 0) for box in boxes], 0
+    theorem = None
+    todo = [(box, 0) for box in boxes]
+    count = 0
     while todo:
         (level, index), depth = todo.pop()
         count += 1
-        value, slopes = proof.bounds([Fraction(2 * i + 1, 2 ** (level + 1)) for i in index], Fraction(1, 2 ** (level + 1)))
-        follow = [claim == np.inf or all(f <= claim for f in found) for found, claim in zip(([value], slopes), claims)]
+        value, slopes = proof.bounds(
+            [Fraction(2 * i + 1, 2 ** (level + 1)) for i in index], Fraction(1, 2 ** (level + 1))
+        )
+        follow = [
+            claim == np.inf or all(f <= claim for f in found)
+            for found, claim in zip(([value], slopes), claims)
+        ]
         if all(follow):
             continue
         if depth == _DEEPER and theorem is None:
             theorem = a_priori(proof.a)
         if depth == _DEEPER:
-            require(all(f or bound <= claim for f, claim, bound in zip(follow, claims, theorem)), "certificate",
-                    (level, index), f"a box with errors below {claims[0]:.6g} and {claims[1]:.6g}; found are "
-                    f"{float(value):.6g} and {', '.join(f'{float(f):.6g}' for f in slopes)}")
+            require(
+                all(f or bound <= claim for f, claim, bound in zip(follow, claims, theorem)),
+                "certificate",
+                (level, index),
+                f"a box with errors below {claims[0]:.6g} and {claims[1]:.6g}; found are "
+                f"{float(value):.6g} and {', '.join(f'{float(f):.6g}' for f in slopes)}",
+            )
             continue
-        todo += [((level + 1, tuple(2 * i + c for i, c in zip(index, corner))), depth + 1)
-                 for corner in product((0, 1), repeat=len(index))]
+        todo += [
+            ((level + 1, tuple(2 * i + c for i, c in zip(index, corner))), depth + 1)
+            for corner in product((0, 1), repeat=len(index))
+        ]
     return count
 
 
 def _prove_lower_ends(proof, certificate):
     """Both lower ends at their points."""
-    for name, enclosure, place in (("value", certificate.value, certificate.value_at),
-                                   ("gradient", certificate.gradient, certificate.gradient_at)):
-        require(len(place) == proof.dim and all(0 <= t <= 1 for t in place), "certificate", (f"{name}_at", place),
-                "with points of the cube")
+    for name, enclosure, place in (
+        ("value", certificate.value, certificate.value_at),
+        ("gradient", certificate.gradient, certificate.gradient_at),
+    ):
+        require(
+            len(place) == proof.dim and all(0 <= t <= 1 for t in place),
+            "certificate",
+            (f"{name}_at", place),
+            "with points of the cube",
+        )
         here = [Fraction(t) for t in place]
         found = abs(proof.error(here)) if name == "value" else max(proof.quotients(here), key=float)
-        require(enclosure.lower == 0 or found >= enclosure.lower, "certificate", (name, enclosure.lower),
-                f"a lower end that is reached at {place}; found is {float(found):.6g}")
+        require(
+            enclosure.lower == 0 or found >= enclosure.lower,
+            "certificate",
+            (name, enclosure.lower),
+            f"a lower end that is reached at {place}; found is {float(found):.6g}",
+        )
 
 
 def _cover(boxes, roots):
     """Whether dyadic boxes fill ``[0, roots]`` and no two overlap."""
-    seen, volume = set(boxes), Fraction(0)
+    seen = set(boxes)
+    volume = Fraction(0)
     for level, index in boxes:
         if not all(0 <= i < r * 2**level for i, r in zip(index, roots)):
             return False
@@ -152,12 +237,19 @@ class _Proof:
     """Bounds over one box, for an approximation on a cube."""
 
     def __init__(self, a):
-        self.a, self.order, self.cells, self.n, self.dim = a, a.order, a.cells, a.refinement, a.dim
-        self.symbols, self.derivatives = variables(a.dim), {(0,) * a.dim: a.target.expression}
+        self.a = a
+        self.order = a.order
+        self.cells = a.cells
+        self.n = a.refinement
+        self.dim = a.dim
+        self.symbols = variables(a.dim)
+        self.derivatives = {(0,) * a.dim: a.target.expression}
         terms = zip(a.charts[0].indices.tolist(), a.charts[0].coefficients.tolist())
         self.coefficients = {tuple(j): arb(c) for j, c in terms}
         self.polynomials = {}
-        self.indices = sorted((nu for nu in product(range(a.order + 1), repeat=a.dim) if sum(nu) <= a.order), key=sum)
+        self.indices = sorted(
+            (nu for nu in product(range(a.order + 1), repeat=a.dim) if sum(nu) <= a.order), key=sum
+        )
 
     # ---- the formula
 
@@ -173,8 +265,9 @@ class _Proof:
     def polynomial(self, cell):
         """Coefficients of the powers of the place in a cell: a dict from exponents to arb."""
         if cell not in self.polynomials:
-            m, found = self.order, {}
-            for k in product(range(m), repeat=self.dim):   # the term that began k cells to the left
+            m = self.order
+            found = {}
+            for k in product(range(m), repeat=self.dim):  # the term that began k cells to the left
                 c = self.coefficients.get(tuple(i - p for i, p in zip(cell, k)), arb(0))
                 for e in product(range(m), repeat=self.dim):
                     weight = Fraction(1)
@@ -198,11 +291,14 @@ class _Proof:
     # ---- one box
 
     def bounds(self, middle, radius):
-        """Upper bounds of the error and of its slopes for ``|s - middle| <= radius``, in mesh units."""
+        """Upper bounds of the error and of its slopes for ``|s - middle| <= radius``, in mesh
+        units.
+        """
         cell = tuple(int(s) for s in middle)
         place = [s - i for s, i in zip(middle, cell)]
         value_off, slope_off = self.deviation(cell, place, radius)
-        polynomial, coefficients = self.polynomial(cell), {}
+        polynomial = self.polynomial(cell)
+        coefficients = {}
         for over in (False, True):
             r = _arb(radius) if over else arb(0)
             t = [arb(_arb(p).mid(), r) for p in place]
@@ -215,11 +311,16 @@ class _Proof:
                 g = f / self.cells ** sum(nu) - self.taylor(polynomial, t, nu)
                 coefficients[nu, over] = g * _arb(radius) ** sum(nu)
         value = self.largest(coefficients, None) + value_off
-        slopes = [(self.largest(coefficients, k) / _arb(radius) + slope_off[k]) * self.cells for k in range(self.dim)]
+        slopes = [
+            (self.largest(coefficients, k) / _arb(radius) + slope_off[k]) * self.cells
+            for k in range(self.dim)
+        ]
         return value, slopes
 
     def largest(self, coefficients, axis):
-        """An upper bound of the function (of its derivative along an axis) by the best order of expansion."""
+        """An upper bound of the function (of its derivative along an axis) by the best order of
+        expansion.
+        """
         best = arb("inf")
         for q in range(0 if axis is None else 1, self.order + 1):
             low = high = arb(0)
@@ -232,8 +333,11 @@ class _Proof:
                 size = arb(abs(c).upper())
                 if not any(nu):
                     low, high = low + c.lower(), high + c.upper()
-                elif all(n % 2 == 0 for n in nu):   # s^nu is in [0, 1]
-                    low, high = low + min(arb(c.lower()), arb(0)), high + max(arb(c.upper()), arb(0))
+                elif all(n % 2 == 0 for n in nu):  # s^nu is in [0, 1]
+                    low, high = (
+                        low + min(arb(c.lower()), arb(0)),
+                        high + max(arb(c.upper()), arb(0)),
+                    )
                 else:
                     low, high = low - size, high + size
             found = max(arb((-low).upper()), arb(high.upper()))
@@ -244,10 +348,13 @@ class _Proof:
     # ---- single points
 
     def error(self, x):
-        """``f - f~`` at a rational point: the formula, minus the terms that are alive, in closed form."""
+        """``f - f~`` at a rational point: the formula, minus the terms that are alive, in closed
+        form.
+        """
         place = [self.cells * t for t in x]
         cell = [min(int(s), self.cells - 1) for s in place]
-        total, known = arb(0), {v: _arb(t) for v, t in zip(self.symbols, x)}
+        total = arb(0)
+        known = {v: _arb(t) for v, t in zip(self.symbols, x)}
         for k in product(range(self.order), repeat=self.dim):
             j = tuple(i - p for i, p in zip(cell, k))
             if j in self.coefficients:
@@ -262,7 +369,9 @@ class _Proof:
         here = self.error(x)
         for axis in range(self.dim):
             step = _STEP if x[axis] < Fraction(1, 2) else -_STEP
-            yield abs(self.error([t + step * (k == axis) for k, t in enumerate(x)]) - here) / _arb(_STEP)
+            yield abs(self.error([t + step * (k == axis) for k, t in enumerate(x)]) - here) / _arb(
+                _STEP
+            )
 
     # ---- the network against the spline
 
@@ -271,12 +380,17 @@ class _Proof:
         return arb(4) ** (-self.n - 1), arb(2) ** -self.n, arb(2) ** -53
 
     def factor(self, k, place, radius):
-        """The factor that began ``k`` cells to the left: its sup, that of its slope, and by what the network misses both."""
+        """The factor that began ``k`` cells to the left: its sup, that of its slope, and by what
+        the network misses both.
+        """
         m, (eps, delta, unit) = self.order, self.constants
         t = arb(_arb(place).mid(), _arb(radius))
         piece = pieces(m)[k]
         size = sum((t**e * c.numerator / c.denominator for e, c in enumerate(piece)), arb(0))
-        steep = sum((t ** (e - 1) * e * c.numerator / c.denominator for e, c in enumerate(piece) if e), arb(0))
+        steep = sum(
+            (t ** (e - 1) * e * c.numerator / c.denominator for e, c in enumerate(piece) if e),
+            arb(0),
+        )
         distance = max(Fraction(0), abs(place + k - Fraction(m, 2)) - radius)
         low = high = slope = arb(0)
         for _, sign, a, width, scale in fold_terms(m):
@@ -285,9 +399,15 @@ class _Proof:
                 continue
             z, a = min(_arb(z), arb(1)), arb(a)
             s = min(2 * z + delta, arb(2))
-            ends, e = {2: ((arb(0), arb(0)), arb(0)), 3: ((arb(0), eps), delta),
-                       4: ((-eps, eps * (1 + z)), eps + delta * (z + max(arb(1), s))),
-                       5: ((arb(0), eps * (2 * z * z + eps + 1)), 4 * z * eps + delta * (2 * (z * z + eps) + s))}[m]
+            ends, e = {
+                2: ((arb(0), arb(0)), arb(0)),
+                3: ((arb(0), eps), delta),
+                4: ((-eps, eps * (1 + z)), eps + delta * (z + max(arb(1), s))),
+                5: (
+                    (arb(0), eps * (2 * z * z + eps + 1)),
+                    4 * z * eps + delta * (2 * (z * z + eps) + s),
+                ),
+            }[m]
             ends = ends if sign > 0 else (-ends[1], -ends[0])
             stored = 2 * unit * a if m > 3 else arb(0)
             low, high = low + a * ends[0] - stored, high + a * ends[1] + stored
@@ -295,10 +415,13 @@ class _Proof:
         return min(arb(abs(size).upper()), arb(1)), arb(abs(steep).upper()), max(high, -low), slope
 
     def deviation(self, cell, place, radius):
-        """``sum_j |c_j|`` times what the lemmas allow for a term, in value (with rounding) and along each axis."""
+        """``sum_j |c_j|`` times what the lemmas allow for a term, in value (with rounding) and
+        along each axis.
+        """
         m, (eps, delta, unit) = self.order, self.constants
         factors = [[self.factor(k, p, radius) for k in range(m)] for p in place]
-        value, slopes = arb(0), [arb(0)] * self.dim
+        value = arb(0)
+        slopes = [arb(0)] * self.dim
         for k in product(range(m), repeat=self.dim):
             c = abs(self.coefficients.get(tuple(i - p for i, p in zip(cell, k)), arb(0)))
             size, steep, error, slope = factors[0][k[0]]
@@ -306,7 +429,9 @@ class _Proof:
             for axis in range(1, self.dim):
                 u, du, e, de = factors[axis][k[axis]]
                 rows = [(d * min(arb(1), u + e + delta) + s * (delta + e), s * u) for d, s in rows]
-                rows.append((de * min(arb(1), size + error + delta) + du * (delta + error), du * size))
+                rows.append(
+                    (de * min(arb(1), size + error + delta) + du * (delta + error), du * size)
+                )
                 error = e * min(arb(1), size + error) + error * u + eps
                 size = size * u
             value += c * (error + unit * self.rounding)
@@ -316,9 +441,19 @@ class _Proof:
     @cached_property
     def rounding(self):
         """``lem-rounding``: units of roundoff a term, its share of the final sums included."""
-        m, square, times = self.order, 3 * self.n + 12, 3 * self.n + 40
-        power, lipschitz = {2: (0, 1), 3: (square, 2), 4: (2 * square + times, 3), 5: (3 * square, 4)}[m]
-        factor = sum(a * (lipschitz * ((2 * self.cells + m) / scale + 1) + power + 6) for *_, a, _, scale in fold_terms(m))
+        m = self.order
+        square = 3 * self.n + 12
+        times = 3 * self.n + 40
+        power, lipschitz = {
+            2: (0, 1),
+            3: (square, 2),
+            4: (2 * square + times, 3),
+            5: (3 * square, 4),
+        }[m]
+        factor = sum(
+            a * (lipschitz * ((2 * self.cells + m) / scale + 1) + power + 6)
+            for *_, a, _, scale in fold_terms(m)
+        )
         return arb(1.01) * (self.dim * factor + (self.dim - 1) * times + 2 * m**self.dim + 4)
 
 
@@ -352,8 +487,12 @@ def _fold_sum(order, n, x):
     total = arb(0)
     for _, sign, a, width, scale in fold_terms(order):
         z = _arb(max(Fraction(0), Fraction(width) - abs(x - Fraction(order, 2))) / Fraction(scale))
-        power = {1: lambda z: z, 2: lambda z: _square(n, z), 3: lambda z: _product(n, z, _square(n, z)),
-                 4: lambda z: _square(n, _square(n, z))}[order - 1](z)
+        power = {
+            1: lambda z: z,
+            2: lambda z: _square(n, z),
+            3: lambda z: _product(n, z, _square(n, z)),
+            4: lambda z: _square(n, _square(n, z)),
+        }[order - 1](z)
         total += arb(sign * a) * power
     return _positive(total)
 
@@ -374,7 +513,8 @@ def _value(e, x, done):
                 result = result + p if e.is_Add else result * p
         elif e.is_Pow and e.exp.is_Integer:
             result = parts[0] ** int(e.exp)
-        elif e.is_Pow and e.base != sympy.E:   # of a base that is nowhere negative, as the formula has values everywhere
+        # of a base that is nowhere negative, as the formula has values everywhere
+        elif e.is_Pow and e.base != sympy.E:
             result = arb("nan") if parts[0] < 0 else _of_modulus(False, *parts)
         elif e.is_Pow:
             result = parts[1].exp()
@@ -383,7 +523,12 @@ def _value(e, x, done):
         elif isinstance(e, Jump):
             result = arb(0) if parts[0] > 0 or parts[0] < 0 else arb("nan")
         else:
-            require(e.func.__name__ in _FUNCTIONS, "formula", e.func.__name__, f"made of {', '.join(_FUNCTIONS)}")
+            require(
+                e.func.__name__ in _FUNCTIONS,
+                "formula",
+                e.func.__name__,
+                f"made of {', '.join(_FUNCTIONS)}",
+            )
             result = getattr(parts[0], e.func.__name__)()
         done[e] = result
     return done[e]

@@ -1,4 +1,6 @@
-"""What a certificate is about, as one number: everything that the two errors depend on, in one order."""
+"""What a certificate is about, as one number: everything that the two errors depend on, in one
+order.
+"""
 
 import hashlib
 
@@ -23,13 +25,21 @@ def digest(approximation, domain):
     str
         64 hexadecimal digits.
     """
-    a, found = approximation, hashlib.sha256()
+    a = approximation
+    found = hashlib.sha256()
     _put(found, FORMAT, sympy.srepr(a.target.expression), type(domain).__name__, *domain.numbers())
     _put(found, a.order, a.cells, a.refinement, a.kernel_size, a.blocks, len(a.charts))
     for chart in a.charts:
         _put(found, chart.cells, chart.matrix, chart.offset, chart.indices, chart.coefficients)
         gate = chart.gate
-        _put(found, *(("no gate",) if gate is None else (gate.centre, gate.inner, gate.outer, gate.refinement)))
+        _put(
+            found,
+            *(
+                ("no gate",)
+                if gate is None
+                else (gate.centre, gate.inner, gate.outer, gate.refinement)
+            ),
+        )
     for name, tensor in a.network.state_dict().items():
         _put(found, name, tensor.numpy())
     return found.hexdigest()
@@ -43,12 +53,18 @@ def digest_of_arrays(facts, arrays):
 
 
 def _put(found, *things):
-    """Add strings, numbers and arrays, each with its kind and its length, so that none can be taken for another."""
+    """Add strings, numbers and arrays, each with its kind and its length, so that none can be
+    taken for another.
+    """
     for thing in things:
         if isinstance(thing, str):
-            kind, shape, raw = "text", (), thing.encode()
+            kind = "text"
+            shape = ()
+            raw = thing.encode()
         else:
             array = np.ascontiguousarray(thing)
-            kind, shape, raw = str(array.dtype), array.shape, array.tobytes()
+            kind = str(array.dtype)
+            shape = array.shape
+            raw = array.tobytes()
         found.update(f"{kind}{shape}{len(raw)}:".encode())
         found.update(raw)

@@ -1,7 +1,8 @@
-"""Domains of certificates: the cube, a closed curve, a face of a sphere, each the image of a box of roots.
+"""Domains of certificates: the cube, a closed curve, a face of a sphere, each the image of a box of
+roots.
 
-A domain has ``dim`` parameters ``s``, each from 0 to the number of its roots, and is cut into dyadic boxes
-of them; a knot of the cube's mesh is a side of boxes, exactly.
+A domain has ``dim`` parameters ``s``, each from 0 to the number of its roots, and is cut into
+dyadic boxes of them; a knot of the cube's mesh is a side of boxes, exactly.
 """
 
 from dataclasses import dataclass
@@ -39,7 +40,8 @@ class Local:
     at, over : lists of Taylor
         The ``D`` coordinates.
     own : pair of lists of Taylor
-        At and over, of what the domain needs besides: mesh coordinates of the cube, ``y`` of a face.
+        At and over, of what the domain needs besides: mesh coordinates of the cube, ``y`` of a
+        face.
     """
 
     boxes: Boxes
@@ -55,8 +57,12 @@ class Local:
 
 def _variables(boxes, order, over):
     dim = boxes.middle.shape[1]
-    return [Taylor.variable(Balls(boxes.middle[:, k], boxes.radius if over else 0.0), boxes.radius, k, dim, order)
-            for k in range(dim)]
+    return [
+        Taylor.variable(
+            Balls(boxes.middle[:, k], boxes.radius if over else 0.0), boxes.radius, k, dim, order
+        )
+        for k in range(dim)
+    ]
 
 
 def _combine(row, offset, expansions):
@@ -73,7 +79,9 @@ class CubeDomain:
     """``[0,1]^D`` by ``x = s / N``: boxes of cells, so that the mesh coordinate is ``s`` itself."""
 
     def __init__(self, dim, cells):
-        self.dim, self.cells, self.roots = dim, cells, (cells,) * dim
+        self.dim = dim
+        self.cells = cells
+        self.roots = (cells,) * dim
 
     def describe(self):
         return f"cube of dimension {self.dim}, {self.cells} cells"
@@ -89,11 +97,21 @@ class CubeDomain:
         return Local(boxes, [x * scale for x in at], [x * scale for x in over], (at, over))
 
     def mesh(self, local, piece):
-        """The mesh coordinates of a piece: expansions at, over, and ends (P, d) of their ranges, exact where they can be."""
+        """The mesh coordinates of a piece: expansions at, over, and ends (P, d) of their ranges,
+        exact where they can be.
+        """
         boxes, (at, over) = local.boxes, local.own
-        if not piece.offset.mid.any() and not piece.matrix.rad.any() and (
-                piece.matrix.mid == self.cells * np.eye(self.dim)).all():
-            return at, over, boxes.middle - boxes.radius[:, None], boxes.middle + boxes.radius[:, None]
+        if (
+            not piece.offset.mid.any()
+            and not piece.matrix.rad.any()
+            and (piece.matrix.mid == self.cells * np.eye(self.dim)).all()
+        ):
+            return (
+                at,
+                over,
+                boxes.middle - boxes.radius[:, None],
+                boxes.middle + boxes.radius[:, None],
+            )
         return _mesh(local, piece)
 
     def slope(self, local, sizes):
@@ -109,14 +127,20 @@ class CubeDomain:
         return [arb(float(t)) for t in self.points(s)]
 
     def neighbour(self, s, x, direction, step):
-        """A point a step from ``x`` along the axis of the largest entry of a direction, inside, and its distance."""
-        axis, y = int(np.argmax(np.abs(direction))), list(x)
+        """A point a step from ``x`` along the axis of the largest entry of a direction, inside,
+        and its distance.
+        """
+        axis = int(np.argmax(np.abs(direction)))
+        y = list(x)
         y[axis] = y[axis] + (step if y[axis] < arb(0.5) else -step)
         return y, step
 
 
 def _mesh(local, piece):
-    at, over = ([_combine(row, o, x) for row, o in zip(piece.matrix, piece.offset)] for x in (local.at, local.over))
+    at, over = (
+        [_combine(row, o, x) for row, o in zip(piece.matrix, piece.offset)]
+        for x in (local.at, local.over)
+    )
     ends = [span(a, o) for a, o in zip(at, over)]
     return at, over, np.stack([e[0] for e in ends], axis=1), np.stack([e[1] for e in ends], axis=1)
 
@@ -127,8 +151,14 @@ class CurveDomain:
     dim = 1
 
     def __init__(self, curve, roots):
-        require(isinstance(curve, FourierCurve), "domain", curve, "a cube, a Fourier curve or a SphereFace")
-        self.curve, self.roots = curve, (roots,)
+        require(
+            isinstance(curve, FourierCurve),
+            "domain",
+            curve,
+            "a cube, a Fourier curve or a SphereFace",
+        )
+        self.curve = curve
+        self.roots = (roots,)
 
     def describe(self):
         return f"{self.curve.name} in dimension {self.curve.ambient_dim}, {self.roots[0]} roots"
@@ -142,11 +172,18 @@ class CurveDomain:
         """The coordinates, from functions of ``k t``; sums of floats times whatever they return."""
         c, plane = self.curve, []
         for p in range(c.cosine.shape[1]):
-            parts = [f(k) * float(a) for k in range(1, len(c.cosine) + 1)
-                     for f, a in ((cosine, c.cosine[k - 1, p]), (sine, c.sine[k - 1, p])) if a]
+            parts = [
+                f(k) * float(a)
+                for k in range(1, len(c.cosine) + 1)
+                for f, a in ((cosine, c.cosine[k - 1, p]), (sine, c.sine[k - 1, p]))
+                if a
+            ]
             plane.append(sum(parts[1:], parts[0]) if parts else cosine(1) * 0.0)
-        return [sum((y * float(f) for y, f in zip(plane[1:], row[1:])), plane[0] * float(row[0])) + float(m)
-                for row, m in zip(c.frame, c.middle)]
+        return [
+            sum((y * float(f) for y, f in zip(plane[1:], row[1:])), plane[0] * float(row[0]))
+            + float(m)
+            for row, m in zip(c.frame, c.middle)
+        ]
 
     def local(self, boxes, order):
         t = sympy.Symbol("t", real=True)
@@ -155,7 +192,10 @@ class CurveDomain:
 
         def points(over):
             s = _variables(boxes, order, over)[0] * scale
-            return self._points(lambda k: expand(sympy.sin(k * t), {t: s}), lambda k: expand(sympy.cos(k * t), {t: s}))
+            return self._points(
+                lambda k: expand(sympy.sin(k * t), {t: s}),
+                lambda k: expand(sympy.cos(k * t), {t: s}),
+            )
 
         return Local(boxes, points(False), points(True))
 
@@ -185,16 +225,29 @@ class CurveDomain:
 
     def neighbour(self, s, x, direction, step):
         """A point further along the curve, and an upper bound of the length of the arc."""
-        t, c = self._parameter(s), self.curve
+        t = self._parameter(s)
+        c = self.curve
         tangent = self._points(lambda k: k * (k * t).cos(), lambda k: -k * (k * t).sin())
         speed = sum(((v - float(m)) ** 2 for v, m in zip(tangent, c.middle)), arb(0)).sqrt()
-        bend = float((np.abs(c.frame) @ (np.abs(c.cosine) + np.abs(c.sine)).T @ c.wave.astype(float) ** 2).sum()) * 1.01
+        bend = (
+            float(
+                (
+                    np.abs(c.frame)
+                    @ (np.abs(c.cosine) + np.abs(c.sine)).T
+                    @ c.wave.astype(float) ** 2
+                ).sum()
+            )
+            * 1.01
+        )
         t = t + step
-        return self._points(lambda k: (k * t).sin(), lambda k: (k * t).cos()), step * (speed + step * bend)
+        return self._points(lambda k: (k * t).sin(), lambda k: (k * t).cos()), step * (
+            speed + step * bend
+        )
 
 
 class SphereFace:
-    """A part of a sphere: the points in direction ``(y_1, y_2, sign)`` from its middle, in one of six faces.
+    """A part of a sphere: the points in direction ``(y_1, y_2, sign)`` from its middle, in one of
+    six faces.
 
     Book: ``cor-certified-curve``.
 
@@ -213,21 +266,45 @@ class SphereFace:
 
     def __init__(self, sphere, axis=2, sign=1, low=(-1.0, -1.0), high=(1.0, 1.0), roots=16):
         require(isinstance(sphere, Sphere), "sphere", sphere, "a lib.manifolds.Sphere")
-        require(axis in (0, 1, 2) and sign in (-1, 1), "axis, sign", (axis, sign), "one of the six faces")
-        require(all(-1 <= a < b <= 1 for a, b in zip(low, high)), "low, high", (low, high), "a rectangle within [-1, 1]^2")
+        require(
+            axis in (0, 1, 2) and sign in (-1, 1),
+            "axis, sign",
+            (axis, sign),
+            "one of the six faces",
+        )
+        require(
+            all(-1 <= a < b <= 1 for a, b in zip(low, high)),
+            "low, high",
+            (low, high),
+            "a rectangle within [-1, 1]^2",
+        )
         self.sphere, self.axis, self.sign = sphere, axis, sign
-        self.low, self.high, self.roots = tuple(map(float, low)), tuple(map(float, high)), (integer("roots", roots, 1),) * 2
+        self.low = tuple(map(float, low))
+        self.high = tuple(map(float, high))
+        self.roots = (integer("roots", roots, 1),) * 2
 
     def describe(self):
-        return f"face {self.sign:+d}{self.axis} of {self.sphere!r}, {self.low} to {self.high}, {self.roots[0]} roots"
+        return (
+            f"face {self.sign:+d}{self.axis} of {self.sphere!r}, {self.low} to {self.high},"
+            f" {self.roots[0]} roots"
+        )
 
     def numbers(self):
         """What tells it from every other domain of its kind (`lib.certify._digest.digest`)."""
-        return [self.sphere.radius, self.sphere.middle, self.axis, self.sign, self.low, self.high, self.roots]
+        return [
+            self.sphere.radius,
+            self.sphere.middle,
+            self.axis,
+            self.sign,
+            self.low,
+            self.high,
+            self.roots,
+        ]
 
     def _place(self, y, inverse):
         """The coordinates, from ``y`` and ``1 / |(y, 1)|``."""
-        radius, middle = float(self.sphere.radius), self.sphere.middle
+        radius = float(self.sphere.radius)
+        middle = self.sphere.middle
         flat = [t * inverse * radius for t in y]
         flat.insert(self.axis, inverse * (radius * self.sign))
         return [t + float(m) for t, m in zip(flat, middle)]
@@ -236,9 +313,13 @@ class SphereFace:
         square = sympy.Symbol("q")
         found, plane = [], []
         for over in (False, True):
-            y = [x * Balls(np.array((b - a) / self.roots[0]), 4 * UNIT) + a
-                 for x, a, b in zip(_variables(boxes, order, over), self.low, self.high)]
-            inverse = expand(square ** sympy.Rational(-1, 2), {square: y[0] * y[0] + y[1] * y[1] + 1.0})
+            y = [
+                x * Balls(np.array((b - a) / self.roots[0]), 4 * UNIT) + a
+                for x, a, b in zip(_variables(boxes, order, over), self.low, self.high)
+            ]
+            inverse = expand(
+                square ** sympy.Rational(-1, 2), {square: y[0] * y[0] + y[1] * y[1] + 1.0}
+            )
             found.append(self._place(y, inverse))
             plane.append(y)
         return Local(boxes, *found, tuple(plane))
@@ -247,7 +328,9 @@ class SphereFace:
         return _mesh(local, piece)
 
     def slope(self, local, sizes):
-        """Upper bounds of the tangential gradient: its square is ``r^2 (|g|^2 + (y.g)^2) / R^2``, ``r^2 = 1 + |y|^2``."""
+        """Upper bounds of the tangential gradient: its square is ``r^2 (|g|^2 + (y.g)^2) /
+        R^2``, ``r^2 = 1 + |y|^2``.
+        """
         scale = [self.roots[0] / (b - a) * (1 + 8 * UNIT) for a, b in zip(self.low, self.high)]
         g = [s * c for s, c in zip(sizes, scale)]
         y = [t.coefficients[0].size for t in local.own[1]]
@@ -260,12 +343,16 @@ class SphereFace:
         return np.stack(self._place(list(y.T), 1 / np.sqrt(1 + (y**2).sum(1))), axis=1)
 
     def point(self, s):
-        y = [arb(float(t)) * (arb(b) - arb(a)) / self.roots[0] + a for t, a, b in zip(s, self.low, self.high)]
+        y = [
+            arb(float(t)) * (arb(b) - arb(a)) / self.roots[0] + a
+            for t, a, b in zip(s, self.low, self.high)
+        ]
         return self._place(y, 1 / (y[0] * y[0] + y[1] * y[1] + 1).sqrt())
 
     def neighbour(self, s, x, direction, step):
         """A point in that direction along the sphere, and its distance along a great circle."""
-        radius, middle = arb(float(self.sphere.radius)), [arb(float(m)) for m in self.sphere.middle]
+        radius = arb(float(self.sphere.radius))
+        middle = [arb(float(m)) for m in self.sphere.middle]
         normal = [(v - m) / radius for v, m in zip(x, middle)]
         out = sum((n * float(d) for n, d in zip(normal, direction)), arb(0))
         moved = [n + step * (float(d) - out * n) for n, d in zip(normal, direction)]

@@ -12,8 +12,9 @@ from lib.formulas import torch_function, variables
 from lib.intervals import UNIT, Balls, Taylor, expand, exponents, precision, span, up
 
 _BATCH = 4096
-_ASIDE = 2.0**-10   # of the radius of a box: how far its corners are within, and the step of differences there
-_MARGIN = 1e-9   # by which a gate must be open or closed, so that it is so in float64 too
+# of the radius of a box: how far its corners are within, and the step of differences there
+_ASIDE = 2.0**-10
+_MARGIN = 1e-9  # by which a gate must be open or closed, so that it is so in float64 too
 
 
 class Found(NamedTuple):
@@ -33,11 +34,15 @@ class Found(NamedTuple):
 
 def _corners(dim):
     """The corners of a box, a little within: float array (2^p, p)."""
-    return (1 - 2 * _ASIDE) * np.stack(np.meshgrid(*[(-1.0, 1.0)] * dim, indexing="ij"), axis=-1).reshape(-1, dim)
+    return (1 - 2 * _ASIDE) * np.stack(
+        np.meshgrid(*[(-1.0, 1.0)] * dim, indexing="ij"), axis=-1
+    ).reshape(-1, dim)
 
 
 def _polynomial(taylor, s):
-    """The middles of the coefficients as polynomials at points (n, p) of the boxes, NaN where one is not known: (n, P)."""
+    """The middles of the coefficients as polynomials at points (n, p) of the boxes, NaN where
+    one is not known: (n, P).
+    """
     middle = np.where(np.isfinite(taylor.coefficients.rad), taylor.coefficients.mid, np.nan)
     return (s[:, None] ** exponents(taylor.dim, taylor.order)).prod(2) @ middle
 
@@ -47,12 +52,15 @@ def _samples(taylor, missing, inner):
 
     ``missing`` (2^p, P) is what the polynomials of the target lack at the corners.
     """
-    found, centre = np.abs(_polynomial(taylor, _corners(taylor.dim)) + missing), np.abs(taylor.coefficients.mid[0])
+    found = np.abs(_polynomial(taylor, _corners(taylor.dim)) + missing)
+    centre = np.abs(taylor.coefficients.mid[0])
     return np.concatenate([centre[None], np.where(np.isnan(found) | inner, centre, found)])
 
 
 class _Sums(NamedTuple):
-    """What is added to ``f`` minus polynomials, up to a sign (value, slopes) or with it (knots, knot_slopes)."""
+    """What is added to ``f`` minus polynomials, up to a sign (value, slopes) or with it (knots,
+    knot_slopes).
+    """
 
     value: np.ndarray
     slopes: np.ndarray
@@ -83,65 +91,98 @@ class ErrorOf:
         Whether every weight is that of the construction.
     """
 
-    def __init__(self, expression, domain, pieces, damaged, order, refinement, network, unchanged=True):
-        self.expression, self.domain, self.network, self.unchanged = expression, domain, network, unchanged
-        self.pieces, self.damaged, self.order, self.refinement = pieces, damaged, order, refinement
+    def __init__(
+        self, expression, domain, pieces, damaged, order, refinement, network, unchanged=True
+    ):
+        self.expression = expression
+        self.domain = domain
+        self.network = network
+        self.unchanged = unchanged
+        self.pieces = pieces
+        self.damaged = damaged
+        self.order = order
+        self.refinement = refinement
         self.expansion = order + (domain.dim == 1)
-        self.symbols, self.function = variables(network.dim), torch_function(expression, network.dim)
-        mesh = max(float((np.abs(p.matrix.mid).sum(1) + np.abs(p.offset.mid)).max()) for p in pieces)
+        self.symbols = variables(network.dim)
+        self.function = torch_function(expression, network.dim)
+        mesh = max(
+            float((np.abs(p.matrix.mid).sum(1) + np.abs(p.offset.mid)).max()) for p in pieces
+        )
         layers = network.dim + sum(len(b) for b in network.numbers()) / len(network.blocks)
         gated = pieces[0].gate is not None
-        # one product of a weight and a coordinate on the cube; behind gates sums of D of them and of biases
-        self._rounding = rounding(order, refinement, len(pieces[0].matrix), (4 * layers if gated else 2) * mesh)
+        # one product of a weight and a coordinate on the cube; behind gates sums of D of them and
+        # of biases
+        self._rounding = rounding(
+            order, refinement, len(pieces[0].matrix), (4 * layers if gated else 2) * mesh
+        )
 
     def bounds(self, boxes):
         """`Found` for `Boxes`, in batches."""
-        parts = [self._bounds(boxes[i:i + _BATCH]) for i in range(0, len(boxes), _BATCH)]
+        parts = [self._bounds(boxes[i : i + _BATCH]) for i in range(0, len(boxes), _BATCH)]
         return Found(*(np.concatenate(p) for p in zip(*parts)))
 
     def _bounds(self, boxes):
         local = self.domain.local(boxes, self.expansion)
-        at, over = (expand(self.expression, dict(zip(self.symbols, x))) for x in (local.at, local.over))
-        dim, missing = self.domain.dim, self._missing(boxes, at)
+        at, over = (
+            expand(self.expression, dict(zip(self.symbols, x))) for x in (local.at, local.over)
+        )
+        dim = self.domain.dim
+        missing = self._missing(boxes, at)
         shapes = (len(boxes),), (dim, len(boxes))
-        sums = _Sums(*(np.zeros(shape) for shape in shapes), *(Balls(*np.zeros((2, *shape))) for shape in shapes))
+        sums = _Sums(
+            *(np.zeros(shape) for shape in shapes),
+            *(Balls(*np.zeros((2, *shape))) for shape in shapes),
+        )
         for piece in self.pieces:
             at, over = self._subtract(piece, local, at, over, sums)
-        seen, seen_slopes = sums.value.copy(), sums.slopes.copy()
+        seen = sums.value.copy()
+        seen_slopes = sums.slopes.copy()
         for broken in self.damaged:
             self._damage(broken, local, sums)
         value = _largest(span(at, over), sums.knots, sums.value)
         derivatives = [(at.derivative(k), over.derivative(k)) for k in range(dim)]
-        sizes = [_largest([end / boxes.radius for end in span(*d)], sums.knot_slopes[k], sums.slopes[k])
-                 for k, d in enumerate(derivatives)]
+        sizes = [
+            _largest([end / boxes.radius for end in span(*d)], sums.knot_slopes[k], sums.slopes[k])
+            for k, d in enumerate(derivatives)
+        ]
         # what the bounds tend to, from the middle and the corners of the boxes
-        knots = sums.knots.size + sums.knot_slopes.size.sum(0) > 0   # there the corners may be on other polynomials
+        # there the corners may be on other polynomials
+        knots = sums.knots.size + sums.knot_slopes.size.sum(0) > 0
         values = _samples(at, missing[0], knots) + seen
-        corners = np.array([_samples(d[0], missing[1 + k], knots) / boxes.radius + seen_slopes[k]
-                            for k, d in enumerate(derivatives)])
+        corners = np.array(
+            [
+                _samples(d[0], missing[1 + k], knots) / boxes.radius + seen_slopes[k]
+                for k, d in enumerate(derivatives)
+            ]
+        )
         with np.errstate(invalid="ignore"):
             gradient = self.domain.slope(local, np.array(sizes))
             gradients = [self.domain.slope(local, corners[:, i]) for i in range(corners.shape[1])]
         value, gradient = (np.where(np.isnan(v), np.inf, v) for v in (value, gradient))
-        gradient = np.where(np.isinf(value), np.inf, gradient)   # where terms were left out
+        gradient = np.where(np.isinf(value), np.inf, gradient)  # where terms were left out
         return Found(value, gradient, values.max(0), np.max(gradients, axis=0))
 
     def _missing(self, boxes, at):
-        """What the Taylor polynomials of the target lack at the corners of the boxes: values and slopes, (1 + p, 2^p, P).
+        """What the Taylor polynomials of the target lack at the corners of the boxes: values and
+        slopes, (1 + p, 2^p, P).
 
-        In float64, by differences: on wide boxes a polynomial can be far off, and then nothing is seen there.
+        In float64, by differences: on wide boxes a polynomial can be far off, and then nothing is
+        seen there.
         """
-        corners, dim = _corners(at.dim), at.dim
+        corners = _corners(at.dim)
+        dim = at.dim
         steps = np.concatenate([np.zeros((1, dim)), _ASIDE * np.eye(dim), -_ASIDE * np.eye(dim)])
         s = (corners + steps[:, None]).reshape(-1, dim)
         places = boxes.middle[:, None] + boxes.radius[:, None, None] * s
         x = torch.from_numpy(np.ascontiguousarray(self.domain.points(places.reshape(-1, dim))))
         found = self.function(x).numpy().reshape(len(boxes), -1).T - _polynomial(at, s)
         found = found.reshape(1 + 2 * dim, len(corners), -1)
-        return np.concatenate([found[:1], (found[1:1 + dim] - found[1 + dim:]) / (2 * _ASIDE)])
+        return np.concatenate([found[:1], (found[1 : 1 + dim] - found[1 + dim :]) / (2 * _ASIDE)])
 
     def _subtract(self, piece, local, at, over, sums):
-        """Take a piece's polynomials from the expansions and add what is between them and the network to the sums."""
+        """Take a piece's polynomials from the expansions and add what is between them and the
+        network to the sums.
+        """
         m, n, boxes = self.order, self.refinement, local.boxes
         here = self._meets(piece, local)
         if not here.any():
@@ -152,18 +193,26 @@ class ErrorOf:
         edge = piece.table.shape[0] - m - 1
         cell = np.clip(np.floor((low + high) / 2), 0, edge - 1)
         place = [(cell[:, a].astype(int)[:, None] - np.arange(-1, m + 1) + m) for a in range(dim)]
-        window = piece.table[tuple(p.reshape(len(part), *[1] * a, m + 2, *[1] * (dim - 1 - a)) for a, p in enumerate(place))]
+        window = piece.table[
+            tuple(
+                p.reshape(len(part), *[1] * a, m + 2, *[1] * (dim - 1 - a))
+                for a, p in enumerate(place)
+            )
+        ]
         gate = self._gate(piece, local[part])
         wide = ((low - cell < -0.5) | (high - cell > 1.5)).any(1)
         first, last = piece.reach
-        touched = window.size > 0   # a term next to the cell counts only where the box reaches over the knot
+        # a term next to the cell counts only where the box reaches over the knot
+        touched = window.size > 0
         for a in range(dim):
             beyond = np.ones((len(part), m + 2), bool)
             beyond[:, 0], beyond[:, -1] = high[:, a] > cell[:, a] + 1, low[:, a] < cell[:, a]
             touched &= beyond.reshape(len(part), *[1] * a, m + 2, *[1] * (dim - 1 - a))
-        living = np.where(wide, ((high > first - m) & (low < last)).all(1), touched.reshape(len(part), -1).any(1))
+        living = np.where(
+            wide, ((high > first - m) & (low < last)).all(1), touched.reshape(len(part), -1).any(1)
+        )
         undecided = living & (wide | (gate == 0.5)) & (gate < 1)
-        sums.value[part[undecided]] = np.inf   # to be refined
+        sums.value[part[undecided]] = np.inf  # to be refined
         keep = living & ~wide & (gate == 0)
         if not keep.any():
             return at, over
@@ -171,7 +220,9 @@ class ErrorOf:
         low, high = low[keep] - cell, high[keep] - cell
         inner = window[(slice(None),) + (slice(1, m + 1),) * dim]
         polynomial = _power_basis(inner, m, dim)
-        mesh_at, mesh_over = ([t[keep] + Balls(-cell[:, a]) for a, t in enumerate(x)] for x in (mesh_at, mesh_over))
+        mesh_at, mesh_over = (
+            [t[keep] + Balls(-cell[:, a]) for a, t in enumerate(x)] for x in (mesh_at, mesh_over)
+        )
         at = _minus(at, _nested(polynomial, mesh_at), part)
         over = _minus(over, _nested(polynomial, mesh_over), part)
         # the terms of the network against those of the spline
@@ -184,19 +235,25 @@ class ErrorOf:
         for f in axes:
             alive = (alive[:, :, None] * f.alive[:, None, :]).reshape(len(part), -1)
         term, total = self._rounding
-        value = up((size * value).sum(1), size.shape[1]) + up((size * alive).sum(1), size.shape[1]) * (term + total)
-        slopes = np.stack([up((size * s).sum(1), size.shape[1]) for s in slopes])   # in mesh units
+        value = up((size * value).sum(1), size.shape[1]) + up(
+            (size * alive).sum(1), size.shape[1]
+        ) * (term + total)
+        slopes = np.stack([up((size * s).sum(1), size.shape[1]) for s in slopes])  # in mesh units
         if overshoot:
             wide_axes = [factors(m, n, low[:, a], high[:, a], range(-1, m + 1)) for a in range(dim)]
-            knots, knot_slopes = spline_knots(m, low, high, [f.size for f in wide_axes], [f.steep for f in wide_axes],
-                                              window)
+            knots, knot_slopes = spline_knots(
+                m, low, high, [f.size for f in wide_axes], [f.steep for f in wide_axes], window
+            )
         else:
-            knots, knot_slopes = Balls(np.zeros(len(part))), Balls(np.zeros((len(part), dim)))
+            knots = Balls(np.zeros(len(part)))
+            knot_slopes = Balls(np.zeros((len(part), dim)))
         sums.value[part] += up(value)
         sums.knots[part] = sums.knots[part] - knots
         for k in range(self.domain.dim):
             for a in range(dim):
-                speed = Balls.between(*span(mesh_at[a].derivative(k), mesh_over[a].derivative(k))) * (1 / boxes.radius[part])
+                speed = Balls.between(
+                    *span(mesh_at[a].derivative(k), mesh_over[a].derivative(k))
+                ) * (1 / boxes.radius[part])
                 sums.slopes[k, part] += up(slopes[a] * speed.size)
                 sums.knot_slopes[k, part] = sums.knot_slopes[k, part] - knot_slopes[:, a] * speed
         return at, over
@@ -221,15 +278,24 @@ class ErrorOf:
             squares.append(sum(parts[1:], parts[0]))
         low, high = span(*squares)
         high = high + len(gate.centre) * 4.0 ** (-gate.refinement - 1)
-        return np.where(high + _MARGIN <= gate.inner, 0.0, np.where(low - _MARGIN >= gate.outer, 1.0, 0.5))
+        return np.where(
+            high + _MARGIN <= gate.inner, 0.0, np.where(low - _MARGIN >= gate.outer, 1.0, 0.5)
+        )
 
     def _damage(self, broken, local, sums):
-        """Terms whose layers are not those of the construction: propagated as they are, against their B-splines."""
+        """Terms whose layers are not those of the construction: propagated as they are, against
+        their B-splines.
+        """
         boxes, scale = local.boxes, self.domain.cells
         with precision():
-            mesh = Balls.from_flint([arb(1) / scale], ())   # 1 / N
-        x = [Balls(boxes.middle / scale, up(t + np.abs(boxes.middle) * UNIT / scale)) for t in
-             (np.zeros_like(boxes.middle), np.broadcast_to(boxes.radius[:, None] / scale, boxes.middle.shape))]
+            mesh = Balls.from_flint([arb(1) / scale], ())  # 1 / N
+        x = [
+            Balls(boxes.middle / scale, up(t + np.abs(boxes.middle) * UNIT / scale))
+            for t in (
+                np.zeros_like(boxes.middle),
+                np.broadcast_to(boxes.radius[:, None] / scale, boxes.middle.shape),
+            )
+        ]
         middle, _ = broken.values_and_slopes(x[0])
         _, slopes = broken.values_and_slopes(x[1])
         dim = boxes.middle.shape[1]
@@ -259,7 +325,8 @@ class ErrorOf:
         t = boxes.middle[:, axis] - cell[:, axis]
         found = []
         for rad, derivative in ((0.0, 0), (boxes.radius, 0), (boxes.radius, 1)):
-            table, u = piece_table(m, derivative), Balls(t, np.broadcast_to(rad, t.shape))
+            table = piece_table(m, derivative)
+            u = Balls(t, np.broadcast_to(rad, t.shape))
             value = Balls(np.zeros(place.shape))
             for k in range(table.shape[1] - 1, -1, -1):
                 value = value * u + table[row, k]
@@ -269,18 +336,22 @@ class ErrorOf:
 
 def _minus(taylor, other, part):
     c = taylor.coefficients
-    mid, rad = c.mid.copy(), c.rad.copy()
+    mid = c.mid.copy()
+    rad = c.rad.copy()
     found = c[:, part] - other.coefficients
     mid[:, part], rad[:, part] = found.mid, found.rad
     return Taylor(Balls(mid, rad), taylor.dim, taylor.order)
 
 
 def _power_basis(window, order, dim):
-    """The polynomial of a cell from its ``m^d`` coefficients, at positions 0..m-1: balls (P, m, .., m)."""
+    """The polynomial of a cell from its ``m^d`` coefficients, at positions 0..m-1: balls (P, m,
+    .., m).
+    """
     table = piece_table(order)
-    mid, size = window.mid, np.abs(window.mid)
+    mid = window.mid
+    size = np.abs(window.mid)
     rad = window.rad
-    for _ in range(dim):   # contract the first axis after the points, append the powers at the end
+    for _ in range(dim):  # contract the first axis after the points, append the powers at the end
         mid = np.tensordot(mid, table.mid, (1, 0))
         rad = np.tensordot(rad, np.abs(table.mid) * (1 + 4 * UNIT), (1, 0))
         size = np.tensordot(size, np.abs(table.mid), (1, 0))

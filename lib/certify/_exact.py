@@ -1,11 +1,13 @@
-"""What a list of layers computes, exactly: in rational numbers, in floats that do not round, or as symbols."""
+"""What a list of layers computes, exactly: in rational numbers, in floats that do not round, or
+as symbols.
+"""
 
 from fractions import Fraction as F
 from math import comb, frexp, log2
 
 import numpy as np
 
-_HALVINGS = 40   # of an interval on which a sign is to be decided
+_HALVINGS = 40  # of an interval on which a sign is to be decided
 
 
 def run(layers, low, high, inputs=None):
@@ -40,19 +42,22 @@ def before_relu(layer, channels):
 
 def _affine(layer, channels):
     groups, out, width = layer.weight.shape
-    weight, bias = layer.weight.tolist(), layer.bias.tolist()
+    weight = layer.weight.tolist()
+    bias = layer.bias.tolist()
     result = []
     for g in range(groups):
         for o in range(out):
             terms = [(F(w), channels[g * width + i]) for i, w in enumerate(weight[g][o]) if w]
             shift = F(bias[g][o])
-            result.append([sum((w * c[p] for w, c in terms), shift) for p in range(len(channels[0]))])
+            result.append(
+                [sum((w * c[p] for w, c in terms), shift) for p in range(len(channels[0]))]
+            )
     return result
 
 
 def _relu(t, channels):
     """ReLU of every channel; where one changes its sign all get a breakpoint."""
-    cuts = []   # for each interval the places, as fractions of it
+    cuts = []  # for each interval the places, as fractions of it
     for p in range(len(t) - 1):
         here = {c[p] / (c[p] - c[p + 1]) for c in channels if c[p] * c[p + 1] < 0}
         cuts.append(sorted(here))
@@ -69,26 +74,34 @@ def _relu(t, channels):
 
 def shifted(polynomial, start, width):
     """Coefficients of ``q(s) = p(start + width s)``, from the constant on."""
-    return [sum((c * comb(e, k) * start ** (e - k) for e, c in enumerate(polynomial) if e >= k), F(0)) * width**k
-            for k in range(len(polynomial))]
+    return [
+        sum((c * comb(e, k) * start ** (e - k) for e, c in enumerate(polynomial) if e >= k), F(0))
+        * width**k
+        for k in range(len(polynomial))
+    ]
 
 
 def nonnegative(polynomial):
-    """Whether a polynomial (rational coefficients, from the constant on) is nowhere negative on [0, 1].
+    """Whether a polynomial (rational coefficients, from the constant on) is nowhere negative on [0,
+    1].
 
     By its Bernstein coefficients and, where they do not decide, those of the two halves.
     """
     degree = len(polynomial) - 1
-    bernstein = [sum((polynomial[k] * F(comb(i, k), comb(degree, k)) for k in range(i + 1)), F(0)) for i in range(degree + 1)]
+    bernstein = [
+        sum((polynomial[k] * F(comb(i, k), comb(degree, k)) for k in range(i + 1)), F(0))
+        for i in range(degree + 1)
+    ]
     todo = [(bernstein, 0)]
     while todo:
         b, depth = todo.pop()
         if min(b) >= 0:
             continue
-        if b[0] < 0 or b[-1] < 0 or depth == _HALVINGS:   # negative at an end; undecided counts as no
+        # negative at an end; undecided counts as no
+        if b[0] < 0 or b[-1] < 0 or depth == _HALVINGS:
             return False
         left, right, row = [], [], b
-        while row:   # de Casteljau at the middle
+        while row:  # de Casteljau at the middle
             left.append(row[0])
             right.append(row[-1])
             row = [(p + q) / 2 for p, q in zip(row, row[1:])]
@@ -118,13 +131,19 @@ def violations(t, values, polynomial, value, slope, below=None):
     for a, b, u, v in zip(t, t[1:], values, values[1:]):
         width = b - a
         q = shifted(polynomial(a, b), a, width)
-        gap = [-c for c in q] + [F(0)] * (2 - len(q))   # function minus polynomial, on [0, 1]
+        gap = [-c for c in q] + [F(0)] * (2 - len(q))  # function minus polynomial, on [0, 1]
         gap[0] += u
         gap[1] += v - u
         steep = [k * c for k, c in enumerate(gap)][1:]
-        allowed = ((gap, value, value if below is None else below), (steep, slope * width, slope * width))
+        allowed = (
+            (gap, value, value if below is None else below),
+            (steep, slope * width, slope * width),
+        )
         for place, (d, up, down) in enumerate(allowed):
-            wrong[place] += not (nonnegative([up - d[0], *(-c for c in d[1:])]) and nonnegative([down + d[0], *d[1:]]))
+            wrong[place] += not (
+                nonnegative([up - d[0], *(-c for c in d[1:])])
+                and nonnegative([down + d[0], *d[1:]])
+            )
     return tuple(wrong)
 
 
@@ -138,7 +157,8 @@ def _digits(x):
 def on_cells(layers, corners):
     """A network on convex cells of a space of any dimension, given by their corners.
 
-    It is affine on a cell if no ReLU changes its sign there; of an affine function that is seen at the corners.
+    It is affine on a cell if no ReLU changes its sign there; of an affine function that is seen at
+    the corners.
 
     Parameters
     ----------
@@ -157,9 +177,11 @@ def on_cells(layers, corners):
     ValueError
         If float64 might round.
     """
-    z, affine = corners, np.ones(corners.shape[1], bool)
+    z = corners
+    affine = np.ones(corners.shape[1], bool)
     for layer in layers:
-        weight, bias = layer.weight.numpy(), layer.bias.numpy()
+        weight = layer.weight.numpy()
+        bias = layer.bias.numpy()
         flat = z.reshape(len(weight), weight.shape[2], -1)
         digits = max(_digits(weight) + _digits(z), _digits(bias))
         size = (np.abs(weight) @ np.abs(flat) + np.abs(bias)[..., None]).max()
@@ -174,11 +196,12 @@ def on_cells(layers, corners):
 def vanishing(layers, inputs):
     """Which outputs of a network are zero, bitwise, in float64 arithmetic in any order.
 
-    Channels are followed as symbols: a sum is zero if all its terms are, or if it is the difference of two that are
-    equal, term by term; it is known to equal another if it has at most two terms, the same ones, whose weights are
-    powers of two.  Three terms are known in one case, for ``0 <= A <= 1`` and ``B = sigma(A - 1/2)``: the tent
-    ``2 A - 4 B`` and the tent minus 1/2.  Below 1/2, ``B = 0``; from there on sums of any of the three are exact, being
-    multiples of ``2^-52`` that are at most 2, or of ``2^-51`` that are at most 4.
+    Channels are followed as symbols: a sum is zero if all its terms are, or if it is the difference
+    of two that are equal, term by term; it is known to equal another if it has at most two terms,
+    the same ones, whose weights are powers of two.  Three terms are known in one case, for ``0 <= A
+    <= 1`` and ``B = sigma(A - 1/2)``: the tent ``2 A - 4 B`` and the tent minus 1/2.  Below 1/2,
+    ``B = 0``; from there on sums of any of the three are exact, being multiples of ``2^-52`` that
+    are at most 2, or of ``2^-51`` that are at most 4.
 
     Parameters
     ----------
@@ -192,9 +215,20 @@ def vanishing(layers, inputs):
     """
     for layer in layers:
         groups, out, width = layer.weight.shape
-        weight, bias = layer.weight.tolist(), layer.bias.tolist()
-        inputs = [_symbol([(w, z) for w, z in zip(weight[g][o], inputs[g * width:(g + 1) * width]) if w and z is not None],
-                          bias[g][o]) for g in range(groups) for o in range(out)]
+        weight = layer.weight.tolist()
+        bias = layer.bias.tolist()
+        inputs = [
+            _symbol(
+                [
+                    (w, z)
+                    for w, z in zip(weight[g][o], inputs[g * width : (g + 1) * width])
+                    if w and z is not None
+                ],
+                bias[g][o],
+            )
+            for g in range(groups)
+            for o in range(out)
+        ]
     return [z is None for z in inputs]
 
 
@@ -206,9 +240,13 @@ def _symbol(terms, bias):
         return None
     if bias == 0 and len(terms) == 1 and terms[0][0] == 1:
         return terms[0][1]
-    if [w for w, _ in terms] == [2.0, -4.0] and bias in (0, -0.5) and terms[1][1] == (-0.5, (1.0, terms[0][1])):
+    if (
+        [w for w, _ in terms] == [2.0, -4.0]
+        and bias in (0, -0.5)
+        and terms[1][1] == (-0.5, (1.0, terms[0][1]))
+    ):
         tent = ("tent", terms[0][1])
         return (-0.5, (1.0, tent)) if bias else tent
     if len(terms) + (bias != 0) <= 2 and all(frexp(abs(w))[0] == 0.5 for w, _ in terms):
         return (bias, *sorted(terms, key=repr))
-    return object()   # like no other
+    return object()  # like no other

@@ -1,4 +1,6 @@
-"""Certificates and searches on disk: JSON and numpy arrays in one file, never pickle, with a digest of what is in it."""
+"""Certificates and searches on disk: JSON and numpy arrays in one file, never pickle, with a
+digest of what is in it.
+"""
 
 import json
 import os
@@ -22,10 +24,14 @@ def write(path, facts, arrays):
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".certificate-")
     except (OSError, ValueError) as error:
-        raise InputError(f"path = {str(path)!r}: must be in a folder that exists and can be written to ({error})") from None
+        raise InputError(
+            f"path = {str(path)!r}: must be in a folder that exists and can be written to ({error})"
+        ) from None
     try:
         with os.fdopen(handle, "wb") as file:
-            np.savez_compressed(file, facts=np.array(text), seal=np.array(digest_of_arrays(text, arrays)), **arrays)
+            np.savez_compressed(
+                file, facts=np.array(text), seal=np.array(digest_of_arrays(text, arrays)), **arrays
+            )
         os.chmod(name, 0o644)
         os.replace(name, path)
     except BaseException:
@@ -51,7 +57,7 @@ def read(path):
             text, seal = str(file["facts"]), str(file["seal"])
             arrays = {k: file[k] for k in file.files if k not in ("facts", "seal")}
         facts = json.loads(text)
-    except Exception as error:   # zip, zlib, json, numpy: each has errors of its own
+    except Exception as error:  # zip, zlib, json, numpy: each has errors of its own
         raise broken(path, f"{type(error).__name__}: {error}") from None
     if not isinstance(facts, dict) or facts.pop("format", None) != FORMAT:
         raise broken(path, "its format is another")

@@ -1,4 +1,6 @@
-"""Interval propagation through the layers of a module: values and slopes over boxes (book: ``lem-interval-layer``)."""
+"""Interval propagation through the layers of a module: values and slopes over boxes (book:
+``lem-interval-layer``).
+"""
 
 from typing import NamedTuple
 
@@ -6,7 +8,7 @@ import numpy as np
 
 from lib.intervals import UNIT, Balls, matmul, up
 
-_NUMBERS = 1 << 21   # activations held at once
+_NUMBERS = 1 << 21  # activations held at once
 
 
 class State(NamedTuple):
@@ -43,33 +45,50 @@ def _positive_part(z):
 
 
 def _gated(z, slopes):
-    """Slopes after the ReLU: kept where ``z`` is positive, joined with zero where it may change sign."""
+    """Slopes after the ReLU: kept where ``z`` is positive, joined with zero where it may change
+    sign.
+    """
     on, off = (z.lower > 0)[:, :, None], (z.upper <= 0)[:, :, None]
     hull = Balls.between(np.minimum(slopes.lower, 0), np.maximum(slopes.upper, 0))
-    return Balls(np.where(on, slopes.mid, np.where(off, 0, hull.mid)), np.where(on, slopes.rad, np.where(off, 0, hull.rad)))
+    return Balls(
+        np.where(on, slopes.mid, np.where(off, 0, hull.mid)),
+        np.where(on, slopes.rad, np.where(off, 0, hull.rad)),
+    )
 
 
 def _pairs(weight, bias):
-    """Pairs of rows that agree in every group, the one with the larger bias first, and the gaps (groups, n, 1)."""
-    free, found, gaps = list(range(weight.shape[1])), [], []
+    """Pairs of rows that agree in every group, the one with the larger bias first, and the gaps
+    (groups, n, 1).
+    """
+    free = list(range(weight.shape[1]))
+    found = []
+    gaps = []
     while free:
         i = free.pop(0)
         for j in free:
             gap = bias[:, i] - bias[:, j]
-            if np.array_equal(weight[:, i], weight[:, j]) and weight[:, i].any() and ((gap > 0).all() or (gap < 0).all()):
+            if (
+                np.array_equal(weight[:, i], weight[:, j])
+                and weight[:, i].any()
+                and ((gap > 0).all() or (gap < 0).all())
+            ):
                 found.append((i, j) if gap[0] > 0 else (j, i))
                 gaps.append(np.abs(gap))
                 free.remove(j)
                 break
-    return np.array(found, int).reshape(-1, 2), np.array(gaps).reshape(len(found), len(weight)).T[..., None]
+    return np.array(found, int).reshape(-1, 2), np.array(gaps).reshape(len(found), len(weight)).T[
+        ..., None
+    ]
 
 
 def _windows(z, kernel, rows, groups):
-    """What each output row reads, for a grouped matrix product: (groups, in * kernel, rows * ..)."""
+    """What each output row reads, for a grouped matrix product: (groups, in * kernel, rows *
+    ..).
+    """
     missing = rows + kernel - 1 - z.shape[1]
     if missing > 0:
         z = np.concatenate([z, np.zeros((z.shape[0], missing, *z.shape[2:]))], axis=1)
-    taps = np.stack([z[:, k:k + rows] for k in range(kernel)], axis=1)   # (in, kernel, rows, ..)
+    taps = np.stack([z[:, k : k + rows] for k in range(kernel)], axis=1)  # (in, kernel, rows, ..)
     return taps.reshape(groups, z.shape[0] // groups * kernel, -1)
 
 
@@ -80,9 +99,9 @@ def _reshaped(balls, *shape):
 def layer(numbers, state, rows, first=False):
     """From one layer before its ReLU to the next one before its own.
 
-    Two channels ``sigma(t)`` and ``sigma(t - d)`` of the same form are treated together: what the next
-    layer makes of them is a piecewise linear function of ``t`` alone, whose range and slopes over an
-    interval are exact.  So a tent doubles a slope and does not multiply it by six.
+    Two channels ``sigma(t)`` and ``sigma(t - d)`` of the same form are treated together: what the
+    next layer makes of them is a piecewise linear function of ``t`` alone, whose range and slopes
+    over an interval are exact.  So a tent doubles a slope and does not multiply it by six.
 
     Parameters
     ----------
@@ -110,7 +129,9 @@ def layer(numbers, state, rows, first=False):
         single[:, :, pairs.ravel()] = 0
 
     def windows(balls):
-        return Balls(_windows(balls.mid, kernel, rows, groups), _windows(balls.rad, kernel, rows, groups))
+        return Balls(
+            _windows(balls.mid, kernel, rows, groups), _windows(balls.rad, kernel, rows, groups)
+        )
 
     y, noise = matmul(single, windows(value), bias[..., None])
     dy = None if slopes is None else matmul(single, windows(slopes))[0]
@@ -125,39 +146,60 @@ def layer(numbers, state, rows, first=False):
 
 
 def _of_pairs(weight, value, state, pairs, groups):
-    """What the next layer makes of pairs: balls (groups, out, rows P), slopes (groups, out, rows V P), rounding."""
+    """What the next layer makes of pairs: balls (groups, out, rows P), slopes (groups, out, rows
+    V P), rounding.
+    """
+
     def column(balls, k):
-        parts = [p.reshape(groups, len(balls) // groups, -1)[:, pairs[:, k]] for p in (balls.mid, balls.rad)]
+        parts = [
+            p.reshape(groups, len(balls) // groups, -1)[:, pairs[:, k]]
+            for p in (balls.mid, balls.rad)
+        ]
         return Balls(*parts)
 
     a = column(value, 0)
-    low, high = np.maximum(a.lower, 0)[:, None], a.upper[:, None]          # (groups, 1, n, rows P)
-    v, w = weight[:, :, pairs[:, 0], None], weight[:, :, pairs[:, 1], None]   # (groups, out, n, 1)
+    low, high = np.maximum(a.lower, 0)[:, None], a.upper[:, None]  # (groups, 1, n, rows P)
+    v = weight[:, :, pairs[:, 0], None]
+    w = weight[:, :, pairs[:, 1], None]  # (groups, out, n, 1)
     gap = state.gaps[:, None]
     ends = [v * t + w * np.maximum(t - gap, 0) for t in (low, high, np.clip(gap, low, high))]
-    second = state.noise.reshape(groups, len(state.noise) // groups, -1)[:, pairs[:, 1]][:, None]   # where it may be positive
+    # where it may be positive
+    second = state.noise.reshape(groups, len(state.noise) // groups, -1)[:, pairs[:, 1]][:, None]
     both = high + second > gap
-    noise = np.abs(w) * both * (second + 8 * UNIT * (high + gap)) + 8 * UNIT * (np.abs(v) + np.abs(w)) * high
+    noise = (
+        np.abs(w) * both * (second + 8 * UNIT * (high + gap))
+        + 8 * UNIT * (np.abs(v) + np.abs(w)) * high
+    )
     found = Balls.between(np.minimum.reduce(ends), np.maximum.reduce(ends))
     found = Balls(found.mid, up(found.rad + noise))
     extra = up(noise.sum(2), len(pairs))
     if state.slopes is None:
         return found.sum(2), None, extra
-    near, far = gap * (1 - 2 * UNIT), gap * (1 + 2 * UNIT)   # a difference of two biases, rounded
-    options = [(np.where(low <= 0, 0.0, np.nan), 0 * v), (np.where((low < far) & (high > 0), 1.0, np.nan), v),
-               (np.where(high > near, 1.0, np.nan), v + w)]
-    factors = np.stack([here * factor if k else here + 0 * factor for k, (here, factor) in enumerate(options)])
-    least, most = np.fmin.reduce(factors), np.fmax.reduce(factors)
+    near, far = gap * (1 - 2 * UNIT), gap * (1 + 2 * UNIT)  # a difference of two biases, rounded
+    options = [
+        (np.where(low <= 0, 0.0, np.nan), 0 * v),
+        (np.where((low < far) & (high > 0), 1.0, np.nan), v),
+        (np.where(high > near, 1.0, np.nan), v + w),
+    ]
+    factors = np.stack(
+        [here * factor if k else here + 0 * factor for k, (here, factor) in enumerate(options)]
+    )
+    least = np.fmin.reduce(factors)
+    most = np.fmax.reduce(factors)
     slack = 2 * UNIT * (np.abs(v) + np.abs(w))
     variables = state.slopes.shape[2]
     rows = state.slopes.shape[1]
 
-    def spread(factor):   # (groups, out, n, rows P) to (groups, out, n, rows V P)
+    def spread(factor):  # (groups, out, n, rows P) to (groups, out, n, rows V P)
         shape = factor.shape[:3] + (rows, 1, factor.shape[3] // rows)
-        return np.broadcast_to(factor.reshape(shape), shape[:4] + (variables, shape[5])).reshape(*factor.shape[:3], -1)
+        return np.broadcast_to(factor.reshape(shape), shape[:4] + (variables, shape[5])).reshape(
+            *factor.shape[:3], -1
+        )
 
     t = column(state.slopes, 0)
-    steep = Balls.between(spread(least - slack), spread(most + slack)) * Balls(t.mid[:, None], t.rad[:, None])
+    steep = Balls.between(spread(least - slack), spread(most + slack)) * Balls(
+        t.mid[:, None], t.rad[:, None]
+    )
     return found.sum(2), steep.sum(2), extra
 
 
@@ -178,7 +220,9 @@ def through(chain, counts, z, slopes):
 
 
 def stream(x, channels, gradient=True):
-    """The input of the first block: ``x`` (D, P) in channel 0, and the slopes of each coordinate."""
+    """The input of the first block: ``x`` (D, P) in channel 0, and the slopes of each
+    coordinate.
+    """
     dim, points = x.shape
     mid, rad = np.zeros((2, channels, dim, points))
     mid[0], rad[0] = x.mid, x.rad
@@ -203,22 +247,28 @@ def propagate(network, x, gradient=True):
     Returns
     -------
     values : Balls, shape (P,)
-        Hold the exact values and whatever float64 makes of floats in the box, in any order of summation.
+        Hold the exact values and whatever float64 makes of floats in the box, in any order of
+        summation.
     gradients : Balls, shape (P, D), or None
         Hold every slope of a linear piece that meets the box.
     """
-    blocks, head = network.numbers(), network.head.detach().numpy()
+    blocks = network.numbers()
+    head = network.head.detach().numpy()
     plan = network.rows_needed()
-    widest = max(c.weight.shape[0] * rows for block, counts in zip(blocks, plan) for c, rows in zip(block, counts[1:]))
+    widest = max(
+        c.weight.shape[0] * rows
+        for block, counts in zip(blocks, plan)
+        for c, rows in zip(block, counts[1:])
+    )
     size = max(1, _NUMBERS // (widest * (1 + network.dim * gradient)))
     values, gradients = [], []
     for start in range(0, len(x), size):
-        part = x[start:start + size]
+        part = x[start : start + size]
         z, slopes = stream(Balls(part.mid.T, part.rad.T), network.channels, gradient)
         for block, counts in zip(blocks, plan):
             y, dy = through(block, counts, z, slopes)
-            z = z[:, :counts[-1]] + y
-            slopes = slopes[:, :counts[-1]] + dy if gradient else None
+            z = z[:, : counts[-1]] + y
+            slopes = slopes[:, : counts[-1]] + dy if gradient else None
         values.append(matmul(head[None], z[:, 0])[0][0])
         if gradient:
             last = _reshaped(slopes[:, 0], len(head), -1)
@@ -226,4 +276,6 @@ def propagate(network, x, gradient=True):
     value = Balls(*(np.concatenate(p) for p in zip(*((v.mid, v.rad) for v in values))))
     if not gradient:
         return value, None
-    return value, Balls(*(np.concatenate(p, axis=1).T for p in zip(*((g.mid, g.rad) for g in gradients))))
+    return value, Balls(
+        *(np.concatenate(p, axis=1).T for p in zip(*((g.mid, g.rad) for g in gradients)))
+    )

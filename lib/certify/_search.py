@@ -1,4 +1,6 @@
-"""The boxes of a branch and bound: a table that is whole at every moment, so that it can be interrupted and resumed."""
+"""The boxes of a branch and bound: a table that is whole at every moment, so that it can be
+interrupted and resumed.
+"""
 
 import numpy as np
 
@@ -6,22 +8,32 @@ from lib.certify._domains import Boxes
 from lib.errors import require
 
 NORMS = ("value", "gradient")
-BITS = 50      # of the middle of a box: it must be a float
-_STALLS = 3    # halvings without gain before a box is left as it is
-_GAIN = 0.99   # a halving that leaves more than this of a bound has gained nothing
+BITS = 50  # of the middle of a box: it must be a float
+_STALLS = 3  # halvings without gain before a box is left as it is
+_GAIN = 0.99  # a halving that leaves more than this of a bound has gained nothing
 
 
 def _row(dim):
-    """One box: its place, whether it was looked at, bounds, what they tend to, bounds before the last halving, stalls."""
+    """One box: its place, whether it was looked at, bounds, what they tend to, bounds before the
+    last halving, stalls.
+    """
     floats = [(name + end, float) for end in ("", "_seen", "_before") for name in NORMS]
-    return np.dtype([("level", np.int64), ("index", np.int64, (dim,)), ("looked", bool), *floats,
-                     *((name + "_stalls", np.int64) for name in NORMS)])
+    return np.dtype(
+        [
+            ("level", np.int64),
+            ("index", np.int64, (dim,)),
+            ("looked", bool),
+            *floats,
+            *((name + "_stalls", np.int64) for name in NORMS),
+        ]
+    )
 
 
 class Search:
     """Dyadic boxes that cover a box of roots.
 
-    Every change is one assignment of numpy's or of an attribute: an interruption leaves the table as it was before or after.
+    Every change is one assignment of numpy's or of an attribute: an interruption leaves the table
+    as it was before or after.
 
     Parameters
     ----------
@@ -35,8 +47,11 @@ class Search:
     """
 
     def __init__(self, roots):
-        self.roots, self.seconds = tuple(int(r) for r in roots), 0.0
-        self.table = self._fresh(0, np.stack(np.unravel_index(np.arange(int(np.prod(roots))), roots), axis=1))
+        self.roots = tuple(int(r) for r in roots)
+        self.seconds = 0.0
+        self.table = self._fresh(
+            0, np.stack(np.unravel_index(np.arange(int(np.prod(roots))), roots), axis=1)
+        )
 
     def _fresh(self, level, index):
         table = np.zeros(len(index), _row(len(self.roots)))
@@ -75,8 +90,9 @@ class Search:
         return np.array(found)
 
     def worth(self, gap, at_most):
-        """The larger excess of each box that may be halved: where three halvings in a row have each gained less than a
-        hundredth it is left out, for there rounding rules, or a changed weight."""
+        """The larger excess of each box that may be halved: where three halvings in a row have each
+        gained less than a hundredth it is left out, for there rounding rules, or a changed weight.
+        """
         stalls = np.array([self.table[name + "_stalls"] for name in NORMS])
         deep = self.table["level"] >= BITS - max(self.roots).bit_length()
         return (self.excess(gap, at_most) * (stalls < _STALLS)).max(0) * ~deep
@@ -93,9 +109,13 @@ class Search:
 
     def split(self, rows):
         """Replace boxes by their ``2^p`` halves."""
-        dim, old = len(self.roots), self.table[rows]
+        dim = len(self.roots)
+        old = self.table[rows]
         corners = np.stack(np.unravel_index(np.arange(2**dim), (2,) * dim), axis=1)
-        new = self._fresh(np.repeat(old["level"] + 1, 2**dim), (2 * old["index"][:, None] + corners).reshape(-1, dim))
+        new = self._fresh(
+            np.repeat(old["level"] + 1, 2**dim),
+            (2 * old["index"][:, None] + corners).reshape(-1, dim),
+        )
         for name in NORMS:
             new[name + "_before"] = np.repeat(old[name], 2**dim)
             new[name + "_stalls"] = np.repeat(old[name + "_stalls"], 2**dim)
@@ -112,12 +132,22 @@ class Search:
             For a table of another form, or boxes that do not cover or overlap.
         """
         table = arrays.get("table")
-        require(table is not None and table.dtype == self.table.dtype and table.ndim == 1, "checkpoint",
-                None if table is None else table.dtype.names, "a table of boxes")
-        require(covers(table["level"], table["index"], self.roots), "checkpoint", f"{len(table)} boxes",
-                "of boxes that cover the domain without overlap")
+        require(
+            table is not None and table.dtype == self.table.dtype and table.ndim == 1,
+            "checkpoint",
+            None if table is None else table.dtype.names,
+            "a table of boxes",
+        )
+        require(
+            covers(table["level"], table["index"], self.roots),
+            "checkpoint",
+            f"{len(table)} boxes",
+            "of boxes that cover the domain without overlap",
+        )
         seconds = facts.get("seconds")
-        require(isinstance(seconds, float) and 0 <= seconds < np.inf, "checkpoint", seconds, "of a time")
+        require(
+            isinstance(seconds, float) and 0 <= seconds < np.inf, "checkpoint", seconds, "of a time"
+        )
         self.table, self.seconds = table, seconds
 
 
@@ -131,21 +161,27 @@ def covers(level, index, roots):
     roots : tuple of int
     """
     level, index = np.asarray(level), np.asarray(index)
-    if level.dtype.kind != "i" or index.dtype.kind != "i" or index.shape != (*level.shape, len(roots)) or not len(level):
+    if (
+        level.dtype.kind != "i"
+        or index.dtype.kind != "i"
+        or index.shape != (*level.shape, len(roots))
+        or not len(level)
+    ):
         return False
     if level.min() < 0 or level.max() > BITS or index.min() < 0:
         return False
     if (index >= np.array(roots) * 2 ** level[:, None]).any():
         return False
-    volume, deepest = 0, int(level.max())
+    volume = 0
+    deepest = int(level.max())
     boxes = set()
-    for k in np.unique(level)[::-1].tolist():   # from the smallest boxes on
+    for k in np.unique(level)[::-1].tolist():  # from the smallest boxes on
         mine = list(map(tuple, index[level == k].tolist()))
         if len(set(mine)) < len(mine):
             return False
         volume += len(mine) << (len(roots) * (deepest - k))
         boxes.update((k, *place) for place in mine)
-    for k, *place in boxes:   # no box within another
+    for k, *place in boxes:  # no box within another
         if any((k - up, *(i >> up for i in place)) in boxes for up in range(1, k + 1)):
             return False
     total = 1

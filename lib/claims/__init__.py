@@ -1,8 +1,18 @@
-"""The registry of claims: the statements of the book, each with a check and a tampered construction."""
+"""The registry of claims: the statements of the book, each with a check and a tampered
+construction.
+"""
 
 from lib.claims import (  # noqa: F401  (registration)
-    _chapter01, _chapter02, _chapter03, _chapter04, _chapter05, _chapter06, _chapter07, _chapter08,
-    _chapter09, _chapter10,
+    _chapter01,
+    _chapter02,
+    _chapter03,
+    _chapter04,
+    _chapter05,
+    _chapter06,
+    _chapter07,
+    _chapter08,
+    _chapter09,
+    _chapter10,
 )
 from lib.claims._mutants import run as mutation_run
 from lib.claims._registry import REGISTRY, Claim, select, verify

@@ -11,13 +11,15 @@ from lib.certify import _exact as exact
 from lib.claims._registry import claim, grid
 from lib.convresnet import NEGATIVE, POSITIVE
 
-SIZES = ((8, 4), (16, 4), (16, 8), (32, 8), (32, 16), (64, 16), (64, 32), (128, 32))   # cells, steps
+# cells, steps
+SIZES = ((8, 4), (16, 4), (16, 8), (32, 8), (32, 16), (64, 16), (64, 32), (128, 32))
 CELLS = (8, 16, 32, 64, 128, 256)
 
 
 def pitches(x):
-    """Zigzags of slopes +-1 on eight intervals, of periods 1/8 to 1/1024: as rough as a Lipschitz function can be, at eight
-    scales."""
+    """Zigzags of slopes +-1 on eight intervals, of periods 1/8 to 1/1024: as rough as a Lipschitz
+    function can be, at eight scales.
+    """
     x = x[:, 0]
     period = 2.0 ** -(torch.clamp(torch.floor(8 * x), 0, 7) + 3)
     z = torch.remainder(x, period)
@@ -40,16 +42,26 @@ def _added(amplitude, levels, build):
     return t, [p - q for p, q in zip(channels[POSITIVE], channels[NEGATIVE])]
 
 
-@claim("prop-steep", uses=(), evidence="exact",
-       grid=grid(levels=(1, 2, 5, 9), amplitude=(0.125, 0.3)), honest=contrast.steepened,
-       tampered=lambda network, amplitude, k: contrast.steepened(network, amplitude, k + 1))
+@claim(
+    "prop-steep",
+    uses=(),
+    evidence="exact",
+    grid=grid(levels=(1, 2, 5, 9), amplitude=(0.125, 0.3)),
+    honest=contrast.steepened,
+    tampered=lambda network, amplitude, k: contrast.steepened(network, amplitude, k + 1),
+)
 def prop_steep(build, levels, amplitude):
-    """Number of pieces, in rational numbers, on which what is added leaves ``[-eps, eps]`` or has a slope other than
-    ``+-2^(k+1) eps``; and of kinks where it is not ``+-eps``."""
+    """Number of pieces, in rational numbers, on which what is added leaves ``[-eps, eps]`` or has a
+    slope other than ``+-2^(k+1) eps``; and of kinks where it is not ``+-eps``.
+    """
     t, values = _added(amplitude, levels, build)
     kinks = [i for i, s in enumerate(t) if s * 2**levels % 1 == 0]
     eps, steep = exact.F(amplitude) / 2, exact.F(amplitude) * 2**levels
-    wrong = sum(abs(values[i]) != eps for i in kinks) + sum(abs(v) > eps for v in values) + abs(len(kinks) - 2**levels - 1)
+    wrong = (
+        sum(abs(values[i]) != eps for i in kinks)
+        + sum(abs(v) > eps for v in values)
+        + abs(len(kinks) - 2**levels - 1)
+    )
     slopes = [(v - u) / (b - a) for a, b, u, v in zip(t, t[1:], values, values[1:])]
     return 0, wrong + sum(abs(s) != steep for s in slopes)
 
@@ -59,14 +71,25 @@ def _rounded(target, count, lipschitz=1.0):
     return np.round(target(x).numpy() * count / lipschitz).astype(int)
 
 
-@claim("lem-ladder", uses=(), evidence="sampled", grid=grid(name=tuple(TARGETS), count=(4, 64, 4096)), honest=contrast.ladder,
-       tampered=_rounded)
+@claim(
+    "lem-ladder",
+    uses=(),
+    evidence="sampled",
+    grid=grid(name=tuple(TARGETS), count=(4, 64, 4096)),
+    honest=contrast.ladder,
+    tampered=_rounded,
+)
 def lem_ladder(build, name, count):
-    """Number of neighbours that do not differ by one, and of values farther than ``h`` from the target (as rounded)."""
-    k, x = build(TARGETS[name], count), torch.arange(count + 1, dtype=torch.float64)[:, None] / count
+    """Number of neighbours that do not differ by one, and of values farther than ``h`` from the
+    target (as rounded).
+    """
+    k = build(TARGETS[name], count)
+    x = torch.arange(count + 1, dtype=torch.float64)[:, None] / count
     values = [exact.F(v) * count for v in TARGETS[name](x).tolist()]
-    allowed = 1 + exact.F(count * 8, 2**53)   # values of the target are rounded
-    return 0, int((np.abs(np.diff(k)) != 1).sum()) + sum(abs(int(i) - v) > allowed for i, v in zip(k, values))
+    allowed = 1 + exact.F(count * 8, 2**53)  # values of the target are rounded
+    return 0, int((np.abs(np.diff(k)) != 1).sum()) + sum(
+        abs(int(i) - v) > allowed for i, v in zip(k, values)
+    )
 
 
 def _strips(cells, steps, count=16):
@@ -107,18 +130,30 @@ def _one_copy(target, cells, steps):
     numbers = network.numbers()
     first = numbers[0][0]
     own = len(first.bias) // 3
-    numbers[0][0] = convresnet.Convolution(first.weight, first.bias[own:2 * own].repeat(3))
+    numbers[0][0] = convresnet.Convolution(first.weight, first.bias[own : 2 * own].repeat(3))
     return convresnet.ConvResNet(numbers, network.head.detach(), 1)
 
 
-@claim("prop-steps", uses=("lem-ladder",), evidence="sampled",
-       grid=[{"name": name, "cells": N, "steps": M, "norm": norm} for name in TARGETS for N, M in SIZES[:6]
-             for norm in ("value", "slope")],
-       honest=contrast.step_network, tampered=_one_copy)
+@claim(
+    "prop-steps",
+    uses=("lem-ladder",),
+    evidence="sampled",
+    grid=[
+        {"name": name, "cells": N, "steps": M, "norm": norm}
+        for name in TARGETS
+        for N, M in SIZES[:6]
+        for norm in ("value", "slope")
+    ],
+    honest=contrast.step_network,
+    tampered=_one_copy,
+)
 def prop_steps(build, name, cells, steps, norm):
-    """The error over ``9/4 h`` at 4000 points and 16 a cell where cells change; or by how much slopes on ramps inside
-    cells, at 4000 points, differ from ``+-8``, against 1e-6; infinity for too many parameters."""
-    network, h = _built(build, name, cells, steps), 1 / (cells * steps)
+    """The error over ``9/4 h`` at 4000 points and 16 a cell where cells change; or by how much
+    slopes on ramps inside cells, at 4000 points, differ from ``+-8``, against 1e-6; infinity for
+    too many parameters.
+    """
+    network = _built(build, name, cells, steps)
+    h = 1 / (cells * steps)
     if convresnet.count_parameters(network)[1] > 27 * cells + 108 * steps:
         return 1, np.inf
     if norm == "value":
@@ -135,43 +170,67 @@ def _all_at_once(target, cells, steps):
     numbers = network.numbers()
     first = numbers[0][0]
     bias = first.bias.clone()
-    bias[3::3] += 2   # the third ramp of each cell, the release, comes with the first
+    bias[3::3] += 2  # the third ramp of each cell, the release, comes with the first
     numbers[0][0] = convresnet.Convolution(first.weight, bias)
     return convresnet.ConvResNet(numbers, network.head.detach(), 1)
 
 
-@claim("prop-frozen", uses=("lem-ladder", "prop-steps"), evidence="sampled",
-       grid=[{"name": name, "cells": N, "steps": M} for name in TARGETS for N, M in ((2, 4), (4, 4), (8, 2))],
-       honest=contrast.frozen_network, tampered=_all_at_once)
+@claim(
+    "prop-frozen",
+    uses=("lem-ladder", "prop-steps"),
+    evidence="sampled",
+    grid=[
+        {"name": name, "cells": N, "steps": M}
+        for name in TARGETS
+        for N, M in ((2, 4), (4, 4), (8, 2))
+    ],
+    honest=contrast.frozen_network,
+    tampered=_all_at_once,
+)
 def prop_frozen(build, name, cells, steps):
-    """Number of pieces, in rational numbers, with a slope other than 0 and ``+-2``, of multiples of ``h`` where the value is
-    not that of the ladder, and of sizes that are exceeded; and 1 for a total variation above that of the ladder."""
-    network, h = build(TARGETS[name], cells, steps), exact.F(1, cells * steps)
+    """Number of pieces, in rational numbers, with a slope other than 0 and ``+-2``, of multiples of
+    ``h`` where the value is not that of the ladder, and of sizes that are exceeded; and 1 for a
+    total variation above that of the ladder.
+    """
+    network = build(TARGETS[name], cells, steps)
+    h = exact.F(1, cells * steps)
     chain = [c.to_layer() for c in network.numbers()[0]]
     t, channels = exact.run(chain, 0, 1, [(0, 1), (0, 0), (0, 0)])
     values = [p - q for p, q in zip(channels[POSITIVE], channels[NEGATIVE])]
     slopes = {(v - u) / (b - a) for a, b, u, v in zip(t, t[1:], values, values[1:])}
-    k, at = contrast.ladder(TARGETS[name], cells * steps), dict(zip(t, values))   # all multiples of h are breakpoints
-    wrong = sum(abs(s) not in (0, 2) for s in slopes) + sum(at.get(i * h) != int(k[i]) * h for i in range(len(k)))
+    k = contrast.ladder(TARGETS[name], cells * steps)
+    at = dict(zip(t, values))  # all multiples of h are breakpoints
+    wrong = sum(abs(s) not in (0, 2) for s in slopes) + sum(
+        at.get(i * h) != int(k[i]) * h for i in range(len(k))
+    )
     wrong += sum(abs(v - u) for u, v in zip(values, values[1:])) != 1
     wrong += convresnet.count_parameters(network)[1] > 23 * cells + 40 * steps
     return 0, wrong + (len(chain) != 4 * steps + 5)
 
 
 def splines_of(name, order=2):
-    """For each of `CELLS` the number of nonzero parameters of our network and its errors in value and slope; with
-    ``m log2 N + 4`` levels, so that the spline's error dominates."""
-    found, x = [], _points(2, 2)
+    """For each of `CELLS` the number of nonzero parameters of our network and its errors in value
+    and slope; with ``m log2 N + 4`` levels, so that the spline's error dominates.
+    """
+    found = []
+    x = _points(2, 2)
     y = x.clone().requires_grad_(True)
     (slope,) = torch.autograd.grad(TARGETS[name](y).sum(), y)
     for N in CELLS:
-        c = splines.QuasiInterpolant(order, N).coefficients(lambda p: TARGETS[name](torch.from_numpy(p)).numpy(), 1)
+        c = splines.QuasiInterpolant(order, N).coefficients(
+            lambda p: TARGETS[name](torch.from_numpy(p)).numpy(), 1
+        )
         chart = convresnet.cube_chart(c, order)
         n = order * int(np.log2(N)) + 4
         network = convresnet.spline_network([chart], order, n, 2, 1)
         value, gradient = convresnet.SparseEvaluator([chart], order, n, 2).value_and_gradient(x)
-        found.append((convresnet.count_parameters(network)[1], float((value - TARGETS[name](x)).abs().max()),
-                      float((gradient - slope).abs().max())))
+        found.append(
+            (
+                convresnet.count_parameters(network)[1],
+                float((value - TARGETS[name](x)).abs().max()),
+                float((gradient - slope).abs().max()),
+            )
+        )
     return np.array(found)
 
 
@@ -179,18 +238,28 @@ def _order(parameters, numbers):
     return -np.polyfit(np.log(parameters), np.log(numbers), 1)[0]
 
 
-@claim("cor-contrast", uses=("prop-steps", "prop-frozen"), evidence="sampled",
-       grid=grid(name=("pitches", "wave")), honest=SIZES, tampered=((8, 4), (16, 4), (32, 4), (64, 8), (128, 4)))
+@claim(
+    "cor-contrast",
+    uses=("prop-steps", "prop-frozen"),
+    evidence="sampled",
+    grid=grid(name=("pitches", "wave")),
+    honest=SIZES,
+    tampered=((8, 4), (16, 4), (32, 4), (64, 8), (128, 4)),
+)
 def cor_contrast(build, name):
-    """Violations among: fitted orders in the number of parameters, in value: both bit networks above 1.65, splines of order 2
-    below 1.1 on the zigzags; slopes: of the frozen network at most 2, of the step network growing by more than 0.9 octaves
-    a digit, our error on the wave falling with an order above 0.85."""
+    """Violations among: fitted orders in the number of parameters, in value: both bit networks
+    above 1.65, splines of order 2 below 1.1 on the zigzags; slopes: of the frozen network at most
+    2, of the step network growing by more than 0.9 octaves a digit, our error on the wave falling
+    with an order above 0.85.
+    """
     wrong, slopes = 0, []
     for make in (contrast.step_network, contrast.frozen_network):
         found = []
         for N, M in build:
             network = _built(make, name, N, M)
-            found.append((convresnet.count_parameters(network)[1], errors(network, TARGETS[name], N, M)))
+            found.append(
+                (convresnet.count_parameters(network)[1], errors(network, TARGETS[name], N, M))
+            )
             if make is contrast.step_network:
                 slopes.append(np.log2(steepness(network, N, M)))
         wrong += _order(*np.array(found).T) < 1.65
@@ -209,18 +278,27 @@ def classifier():
     return convresnet.spline_network([convresnet.cube_chart(c, 3)], 3, 16, 2, 1)
 
 
-@claim("prop-flip", uses=("prop-steep",), evidence="sampled", grid=grid(levels=(8, 16, 24), amplitude=(0.02, 0.1)),
-       honest=contrast.steepened, tampered=lambda network, amplitude, k: contrast.steepened(network, amplitude / 4, k))
+@claim(
+    "prop-flip",
+    uses=("prop-steep",),
+    evidence="sampled",
+    grid=grid(levels=(8, 16, 24), amplitude=(0.02, 0.1)),
+    honest=contrast.steepened,
+    tampered=lambda network, amplitude, k: contrast.steepened(network, amplitude / 4, k),
+)
 def prop_flip(build, levels, amplitude):
-    """Number of points, of 500 with ``|u| < eps - 2^(1-k)``, that have no two points with different labels on the segment of
-    length ``2^-k`` towards the middle; and of points with ``|u| > eps`` where the label is another."""
-    network, eps = classifier().requires_grad_(False), amplitude / 2
+    """Number of points, of 500 with ``|u| < eps - 2^(1-k)``, that have no two points with different
+    labels on the segment of length ``2^-k`` towards the middle; and of points with ``|u| > eps``
+    where the label is another.
+    """
+    network = classifier().requires_grad_(False)
+    eps = amplitude / 2
     steep = build(network, amplitude, levels).requires_grad_(False)
     x = torch.from_numpy(np.random.default_rng(levels).random((30_000, 2)))
     value = network(x)
     near = x[value.abs() < eps - 2.0 ** (1 - levels)][:500]
     step = 2.0**-levels
-    corner = torch.floor(near[:, 0] / step) * step   # the teeth turn at multiples of the step
+    corner = torch.floor(near[:, 0] / step) * step  # the teeth turn at multiples of the step
     labels = [steep(torch.stack([corner + i * step, near[:, 1]], 1)) > 0 for i in (0, 1)]
     far = x[value.abs() > eps][:500]
     return 0, int((labels[0] == labels[1]).sum() + ((steep(far) > 0) != (network(far) > 0)).sum())

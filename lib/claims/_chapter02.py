@@ -20,23 +20,41 @@ def _perturbed_pieces(order):
     return pieces
 
 
-STEEPEST = {2: 1, 3: 1, 4: sp.Rational(2, 3), 5: sp.Rational(5, 48) * (3 + sp.sqrt(5))}   # the numbers of lem-bspline
+# the numbers of lem-bspline
+STEEPEST = {2: 1, 3: 1, 4: sp.Rational(2, 3), 5: sp.Rational(5, 48) * (3 + sp.sqrt(5))}
 
 
 def _steepest(pieces):
-    """``max |p'|`` over polynomial pieces on [0, 1] of degree at most four, exactly: at ends and at zeros of ``p''``."""
-    x, values = sp.Symbol("x"), []
+    """``max |p'|`` over polynomial pieces on [0, 1] of degree at most four, exactly: at ends and
+    at zeros of ``p''``.
+    """
+    x = sp.Symbol("x")
+    values = []
     for coefficients in pieces:
-        slope = sum(k * sp.Rational(c.numerator, c.denominator) * x ** (k - 1) for k, c in enumerate(coefficients) if k)
+        slope = sum(
+            k * sp.Rational(c.numerator, c.denominator) * x ** (k - 1)
+            for k, c in enumerate(coefficients)
+            if k
+        )
         inner = [r for r in sp.roots(sp.diff(slope, x), x) if r.is_real and 0 < r < 1]
         values += [sp.Abs(sp.expand(sp.sympify(slope).subs(x, t))) for t in (0, 1, *inner)]
     return max(values, key=lambda v: v.evalf(40))
 
 
-@claim("lem-bspline", uses=(), evidence="exact", grid=grid(m=ORDERS), honest=splines.pieces, tampered=_perturbed_pieces)
+@claim(
+    "lem-bspline",
+    uses=(),
+    evidence="exact",
+    grid=grid(m=ORDERS),
+    honest=splines.pieces,
+    tampered=_perturbed_pieces,
+)
 def lem_bspline(build, m):
-    """Number of coefficients that violate unity, symmetry, derivative or truncated powers; 1 for another steepest slope."""
-    pieces, wrong = build(m), 0
+    """Number of coefficients that violate unity, symmetry, derivative or truncated powers; 1 for
+    another steepest slope.
+    """
+    pieces = build(m)
+    wrong = 0
     wrong += not sp.expand(_steepest(pieces) - STEEPEST[m]).equals(0)
     wrong += sum(sum(p[k] for p in pieces) != (k == 0) for k in range(m))
     lower = [*splines.pieces(m - 1), (F(0),) * (m - 1)]
@@ -47,7 +65,9 @@ def lem_bspline(build, m):
         for t in (F(j, m) for j in range(m + 1)):
             value = sum(c * t**k for k, c in enumerate(pieces[i]))
             mirror = sum(c * (1 - t) ** k for k, c in enumerate(pieces[m - 1 - i]))
-            power = sum((-1) ** j * comb(m, j) * (i + t - j) ** (m - 1) for j in range(i + 1)) / F(factorial(m - 1))
+            power = sum((-1) ** j * comb(m, j) * (i + t - j) ** (m - 1) for j in range(i + 1)) / F(
+                factorial(m - 1)
+            )
             wrong += (value != mirror) + (value != power)
     return 0, wrong
 
@@ -57,24 +77,42 @@ def _perturbed_functional(order, cells, j):
     return nodes, (weights[0] + F(1, 10**15), *weights[1:])
 
 
-@claim("lem-marsden", uses=("lem-bspline",), evidence="exact",
-       grid=[{"m": m, "N": N} for m in ORDERS for N in (m, m + 1, 2 * m)],
-       honest=splines.functional, tampered=_perturbed_functional)
+@claim(
+    "lem-marsden",
+    uses=("lem-bspline",),
+    evidence="exact",
+    grid=[{"m": m, "N": N} for m in ORDERS for N in (m, m + 1, 2 * m)],
+    honest=splines.functional,
+    tampered=_perturbed_functional,
+)
 def lem_marsden(build, m, N):
-    """Number of wrong polynomial coefficients, over all cells and p < m, of two expansions of ``x^p``.
+    """Number of wrong polynomial coefficients, over all cells and p < m, of two expansions of
+    ``x^p``.
 
-    With the blossom's values as coefficients (the identity), and with those of the functionals (``Q x^p``).
+    With the blossom's values as coefficients (the identity), and with those of the functionals (``Q
+    x^p``).
     """
-    pieces, wrong = splines.pieces(m), 0
+    pieces = splines.pieces(m)
+    wrong = 0
     functionals = {j: build(m, N, j) for j in range(1 - m, N)}
     for p in range(m):
         values = {j: sum(w * t**p for t, w in zip(*f)) for j, f in functionals.items()}
         for cell in range(N):
             exact = [comb(p, k) * F(cell) ** (p - k) if k <= p else F(0) for k in range(m)]
-            found = [sum(values[j] * pieces[cell - j][k] for j in range(cell - m + 1, cell + 1)) for k in range(m)]
-            blossom = [sum(splines.blossom_value(m, j, p) * pieces[cell - j][k] for j in range(cell - m + 1, cell + 1))
-                       for k in range(m)]
-            wrong += sum(a != b for a, b in zip(exact, found)) + sum(a != b for a, b in zip(exact, blossom))
+            found = [
+                sum(values[j] * pieces[cell - j][k] for j in range(cell - m + 1, cell + 1))
+                for k in range(m)
+            ]
+            blossom = [
+                sum(
+                    splines.blossom_value(m, j, p) * pieces[cell - j][k]
+                    for j in range(cell - m + 1, cell + 1)
+                )
+                for k in range(m)
+            ]
+            wrong += sum(a != b for a, b in zip(exact, found)) + sum(
+                a != b for a, b in zip(exact, blossom)
+            )
     return 0, wrong
 
 
@@ -83,11 +121,17 @@ def _shifted_functional(order, cells, j):
     return tuple(t - order for t in nodes), weights
 
 
-@claim("lem-functionals", uses=("lem-marsden",), evidence="exact",
-       grid=[{"m": m, "N": N} for m in ORDERS for N in (m, 2 * m + 1)],
-       honest=splines.functional, tampered=_shifted_functional)
+@claim(
+    "lem-functionals",
+    uses=("lem-marsden",),
+    evidence="exact",
+    grid=[{"m": m, "N": N} for m in ORDERS for N in (m, 2 * m + 1)],
+    honest=splines.functional,
+    tampered=_shifted_functional,
+)
 def lem_functionals(build, m, N):
-    """Number of functionals with a node out of place, weights that do not sum to 1, or a norm above Lambda_m.
+    """Number of functionals with a node out of place, weights that do not sum to 1, or a norm above
+    Lambda_m.
 
     Out of place: outside the domain or, for interior terms, outside the open support.
     """
@@ -101,21 +145,44 @@ def lem_functionals(build, m, N):
     return 0, wrong
 
 
-@claim("lem-stability", uses=("lem-bspline", "lem-functionals"), evidence="certified",
-       grid=grid(m=ORDERS, norm=("value", "slope")),
-       honest=lambda norm, m, N: (splines.operator_norm if norm == "value" else splines.slope_norm)(m, N),
-       tampered=lambda norm, m, N: 0.98 * (splines.operator_norm if norm == "value" else splines.slope_norm)(m, N))
+@claim(
+    "lem-stability",
+    uses=("lem-bspline", "lem-functionals"),
+    evidence="certified",
+    grid=grid(m=ORDERS, norm=("value", "slope")),
+    honest=lambda norm, m, N: (splines.operator_norm if norm == "value" else splines.slope_norm)(
+        m, N
+    ),
+    tampered=lambda norm, m, N: (
+        0.98 * (splines.operator_norm if norm == "value" else splines.slope_norm)(m, N)
+    ),
+)
 def lem_stability(build, m, norm):
-    """The norm of Q against an upper bound of another kind, with Bernstein coefficients in balls."""
+    """The norm of Q against an upper bound of another kind, with Bernstein coefficients in
+    balls.
+    """
     N = 2 * m + 1
     return build(norm, m, N), (kernels.lebesgue if norm == "value" else kernels.slope)(m, N)
 
 
-@claim("lem-peano", uses=("lem-marsden", "lem-functionals"), evidence="certified",
-       grid=[{"m": m, "alpha": a, "s": s} for m in ORDERS for a in range(1, m + 1) for s in (0, 1) if s < a],
-       honest=splines.peano_constant, tampered=lambda *p: 0.97 * splines.peano_constant(*p))
+@claim(
+    "lem-peano",
+    uses=("lem-marsden", "lem-functionals"),
+    evidence="certified",
+    grid=[
+        {"m": m, "alpha": a, "s": s}
+        for m in ORDERS
+        for a in range(1, m + 1)
+        for s in (0, 1)
+        if s < a
+    ],
+    honest=splines.peano_constant,
+    tampered=lambda *p: 0.97 * splines.peano_constant(*p),
+)
 def lem_peano(build, m, alpha, s):
-    """The Peano constant against an upper bound of another kind, with Bernstein coefficients in balls."""
+    """The Peano constant against an upper bound of another kind, with Bernstein coefficients in
+    balls.
+    """
     N = 2 * m + 1
     return build(m, N, alpha, s), kernels.peano(m, N, alpha, s)
 
@@ -126,32 +193,59 @@ def _drop_a_term(coefficients):
     return coefficients
 
 
-@claim("thm-jackson", uses=("lem-peano", "lem-stability"), evidence="sampled",
-       grid=[{"D": D, "m": m, "alpha": a, "N": N, "norm": norm} for D, N in ((1, 9), (2, 8), (3, 6)) for m in ORDERS
-             for a in range(2, m + 1) for norm in ("value", "slope")],
-       honest=lambda c: c, tampered=_drop_a_term)
+@claim(
+    "thm-jackson",
+    uses=("lem-peano", "lem-stability"),
+    evidence="sampled",
+    grid=[
+        {"D": D, "m": m, "alpha": a, "N": N, "norm": norm}
+        for D, N in ((1, 9), (2, 8), (3, 6))
+        for m in ORDERS
+        for a in range(2, m + 1)
+        for norm in ("value", "slope")
+    ],
+    honest=lambda c: c,
+    tampered=_drop_a_term,
+)
 def thm_jackson(build, D, m, alpha, N, norm):
     """The Jackson bound for ``prod sin(2 x_i + i)`` at 4000 random points, knots and corners."""
     rng = np.random.default_rng(D * 100 + m)
-    x = np.concatenate([rng.random((3000, D)), rng.integers(0, N + 1, (900, D)) / N, rng.integers(0, 2, (100, D))])
+    x = np.concatenate(
+        [rng.random((3000, D)), rng.integers(0, N + 1, (900, D)) / N, rng.integers(0, 2, (100, D))]
+    )
     x = x * (1 - 2 * _UNIT)
     phase = np.arange(D)
 
     def partial(points, nu):
-        return np.prod([2.0**k * np.sin(2 * points[:, i] + phase[i] + k * pi / 2) for i, k in enumerate(nu)], axis=0)
+        return np.prod(
+            [2.0**k * np.sin(2 * points[:, i] + phase[i] + k * pi / 2) for i, k in enumerate(nu)],
+            axis=0,
+        )
 
-    coefficients = build(splines.QuasiInterpolant(m, N).coefficients(lambda p: partial(p, (0,) * D), D))
+    coefficients = build(
+        splines.QuasiInterpolant(m, N).coefficients(lambda p: partial(p, (0,) * D), D)
+    )
     bounds = {nu: 2.0**alpha for nu in splines.needed_derivatives(D, alpha)}
     jackson = splines.jackson_bound(m, N, alpha, bounds)
     indices = [(0,) * D] if norm == "value" else [tuple(row) for row in np.eye(D, dtype=int)]
-    measured = max(np.abs(partial(x, nu) - splines.evaluate(coefficients, m, x, nu)).max() for nu in indices)
+    measured = max(
+        np.abs(partial(x, nu) - splines.evaluate(coefficients, m, x, nu)).max() for nu in indices
+    )
     return jackson.value if norm == "value" else jackson.gradient, measured
 
 
-@claim("lem-interpolation", uses=(), evidence="sampled", grid=grid(D=(1, 2, 3), s=(0.1, 0.5, 0.9)),
-       honest=splines.interpolate, tampered=lambda value, gradient, D, s: splines.interpolate(0.9 * value, gradient, D, s))
+@claim(
+    "lem-interpolation",
+    uses=(),
+    evidence="sampled",
+    grid=grid(D=(1, 2, 3), s=(0.1, 0.5, 0.9)),
+    honest=splines.interpolate,
+    tampered=lambda value, gradient, D, s: splines.interpolate(0.9 * value, gradient, D, s),
+)
 def lem_interpolation(build, D, s):
-    """The seminorm of ``sum_i (x_i - 1/2)``, for which it is attained on the diagonal, over random pairs and corners."""
+    """The seminorm of ``sum_i (x_i - 1/2)``, for which it is attained on the diagonal, over
+    random pairs and corners.
+    """
     rng = np.random.default_rng(0)
     x, y = rng.random((2, 20000, D))
     x[0], y[0] = 0.0, 1.0

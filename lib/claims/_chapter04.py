@@ -39,7 +39,8 @@ def _by_loops(network, x, side=1):
             y = z
             for conv in block:
                 dense = conv.dense()
-                weight, new = dense.weight.numpy(), np.tile(dense.bias.numpy(), (network.dim, 1))
+                weight = dense.weight.numpy()
+                new = np.tile(dense.bias.numpy(), (network.dim, 1))
                 for i in range(network.dim):
                     for k in range(weight.shape[2]):
                         if 0 <= i + side * k < network.dim:
@@ -50,31 +51,43 @@ def _by_loops(network, x, side=1):
     return torch.tensor(result, dtype=torch.float64)
 
 
-@claim("def-convresnet", uses=(), evidence="sampled", grid=grid(D=(1, 2, 3), K=(2, 3)),
-       honest=lambda network, x: _by_loops(network, x), tampered=lambda network, x: _by_loops(network, x, -1))
+@claim(
+    "def-convresnet",
+    uses=(),
+    evidence="sampled",
+    grid=grid(D=(1, 2, 3), K=(2, 3)),
+    honest=lambda network, x: _by_loops(network, x),
+    tampered=lambda network, x: _by_loops(network, x, -1),
+)
 def def_convresnet(build, D, K):
-    """The module, every row computed, against the definition written out with loops at 20 points."""
-    network, x = _spline(D=D, N=3, K=K), _points(20, D)
+    """The module, every row computed, against the definition written out with loops at 20
+    points.
+    """
+    network = _spline(D=D, N=3, K=K)
+    x = _points(20, D)
     return _rounding(network), (network(x, all_rows=True).detach() - build(network, x)).abs().max()
 
 
 def _forms(chain, dim):
-    """What a chain of gather layers computes in row 0, if no ReLU but the last cuts: affine forms (channels, D + 1).
+    """What a chain of gather layers computes in row 0, if no ReLU but the last cuts: affine forms
+    (channels, D + 1).
 
-    The constant comes last.  With weights that are multiples of 2^-20 below 2^10 float64 is exact here.  Also counts the
-    numbers on the way to row 0 that are negative somewhere on the cube.
+    The constant comes last.  With weights that are multiples of 2^-20 below 2^10 float64 is exact
+    here.  Also counts the numbers on the way to row 0 that are negative somewhere on the cube.
     """
     rows = [1]
     for c in reversed(chain):
         rows.append(min(dim, rows[-1] + c.weight.shape[2] - 1))
-    z, cuts = np.zeros((1, rows[-1], dim + 1)), 0
+    z = np.zeros((1, rows[-1], dim + 1))
+    cuts = 0
     z[0, np.arange(rows[-1]), np.arange(rows[-1])] = 1
     for c, count in zip(chain, rows[-2::-1]):
-        weight, y = c.weight.numpy(), np.zeros((len(c.bias), count, dim + 1))
+        weight = c.weight.numpy()
+        y = np.zeros((len(c.bias), count, dim + 1))
         y[..., -1] = c.bias.numpy()[:, None]
         for k in range(weight.shape[2]):
-            part = z[:, k:k + count]
-            y[:, :part.shape[1]] += np.einsum("oi,ird->ord", weight[:, :, k], part)
+            part = z[:, k : k + count]
+            y[:, : part.shape[1]] += np.einsum("oi,ird->ord", weight[:, :, k], part)
         z = y
         if c is not chain[-1]:
             cuts += int((y[..., -1] + np.minimum(y[..., :-1], 0).sum(-1) < 0).sum())
@@ -87,11 +100,18 @@ def _gather_without_last(matrix, offset, kernel_size):
     return [*chain[:-1], Convolution(last.weight * (1 + 2.0**-30), last.bias)]
 
 
-@claim("lem-gather", uses=("def-convresnet",), evidence="sampled", grid=grid(D=(1, 2, 7, 64), K=(2, 3, 9)),
-       honest=convresnet.gather, tampered=_gather_without_last)
+@claim(
+    "lem-gather",
+    uses=("def-convresnet",),
+    evidence="sampled",
+    grid=grid(D=(1, 2, 7, 64), K=(2, 3, 9)),
+    honest=convresnet.gather,
+    tampered=_gather_without_last,
+)
 def lem_gather(build, D, K):
-    """For a random affine map with entries of both signs, multiples of 2^-20: number of wrong coefficients, of ReLUs that cut
-    somewhere on the cube, and of violated sizes."""
+    """For a random affine map with entries of both signs, multiples of 2^-20: number of wrong
+    coefficients, of ReLUs that cut somewhere on the cube, and of violated sizes.
+    """
     rng = np.random.default_rng(D)
     matrix, offset = (np.round(rng.normal(size=s) * 2**20) / 2**20 for s in ((4, D), 4))
     chain = build(matrix, offset, K)
@@ -99,7 +119,11 @@ def lem_gather(build, D, K):
     wrong += int((forms != np.concatenate([matrix, offset[:, None]], axis=1)).sum())
     weights = max(float(c.weight.abs().max()) for c in chain) > max(1, np.abs(matrix).max())
     most = (np.abs(offset) + np.abs(matrix).sum(1)).max()
-    wrong += (len(chain) != max(1, -((1 - D) // (K - 1)))) + weights + any(float(c.bias.abs().max()) > most for c in chain)
+    wrong += (
+        (len(chain) != max(1, -((1 - D) // (K - 1))))
+        + weights
+        + any(float(c.bias.abs().max()) > most for c in chain)
+    )
     return 0, wrong + any(c.weight.shape[0] > 5 or c.weight.shape[2] > K for c in chain)
 
 
@@ -110,11 +134,20 @@ def _overwrite(block):
     return [*block[:-1], Convolution(last.weight, bias, last.groups)]
 
 
-@claim("lem-skip", uses=("def-convresnet",), evidence="sampled", grid=grid(D=(1, 2), m=(2, 4)),
-       honest=lambda block: block, tampered=_overwrite)
+@claim(
+    "lem-skip",
+    uses=("def-convresnet",),
+    evidence="sampled",
+    grid=grid(D=(1, 2), m=(2, 4)),
+    honest=lambda block: block,
+    tampered=_overwrite,
+)
 def lem_skip(build, D, m):
-    """Two blocks in one network, in either order, against the sum of two networks with one each, at 500 points."""
-    whole, x = _spline(D=D, m=m, blocks=2), _points(500, D)
+    """Two blocks in one network, in either order, against the sum of two networks with one each,
+    at 500 points.
+    """
+    whole = _spline(D=D, m=m, blocks=2)
+    x = _points(500, D)
     a, b = whole.numbers()
     head = whole.head.detach()
     parts = sum(ConvResNet([block], head, D)(x) for block in (a, b))
@@ -127,24 +160,35 @@ def _in_one_layer(chain):
     return [chain[0], Layer(doubling.weight * 1024, doubling.bias), *chain[2:]]
 
 
-@claim("lem-doubling", uses=("lem-gather",), evidence="exact", grid=grid(m=(2, 3, 4, 5), N=(5, 8, 128, 500)),
-       honest=lambda chain: chain, tampered=_in_one_layer)
+@claim(
+    "lem-doubling",
+    uses=("lem-gather",),
+    evidence="exact",
+    grid=grid(m=(2, 3, 4, 5), N=(5, 8, 128, 500)),
+    honest=lambda chain: chain,
+    tampered=_in_one_layer,
+)
 def lem_doubling(build, m, N):
-    """Number of violations in the layers that form ``|N x - c|``: dyadic numbers on which float64 does not round.
+    """Number of violations in the layers that form ``|N x - c|``: dyadic numbers on which float64
+    does not round.
 
-    Counted: a gather weight that is not ``N / 2^k``; weights above 2 or biases above 3/2; cells between multiples of
-    ``2^-(k+1)`` on which a channel is not affine, and ends at which it is not ``|2^k u - c|``.  For what float64 makes of
-    other points: channels that depend on more than ``+-(u - c 2^-k)``, where rounding is monotone, and doublings, which
-    are exact.
+    Counted: a gather weight that is not ``N / 2^k``; weights above 2 or biases above 3/2; cells
+    between multiples of ``2^-(k+1)`` on which a channel is not affine, and ends at which it is not
+    ``|2^k u - c|``.  For what float64 makes of other points: channels that depend on more than
+    ``+-(u - c 2^-k)``, where rounding is monotone, and doublings, which are exact.
     """
-    chain, k = _spline(D=1, m=m, N=N, blocks=1).numbers()[0], convresnet.doublings(N)
-    wrong = int(float(chain[0].weight[0, 0, 0]) != N / 2**k) + len(chain[0].bias) - 1   # one gather layer in dimension 1
-    layers = build([c.to_layer() for c in chain[1:k + 2]])
+    chain = _spline(D=1, m=m, N=N, blocks=1).numbers()[0]
+    k = convresnet.doublings(N)
+    # one gather layer in dimension 1
+    wrong = int(float(chain[0].weight[0, 0, 0]) != N / 2**k) + len(chain[0].bias) - 1
+    layers = build([c.to_layer() for c in chain[1 : k + 2]])
     wrong += sum(float(c.weight.abs().max()) > 2 or float(c.bias.abs().max()) > 1.5 for c in layers)
     centres = np.arange(1 - m, N) + m / 2
     pair = torch.from_numpy(np.outer(centres / 2**k, [-1, 1]).ravel())
     wrong += int((layers[0].weight.ravel() != torch.tensor([1.0, -1.0]).repeat(len(centres))).sum())
-    wrong += int((layers[0].bias.ravel() != pair).sum()) + sum(int((c.weight != 2).sum()) for c in layers[1:])
+    wrong += int((layers[0].bias.ravel() != pair).sum()) + sum(
+        int((c.weight != 2).sum()) for c in layers[1:]
+    )
     u = np.arange(2 * N + 1) / 2.0 ** (k + 1)
     values, affine = exact.on_cells(layers, np.stack([u[:-1], u[1:]], axis=-1)[None])
     wrong += int((~affine).sum())
@@ -161,50 +205,80 @@ def _rolled(network):
     return ConvResNet(numbers, network.head.detach(), network.dim)
 
 
-@claim("lem-grouped", uses=("def-convresnet",), evidence="sampled", grid=grid(D=(1, 2, 3), m=(2, 3, 4, 5)),
-       honest=lambda network: network.dense(), tampered=_rolled)
+@claim(
+    "lem-grouped",
+    uses=("def-convresnet",),
+    evidence="sampled",
+    grid=grid(D=(1, 2, 3), m=(2, 3, 4, 5)),
+    honest=lambda network: network.dense(),
+    tampered=_rolled,
+)
 def lem_grouped(build, D, m):
-    """Number of wrong numbers in the dense form: those of the groups on the block diagonal, zero elsewhere, equal biases."""
-    network, wrong = _spline(D=D, m=m, N=m, n=4), 0
+    """Number of wrong numbers in the dense form: those of the groups on the block diagonal, zero
+    elsewhere, equal biases.
+    """
+    network = _spline(D=D, m=m, N=m, n=4)
+    wrong = 0
     for grouped, dense in zip(network.numbers(), build(network).numbers()):
         for c, whole in zip(grouped, dense):
             blocks = c.weight.reshape(c.groups, -1, *c.weight.shape[1:])
-            expected = torch.stack([torch.block_diag(*blocks[..., k]) for k in range(c.weight.shape[2])], dim=-1)
-            wrong += int((whole.weight != expected).sum() + (whole.bias != c.bias).sum()) + (whole.groups != 1)
+            expected = torch.stack(
+                [torch.block_diag(*blocks[..., k]) for k in range(c.weight.shape[2])], dim=-1
+            )
+            wrong += int((whole.weight != expected).sum() + (whole.bias != c.bias).sum()) + (
+                whole.groups != 1
+            )
     return 0, wrong
 
 
-@claim("lem-rows", uses=("def-convresnet",), evidence="sampled", grid=grid(D=(2, 3, 5), K=(2, 3, 9)),
-       honest=lambda x: x, tampered=lambda x: torch.cat([x[:, :-1], 0 * x[:, -1:]], dim=1))
+@claim(
+    "lem-rows",
+    uses=("def-convresnet",),
+    evidence="sampled",
+    grid=grid(D=(2, 3, 5), K=(2, 3, 9)),
+    honest=lambda x: x,
+    tampered=lambda x: torch.cat([x[:, :-1], 0 * x[:, -1:]], dim=1),
+)
 def lem_rows(build, D, K):
     """Only the rows that can reach row 1 against all rows, at 50 points."""
-    network, x = _spline(D=D, m=2, N=2, n=4, K=K), _points(50, D)
+    network = _spline(D=D, m=2, N=2, n=4, K=K)
+    x = _points(50, D)
     return _rounding(network), (network(build(x)) - network(x, all_rows=True)).detach().abs().max()
 
 
 def _sum_of_terms(D, m, N, n, x):
     """``sum_j c_j M~_j(x)`` over all terms, with the coefficients of `_spline`."""
     coefficients = torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, (N + m - 1,) * D))
-    factors = relu.bspline(N * x[..., None] - torch.arange(1 - m, N), m, n)   # (P, D, N + m - 1)
+    factors = relu.bspline(N * x[..., None] - torch.arange(1 - m, N), m, n)  # (P, D, N + m - 1)
     terms = factors[:, 0]
     for i in range(1, D):
         terms = relu.product(factors[:, i].reshape(len(x), *[1] * i, -1), terms[..., None], n)
     return (terms * coefficients).flatten(1).sum(1)
 
 
-@claim("prop-realisation", uses=("prop-tensor-net", "lem-gather", "lem-skip", "lem-doubling"), evidence="sampled",
-       grid=grid(D=(1, 2, 3), m=(2, 3, 4, 5), K=(2, 5), blocks=(1, 4)),
-       honest=convresnet.promised_architecture,
-       tampered=lambda charts, m, n, K, blocks: convresnet.promised_architecture(charts, m, n - 1, K, blocks))
+@claim(
+    "prop-realisation",
+    uses=("prop-tensor-net", "lem-gather", "lem-skip", "lem-doubling"),
+    evidence="sampled",
+    grid=grid(D=(1, 2, 3), m=(2, 3, 4, 5), K=(2, 5), blocks=(1, 4)),
+    honest=convresnet.promised_architecture,
+    tampered=lambda charts, m, n, K, blocks: convresnet.promised_architecture(
+        charts, m, n - 1, K, blocks
+    ),
+)
 def prop_realisation(build, D, m, K, blocks):
-    """The module against the sum of ``c_j M~_j`` by the maps of chapter 03, at 50 points; infinity for a wrong size.
+    """The module against the sum of ``c_j M~_j`` by the maps of chapter 03, at 50 points; infinity
+    for a wrong size.
 
-    Depth, blocks, filters and ``kappa_2`` must be those of the promise, channels and ``kappa_1`` at most those.
+    Depth, blocks, filters and ``kappa_2`` must be those of the promise, channels and ``kappa_1`` at
+    most those.
     """
-    N, n = m + 1, 5
+    N = m + 1
+    n = 5
     network = _spline(D=D, m=m, N=N, n=n, K=K, blocks=blocks)
     chart = convresnet.cube_chart(np.ones((N + m - 1,) * D), m)
-    found, promised = convresnet.measure_architecture(network), build([chart], m, n, K, blocks)
+    found = convresnet.measure_architecture(network)
+    promised = build([chart], m, n, K, blocks)
     equal = all(getattr(found, k) == getattr(promised, k) for k in ("M", "L", "K", "kappa2"))
     if not (equal and found.J <= promised.J and found.kappa1 <= promised.kappa1):
         return _rounding(network), np.inf
@@ -212,10 +286,14 @@ def prop_realisation(build, D, m, K, blocks):
     return _rounding(network), (network(x).detach() - _sum_of_terms(D, m, N, n, x)).abs().max()
 
 
-@claim("cor-budget", uses=("lem-skip", "prop-realisation"), evidence="sampled",
-       grid=grid(D=(1, 2), m=(2, 3, 4, 5), blocks=(2, 5, 7)),
-       honest=lambda network: network,
-       tampered=lambda network: ConvResNet(network.numbers()[:-1], network.head.detach(), network.dim))
+@claim(
+    "cor-budget",
+    uses=("lem-skip", "prop-realisation"),
+    evidence="sampled",
+    grid=grid(D=(1, 2), m=(2, 3, 4, 5), blocks=(2, 5, 7)),
+    honest=lambda network: network,
+    tampered=lambda network: ConvResNet(network.numbers()[:-1], network.head.detach(), network.dim),
+)
 def cor_budget(build, D, m, blocks):
     """The same spline in one term block and in several, with another kernel size, at 300 points."""
     x = _points(300, D)
@@ -224,15 +302,17 @@ def cor_budget(build, D, m, blocks):
     return min(_rounding(one), 1e-12), (one(x) - several(x)).detach().abs().max()
 
 
-
-
 def _everywhere(D, m, N):
-    """Random points of the cube and around it, knots, points on faces of cells, and points just beside them."""
+    """Random points of the cube and around it, knots, points on faces of cells, and points just
+    beside them.
+    """
     rng = np.random.default_rng(D)
     knots = rng.integers(-2, N + m + 2, (100, D)) / N
     faces = np.where(rng.random((100, D)) < 0.5, knots, rng.random((100, D)))
     beside = [np.nextafter(knots, 9), np.nextafter(knots, -9)]
-    return torch.from_numpy(np.concatenate([rng.random((100, D)), rng.uniform(-1, 2, (100, D)), knots, faces, *beside]))
+    return torch.from_numpy(
+        np.concatenate([rng.random((100, D)), rng.uniform(-1, 2, (100, D)), knots, faces, *beside])
+    )
 
 
 def _without_a_term(charts, *sizes):
@@ -240,18 +320,28 @@ def _without_a_term(charts, *sizes):
     return convresnet.SparseEvaluator([replace(charts[0], coefficients=coefficients)], *sizes)
 
 
-@claim("prop-sparse", uses=("prop-realisation", "lem-gather", "prop-bspline-net", "lem-product", "lem-square"),
-       evidence="sampled",
-       grid=[p for K, n in ((2, 17), (3, 4)) for p in grid(D=(1, 2, 3), m=(2, 3, 4, 5), K=(K,), n=(n,))],
-       honest=convresnet.SparseEvaluator, tampered=_without_a_term)
+@claim(
+    "prop-sparse",
+    uses=("prop-realisation", "lem-gather", "prop-bspline-net", "lem-product", "lem-square"),
+    evidence="sampled",
+    grid=[
+        p for K, n in ((2, 17), (3, 4)) for p in grid(D=(1, 2, 3), m=(2, 3, 4, 5), K=(K,), n=(n,))
+    ],
+    honest=convresnet.SparseEvaluator,
+    tampered=_without_a_term,
+)
 def prop_sparse(build, D, m, K, n):
-    """Module against terms alive at 600 points: random, knots, faces of cells, inside the cube and out; and 1 for a
-    gradient that is not that of the module at a random point."""
+    """Module against terms alive at 600 points: random, knots, faces of cells, inside the cube and
+    out; and 1 for a gradient that is not that of the module at a random point.
+    """
     N = m + 1
     chart = convresnet.cube_chart(np.random.default_rng(n).uniform(-1, 1, (N + m - 1,) * D), m)
-    network, x = convresnet.spline_network([chart], m, n, K, 2), _everywhere(D, m, N)
+    network = convresnet.spline_network([chart], m, n, K, 2)
+    x = _everywhere(D, m, N)
     sparse = build([chart], m, n, K)
     value, gradient = sparse.value_and_gradient(x)
     slopes = network.value_and_gradient(x[:50])[1]
     wrong = (slopes - gradient[:50]).abs().max() > 1e-9 * N
-    return min(_rounding(network), 1e-12), float((network(x).detach() - value).abs().max()) + int(wrong)
+    return min(_rounding(network), 1e-12), float((network(x).detach() - value).abs().max()) + int(
+        wrong
+    )

@@ -25,7 +25,14 @@ def _reach_and_more(name):
     return 1.25 * manifold(name).reach
 
 
-@claim("lem-federer", uses=(), evidence="sampled", grid=grid(name=ALL), honest=_reach, tampered=_reach_and_more)
+@claim(
+    "lem-federer",
+    uses=(),
+    evidence="sampled",
+    grid=grid(name=ALL),
+    honest=_reach,
+    tampered=_reach_and_more,
+)
 def lem_federer(build, name):
     """The largest ``2 tau dist(y - x, T_x) / |y - x|^2`` over 20 000 near and 2000 far pairs."""
     worst = 0.0
@@ -34,50 +41,84 @@ def lem_federer(build, name):
         step = y - x
         along = ((step[:, None] @ basis) ** 2).sum((1, 2))
         square = (step**2).sum(1)
-        far = square > 1e-6 * build(name) ** 2   # nearer, rounding rules
+        far = square > 1e-6 * build(name) ** 2  # nearer, rounding rules
         off = np.sqrt(np.maximum(square - along, 0))
         worst = max(worst, float((2 * build(name) * off[far] / square[far]).max()))
     return 1 + 1e-9, worst
 
 
-@claim("lem-geodesic", uses=(), evidence="sampled",
-       grid=grid(name=("circle", "ellipse", "trefoil", "sphere", "SO(3)", "image")), honest=_reach, tampered=_reach_and_more)
+@claim(
+    "lem-geodesic",
+    uses=(),
+    evidence="sampled",
+    grid=grid(name=("circle", "ellipse", "trefoil", "sphere", "SO(3)", "image")),
+    honest=_reach,
+    tampered=_reach_and_more,
+)
 def lem_geodesic(build, name):
-    """The largest ratio of a shortest path to ``2 tau arcsin(|x - y| / (2 tau))``, over 5000 pairs nearer than ``2 tau``."""
+    """The largest ratio of a shortest path to ``2 tau arcsin(|x - y| / (2 tau))``, over 5000
+    pairs nearer than ``2 tau``.
+    """
     x, _, y = pairs(name, 5000, 0.7)
     chord = np.linalg.norm(x - y, axis=1)
     tau = build(name)
     keep = (chord < 2 * tau) & (chord > 1e-2 * tau)
     ratio = manifold(name).geodesic(x, y)[keep] / (2 * tau * np.arcsin(chord[keep] / (2 * tau)))
-    return 1 + 1e-4, float(ratio.max())   # arc lengths are interpolated to 1e-6 of a length
+    return 1 + 1e-4, float(ratio.max())  # arc lengths are interpolated to 1e-6 of a length
 
 
-@claim("lem-angle", uses=("lem-federer", "lem-geodesic"), evidence="sampled", grid=grid(name=ALL), honest=_reach,
-       tampered=_reach_and_more)
+@claim(
+    "lem-angle",
+    uses=("lem-federer", "lem-geodesic"),
+    evidence="sampled",
+    grid=grid(name=ALL),
+    honest=_reach,
+    tampered=_reach_and_more,
+)
 def lem_angle(build, name):
-    """The largest ``2 tau sin(theta / 2) / |x - c|`` over 10 000 pairs, theta the largest principal angle."""
+    """The largest ``2 tau sin(theta / 2) / |x - c|`` over 10 000 pairs, theta the largest
+    principal angle.
+    """
     x, basis, y = pairs(name, 10_000, 0.7)
-    cosine = np.linalg.svd(np.swapaxes(basis, 1, 2) @ manifold(name).tangent_basis(y), compute_uv=False)[:, -1]
+    cosine = np.linalg.svd(
+        np.swapaxes(basis, 1, 2) @ manifold(name).tangent_basis(y), compute_uv=False
+    )[:, -1]
     distance = np.linalg.norm(x - y, axis=1)
     far = distance > 1e-3 * build(name)
-    return 1 + 1e-9, float((np.sqrt(np.maximum(1 - cosine[far], 0) / 2) * 2 * build(name) / distance[far]).max())
+    return 1 + 1e-9, float(
+        (np.sqrt(np.maximum(1 - cosine[far], 0) / 2) * 2 * build(name) / distance[far]).max()
+    )
 
 
-@claim("lem-chart", uses=("lem-federer", "lem-angle"), evidence="sampled", grid=grid(name=ALL), honest=_reach,
-       tampered=lambda name: 1.5 * manifold(name).reach)
+@claim(
+    "lem-chart",
+    uses=("lem-federer", "lem-angle"),
+    evidence="sampled",
+    grid=grid(name=ALL),
+    honest=_reach,
+    tampered=lambda name: 1.5 * manifold(name).reach,
+)
 def lem_chart(build, name):
     """The largest of three ratios over five charts of radius ``r = 1.2 tau``, 2000 points each.
 
-    Onto: points ``t`` of the ball of radius ``g(r)`` have a preimage in ``B(c, r)``; steep: the differential is at least
-    ``1 - |x-c|^2 / (2 tau^2)``; injective: no two of 400 points have projections a thousand times closer than they are.
+    Onto: points ``t`` of the ball of radius ``g(r)`` have a preimage in ``B(c, r)``; steep: the
+    differential is at least ``1 - |x-c|^2 / (2 tau^2)``; injective: no two of 400 points have
+    projections a thousand times closer than they are.
     """
-    m, tau, rng, worst = manifold(name), build(name), np.random.default_rng(1), 0.0
+    m = manifold(name)
+    tau = build(name)
+    rng = np.random.default_rng(1)
+    worst = 0.0
     radius = 1.2 * tau
     room = radius * np.sqrt(1 - radius**2 / (4 * tau**2))
     centres = m.draw(5, 4)
     for centre, frame in zip(centres, m.tangent_basis(centres)):
         t = rng.normal(size=(2000, m.dim))
-        t *= min(room, 0.999 * m.reach) * rng.random((2000, 1)) ** (1 / m.dim) / np.linalg.norm(t, axis=1, keepdims=True)
+        t *= (
+            min(room, 0.999 * m.reach)
+            * rng.random((2000, 1)) ** (1 / m.dim)
+            / np.linalg.norm(t, axis=1, keepdims=True)
+        )
         x = m.inverse_chart(centre, frame, t)
         distance = np.linalg.norm(x - centre, axis=1)
         smallest = np.linalg.svd(frame.T @ m.tangent_basis(x), compute_uv=False)[:, -1]
@@ -88,7 +129,13 @@ def lem_chart(build, name):
         apart = np.linalg.norm(cloud[:, None] - cloud[None], axis=2)
         flat = np.linalg.norm((cloud @ frame)[:, None] - (cloud @ frame)[None], axis=2)
         folded = (flat[apart > 1e-9] < 1e-3 * apart[apart > 1e-9]).any()
-        worst = max(worst, distance.max() / radius, ((1 - distance**2 / (2 * tau**2)) / smallest).max(), off, 2.0 * folded)
+        worst = max(
+            worst,
+            distance.max() / radius,
+            ((1 - distance**2 / (2 * tau**2)) / smallest).max(),
+            off,
+            2.0 * folded,
+        )
     return 1 + 1e-9, worst
 
 
@@ -96,20 +143,33 @@ def _centres(name):
     return atlas(name).centres
 
 
-@claim("lem-atlas", uses=("lem-chart",), evidence="sampled", grid=grid(name=ALL), honest=_centres,
-       tampered=lambda name: np.delete(_centres(name), len(_centres(name)) // 2, axis=0))
+@claim(
+    "lem-atlas",
+    uses=("lem-chart",),
+    evidence="sampled",
+    grid=grid(name=ALL),
+    honest=_centres,
+    tampered=lambda name: np.delete(_centres(name), len(_centres(name)) // 2, axis=0),
+)
 def lem_atlas(build, name):
-    """The larger of: distance to the nearest centre over ``r_0`` at 20 000 points; number of charts over the packing bound.
+    """The larger of: distance to the nearest centre over ``r_0`` at 20 000 points; number of charts
+    over the packing bound.
 
     The packing bound is checked where the volume is known.
     """
-    a, centres = atlas(name), build(name)
+    a = atlas(name)
+    centres = build(name)
     x = a.manifold.draw(20_000, 7)
-    nearest = np.concatenate([np.sqrt(((p[:, None] - centres[None]) ** 2).sum(2)).min(1) for p in np.array_split(x, 200)])
+    nearest = np.concatenate(
+        [np.sqrt(((p[:, None] - centres[None]) ** 2).sum(2)).min(1) for p in np.array_split(x, 200)]
+    )
     ratio = float(nearest.max() / a.cover_radius)
     if a.manifold.volume is not None:
-        d, s = a.dim, min(a.separation / 2, 1.4 * a.manifold.reach)
-        ball = pi ** (d / 2) / gamma(d / 2 + 1) * manifolds.projected_radius(s, a.manifold.reach) ** d
+        d = a.dim
+        s = min(a.separation / 2, 1.4 * a.manifold.reach)
+        ball = (
+            pi ** (d / 2) / gamma(d / 2 + 1) * manifolds.projected_radius(s, a.manifold.reach) ** d
+        )
         ratio = max(ratio, len(a) * ball / a.manifold.volume)
     return 1, ratio
 
@@ -123,30 +183,51 @@ def _last_missing(name, x):
     return _parts(name, x)[:, :-1]
 
 
-@claim("lem-partition", uses=("lem-chart", "lem-atlas"), evidence="sampled", grid=grid(name=SMALL), honest=_parts,
-       tampered=_last_missing)
+@claim(
+    "lem-partition",
+    uses=("lem-chart", "lem-atlas"),
+    evidence="sampled",
+    grid=grid(name=SMALL),
+    honest=_parts,
+    tampered=_last_missing,
+)
 def lem_partition(build, name):
-    """How far the sum of all ``rho_i`` is from 1, or any of them from [0, 1] or from 0 outside its ball, at 1000 points."""
+    """How far the sum of all ``rho_i`` is from 1, or any of them from [0, 1] or from 0 outside
+    its ball, at 1000 points.
+    """
     a = atlas(name)
     x = a.manifold.draw(1000, 8)
     rho = build(name, x)
-    distance = np.linalg.norm(x[:, None] - a.centres[None, :rho.shape[1]], axis=2)
+    distance = np.linalg.norm(x[:, None] - a.centres[None, : rho.shape[1]], axis=2)
     outside = np.abs(rho[distance >= a.bump_radius]).max(initial=0)
-    total = ((1 - np.minimum(np.linalg.norm(x[:, None] - a.centres, axis=2) / a.bump_radius, 1) ** 2) ** a.exponent).sum(1)
+    total = (
+        (1 - np.minimum(np.linalg.norm(x[:, None] - a.centres, axis=2) / a.bump_radius, 1) ** 2)
+        ** a.exponent
+    ).sum(1)
     thin = (1 - a.cover_radius**2 / a.bump_radius**2) ** a.exponent > total.min()
-    return 64 * len(a) * _UNIT, max(np.abs(rho.sum(1) - 1).max(), outside, (rho - 1).max(), -rho.min(), float(thin))
+    return 64 * len(a) * _UNIT, max(
+        np.abs(rho.sum(1) - 1).max(), outside, (rho - 1).max(), -rho.min(), float(thin)
+    )
 
 
 def _squared_distance(gate, x):
     return gate.squared_distance(x)
 
 
-@claim("lem-distance-net", uses=("lem-square", "lem-gather"), evidence="sampled", grid=grid(D=(2, 9, 64, 784), n=(4, 9)),
-       honest=_squared_distance, tampered=lambda gate, x: _squared_distance(replace(gate, refinement=gate.refinement - 1), x))
+@claim(
+    "lem-distance-net",
+    uses=("lem-square", "lem-gather"),
+    evidence="sampled",
+    grid=grid(D=(2, 9, 64, 784), n=(4, 9)),
+    honest=_squared_distance,
+    tampered=lambda gate, x: _squared_distance(replace(gate, refinement=gate.refinement - 1), x),
+)
 def lem_distance_net(build, D, n):
-    """The larger of ``(d~^2 - |x - c|^2) / (D 4^(-n-1))`` and of its fall below zero, at 500 points.
+    """The larger of ``(d~^2 - |x - c|^2) / (D 4^(-n-1))`` and of its fall below zero, at 500
+    points.
 
-    Half of the points have all coordinates halfway between dyadic ones, where the bound is attained.
+    Half of the points have all coordinates halfway between dyadic ones, where the bound is
+    attained.
     """
     rng = np.random.default_rng(D)
     x = rng.random((500, D))
@@ -158,17 +239,24 @@ def lem_distance_net(build, D, n):
 
 
 def _one_chart(name, gated=True):
-    """A chart of an atlas with random coefficients, order 3, ``N = 8`` (whatever ``N_0``: only the gate is looked at)."""
+    """A chart of an atlas with random coefficients, order 3, ``N = 8`` (whatever ``N_0``: only
+    the gate is looked at).
+    """
     a = atlas(name)
     matrix, offset, edge = a.mesh(0, 3, 8)
-    indices = np.stack(np.meshgrid(*[np.arange(3, 11)] * a.dim, indexing="ij"), axis=-1).reshape(-1, a.dim)
+    indices = np.stack(np.meshgrid(*[np.arange(3, 11)] * a.dim, indexing="ij"), axis=-1).reshape(
+        -1, a.dim
+    )
     coefficients = np.random.default_rng(0).uniform(-1, 1, len(indices))
     return Chart(matrix, offset, edge, indices, coefficients, a.gate(0) if gated else None)
 
 
 def _behind_gather(chart, m=3, n=6):
     """The layers of a block with all terms of a chart behind its gather layers, as a layer list."""
-    return [c.to_layer() for c in term_block([chart], [slice(None)], m, n, 2)[len(gather_charts([chart], 2)):]]
+    return [
+        c.to_layer()
+        for c in term_block([chart], [slice(None)], m, n, 2)[len(gather_charts([chart], 2)) :]
+    ]
 
 
 def _halved(layers):
@@ -178,27 +266,44 @@ def _halved(layers):
     return [Layer(first, layers[0].bias), *layers[1:]]
 
 
-@claim("lem-gate", uses=("lem-doubling", "prop-bspline-net", "prop-tensor-net", "lem-distance-net"), evidence="sampled",
-       grid=grid(name=_CHARTED), honest=lambda layers: layers, tampered=_halved)
+@claim(
+    "lem-gate",
+    uses=("lem-doubling", "prop-bspline-net", "prop-tensor-net", "lem-distance-net"),
+    evidence="sampled",
+    grid=grid(name=_CHARTED),
+    honest=lambda layers: layers,
+    tampered=_halved,
+)
 def lem_gate(build, name):
     """Number of wrong weights, and of factors whose zeros do not make the block zero, bitwise.
 
-    Weights: without the column of omega they must be those of the block without gate; omega must count ``m 2^-k`` in both
-    rows of each first factor and nowhere else; up to the folds nothing may decrease a distance; folds must end at m/2.
-    Zeros are followed as symbols, for all floats.
+    Weights: without the column of omega they must be those of the block without gate; omega must
+    count ``m 2^-k`` in both rows of each first factor and nowhere else; up to the folds nothing may
+    decrease a distance; folds must end at m/2. Zeros are followed as symbols, for all floats.
     """
-    m, chart = 3, _one_chart(name)
+    m = 3
+    chart = _one_chart(name)
     gated, plain = build(_behind_gather(chart)), _behind_gather(_one_chart(name, gated=False))
     k = doublings(chart.cells)
     omega, pairs = gated[0].weight[0, :, -1], gated[0].weight[0, :, :-1]
-    starts = pairs[:, 0] != 0   # reads the first coordinate
-    wrong = int((omega != torch.where(starts, m / 2**k, 0.0)).sum() + (pairs != plain[0].weight[0]).sum())
+    starts = pairs[:, 0] != 0  # reads the first coordinate
+    wrong = int(
+        (omega != torch.where(starts, m / 2**k, 0.0)).sum() + (pairs != plain[0].weight[0]).sum()
+    )
     wrong += int((gated[0].bias != plain[0].bias).sum())
-    wrong += sum(int((a.weight != b.weight).sum() + (a.bias != b.bias).sum()) for a, b in zip(gated[1:], plain[1:]))
-    wrong += sum(int((layer.weight < 0).sum() + (layer.bias != 0).sum()) for layer in gated[1:k + 1])
-    folds, *rest = gated[k + 1:]
-    wrong += int((folds.weight[..., 0] >= 0).sum() + (folds.bias > -m / 2 * folds.weight[..., 0]).sum())
-    axes = pairs[::2].abs().argmax(1).repeat_interleave(folds.weight.shape[1]).tolist()   # of each fold
+    wrong += sum(
+        int((a.weight != b.weight).sum() + (a.bias != b.bias).sum())
+        for a, b in zip(gated[1:], plain[1:])
+    )
+    wrong += sum(
+        int((layer.weight < 0).sum() + (layer.bias != 0).sum()) for layer in gated[1 : k + 1]
+    )
+    folds, *rest = gated[k + 1 :]
+    wrong += int(
+        (folds.weight[..., 0] >= 0).sum() + (folds.bias > -m / 2 * folds.weight[..., 0]).sum()
+    )
+    # of each fold
+    axes = pairs[::2].abs().argmax(1).repeat_interleave(folds.weight.shape[1]).tolist()
     for axis in range(chart.dim):
         inputs = [None if own == axis else f"fold {i}" for i, own in enumerate(axes)]
         wrong += sum(not zero for zero in exact.vanishing(rest, inputs))
@@ -209,35 +314,53 @@ def _level(n):
     return n
 
 
-@claim("lem-product-gate", uses=("lem-product",), evidence="sampled", grid=grid(m=(2, 3, 4), n=(4, 8)),
-       honest=_level, tampered=lambda n: n - 1)
+@claim(
+    "lem-product-gate",
+    uses=("lem-product",),
+    evidence="sampled",
+    grid=grid(m=(2, 3, 4), n=(4, 8)),
+    honest=_level,
+    tampered=lambda n: n - 1,
+)
 def lem_product_gate(build, m, n):
     """``mu_n(chi, N~_m)`` against ``chi N~_m`` for a ramp on [0, m] at 20 000 points.
 
-    The larger of the two errors over their bounds ``4^(-n-1)`` and ``2^-n (|chi'| + |N~_m'|)``; infinity if the
-    product is not exact where ``chi`` is 0 (bitwise) or 1 (to rounding).
+    The larger of the two errors over their bounds ``4^(-n-1)`` and ``2^-n (|chi'| + |N~_m'|)``;
+    infinity if the product is not exact where ``chi`` is 0 (bitwise) or 1 (to rounding).
     """
     t = torch.linspace(0.0001, m - 0.0001, 20_000, dtype=torch.float64).requires_grad_(True)
     chi = torch.clamp((t - m / 3) * 3 / m, 0, 1)
     spline = relu.bspline(t, m, n)
     product = relu.product(chi, spline, build(n))
-    slope = [torch.autograd.grad(v.sum(), t, retain_graph=True)[0] for v in (product, chi * spline, chi, spline)]
+    slope = [
+        torch.autograd.grad(v.sum(), t, retain_graph=True)[0]
+        for v in (product, chi * spline, chi, spline)
+    ]
     gap = (product - chi * spline).abs().detach()
     allowed = 2.0**-n * (slope[2].abs() + slope[3].abs())
     steep = (slope[0] - slope[1]).abs()[allowed > 0] / allowed[allowed > 0]
     inexact = bool((gap[chi == 0] > 0).any() or (gap[chi == 1] > 4 * _UNIT).any())
-    return 1 + 1e-9, max(float(gap.max()) * 4.0 ** (n + 1), float(steep.max())) + (np.inf if inexact else 0)
+    return 1 + 1e-9, max(float(gap.max()) * 4.0 ** (n + 1), float(steep.max())) + (
+        np.inf if inexact else 0
+    )
 
 
 def _coarse(a, m):
     return a.smallest_mesh(m)
 
 
-@claim("prop-chart-local", uses=("lem-federer", "lem-functionals", "lem-gate"), evidence="sampled",
-       grid=grid(name=SMALL, m=(2, 3, 4)), honest=_coarse, tampered=lambda a, m: max(2, a.smallest_mesh(m) // 4))
+@claim(
+    "prop-chart-local",
+    uses=("lem-federer", "lem-functionals", "lem-gate"),
+    evidence="sampled",
+    grid=grid(name=SMALL, m=(2, 3, 4)),
+    honest=_coarse,
+    tampered=lambda a, m: max(2, a.smallest_mesh(m) // 4),
+)
 def prop_chart_local(build, name, m):
-    """At ``N = N_0`` no term of a chart is alive where its gate is half open: living terms counted, bitwise, at 20 000
-    points of the manifold, five charts."""
+    """At ``N = N_0`` no term of a chart is alive where its gate is half open: living terms counted,
+    bitwise, at 20 000 points of the manifold, five charts.
+    """
     a = atlas(name)
     cells = build(a, m)
     x = a.manifold.draw(20_000, 9)

@@ -10,8 +10,19 @@ from lib.approximation import approximate
 from lib.claims._manifolds import atlas
 from lib.claims._registry import claim, grid
 
-MESHES = {"circle": 16, "ellipse": 16, "trefoil": 16, "trefoil in 20 dimensions": 16, "sphere": 16, "ellipsoid": 14,
-          "torus": 14, "peanut": 14, "curve of two equations": 16, "SO(3)": 12, "image": 16}
+MESHES = {
+    "circle": 16,
+    "ellipse": 16,
+    "trefoil": 16,
+    "trefoil in 20 dimensions": 16,
+    "sphere": 16,
+    "ellipsoid": 14,
+    "torus": 14,
+    "peanut": 14,
+    "curve of two equations": 16,
+    "SO(3)": 12,
+    "image": 16,
+}
 EASY = ("circle", "ellipse", "trefoil", "curve of two equations", "image", "sphere")
 HARD = ("ellipsoid", "peanut", "trefoil in 20 dimensions")
 NORMS = ("value", "slope")
@@ -37,20 +48,36 @@ def approximation(name, m, cells):
 
 def _without_a_chart(a):
     coefficients = a.coefficients.copy()
-    coefficients[:len(a.charts[0].coefficients)] = 0
+    coefficients[: len(a.charts[0].coefficients)] = 0
     return a.with_coefficients(coefficients)
 
 
-@claim("thm-manifold", uses=("lem-chart", "lem-partition", "prop-chart-local", "thm-jackson", "prop-spline-net",
-                             "prop-realisation", "lem-geodesic", "lem-interpolation"), evidence="sampled",
-       grid=grid(name=EASY, m=(2, 3, 4), norm=NORMS) + grid(name=HARD, m=(2,), norm=NORMS),
-       full=grid(name=HARD[:2] + ("torus",), m=(3, 4), norm=NORMS) + grid(name=("torus", "SO(3)"), m=(2,), norm=NORMS),
-       honest=lambda a: a, tampered=_without_a_chart)
+@claim(
+    "thm-manifold",
+    uses=(
+        "lem-chart",
+        "lem-partition",
+        "prop-chart-local",
+        "thm-jackson",
+        "prop-spline-net",
+        "prop-realisation",
+        "lem-geodesic",
+        "lem-interpolation",
+    ),
+    evidence="sampled",
+    grid=grid(name=EASY, m=(2, 3, 4), norm=NORMS) + grid(name=HARD, m=(2,), norm=NORMS),
+    full=grid(name=HARD[:2] + ("torus",), m=(3, 4), norm=NORMS)
+    + grid(name=("torus", "SO(3)"), m=(2,), norm=NORMS),
+    honest=lambda a: a,
+    tampered=_without_a_chart,
+)
 def thm_manifold(build, name, m, norm):
-    """The bound (from estimated norms in the charts) against the error at 4096 points; for m = 2 and up to 30 000 terms 8 of
-    them go through the module."""
+    """The bound (from estimated norms in the charts) against the error at 4096 points; for m = 2
+    and up to 30 000 terms 8 of them go through the module.
+    """
     honest = approximation(name, m, max(MESHES[name], charts(name, m).smallest_mesh(m)))
-    a, bound = build(honest), honest.bound
+    a = build(honest)
+    bound = honest.bound
     measured = a.measure(4096, module_points=8 if m == 2 and len(a.coefficients) <= 30_000 else 0)
     return (bound.value, measured.value) if norm == "value" else (bound.gradient, measured.gradient)
 
@@ -61,15 +88,23 @@ def _errors(name, m, cells, refinement):
     return a.measure(10_000, module_points=0)
 
 
-@claim("cor-manifold-rate", uses=("thm-manifold",), evidence="sampled",
-       grid=grid(name=("circle", "sphere"), m=(3, 4), norm=NORMS),
-       honest=lambda *sizes: _errors(*sizes, None), tampered=lambda *sizes: _errors(*sizes, 4))
+@claim(
+    "cor-manifold-rate",
+    uses=("thm-manifold",),
+    evidence="sampled",
+    grid=grid(name=("circle", "sphere"), m=(3, 4), norm=NORMS),
+    honest=lambda *sizes: _errors(*sizes, None),
+    tampered=lambda *sizes: _errors(*sizes, 4),
+)
 def cor_manifold_rate(build, name, m, norm):
     """By how much the order in h falls short of ``m - s``; against 0.2.
 
-    It is fitted over three sizes a factor 4 apart on the circle, four a factor 2 apart on the sphere.
+    It is fitted over three sizes a factor 4 apart on the circle, four a factor 2 apart on the
+    sphere.
     """
-    errors = [getattr(build(name, m, N), "value" if norm == "value" else "gradient") for N in SIZES[name]]
+    errors = [
+        getattr(build(name, m, N), "value" if norm == "value" else "gradient") for N in SIZES[name]
+    ]
     order = -np.polyfit(np.log(SIZES[name]), np.log(errors), 1)[0]
     return 0.2, max(m - (norm == "slope") - order, 0)
 
@@ -86,8 +121,14 @@ def _placed(D, K):
     centres = manifolds.trefoil()
     own = manifolds.Atlas(centres, 0.4 * curve.reach, 0.5 * curve.reach, 4)
     moved = curve.middle + (own.centres - centres.middle) @ centres.frame @ curve.frame.T
-    a = approximate(target, manifolds.Atlas(curve, 0.4 * curve.reach, 0.5 * curve.reach, 4, moved), order=3, cells=12,
-                    kernel_size=K, blocks=8)
+    a = approximate(
+        target,
+        manifolds.Atlas(curve, 0.4 * curve.reach, 0.5 * curve.reach, 4, moved),
+        order=3,
+        cells=12,
+        kernel_size=K,
+        blocks=8,
+    )
     return a, curve
 
 
@@ -97,12 +138,19 @@ def _elsewhere(D, K):
     return a.with_coefficients(a.coefficients * (1.001 if D > 3 else 1.0)), curve
 
 
-@claim("cor-ambient", uses=("thm-manifold", "prop-chart-local", "lem-gather"), evidence="sampled",
-       grid=grid(D=(16, 64, 784), K=(8,)),
-       honest=_placed, tampered=_elsewhere)
+@claim(
+    "cor-ambient",
+    uses=("thm-manifold", "prop-chart-local", "lem-gather"),
+    evidence="sampled",
+    grid=grid(D=(16, 64, 784), K=(8,)),
+    honest=_placed,
+    tampered=_elsewhere,
+)
 def cor_ambient(build, D, K):
-    """The same curve in ``R^3`` and in ``R^D``: the difference of the errors in value and slope at the same 2000 points,
-    against 1e-8; and 1 for another number of terms, other bounds or another depth than the gather layers explain."""
+    """The same curve in ``R^3`` and in ``R^D``: the difference of the errors in value and slope at
+    the same 2000 points, against 1e-8; and 1 for another number of terms, other bounds or another
+    depth than the gather layers explain.
+    """
     (here, curve), (there, copy) = build(3, K), build(D, K)
     t = np.random.default_rng(0).uniform(0, 2 * np.pi, 2000)
     errors = []
@@ -114,6 +162,13 @@ def cor_ambient(build, D, K):
     module = float((there.network(x[:1]) - g[:1]).detach().abs().max())
     wrong = len(here.coefficients) != len(there.coefficients)
     gate = here.charts[0].gate.refinement, there.charts[0].gate.refinement
-    deeper = max(1, -((1 - D) // (K - 1))) - max(1, -(-2 // (K - 1))) + gate[1] - gate[0] + there.cells - here.cells
+    deeper = (
+        max(1, -((1 - D) // (K - 1)))
+        - max(1, -(-2 // (K - 1)))
+        + gate[1]
+        - gate[0]
+        + there.cells
+        - here.cells
+    )
     wrong += there.architecture.measured.L - here.architecture.measured.L != deeper
     return 1e-8, max(float((p - q).abs().max()) for p, q in zip(*errors)) + module + int(wrong)

@@ -15,15 +15,23 @@ from lib.convresnet import SparseEvaluator, cube_chart, spline_network
 
 # upper over lower bound at N cells: dimension, N, order, in value, in slope (rounded up)
 TABLE = (
-    (1, 64, 2, 1.07, 1.07), (1, 64, 3, 1.36, 1.20), (1, 64, 4, 2.62, 1.64),
-    (2, 32, 2, 4.53, 4.29), (2, 32, 3, 5.97, 5.11), (2, 32, 4, 16.4, 8.75),
-    (3, 16, 2, 7.61, 6.80), (3, 16, 3, 15.5, 12.1), (3, 16, 4, 61.1, 29.2),
+    (1, 64, 2, 1.07, 1.07),
+    (1, 64, 3, 1.36, 1.20),
+    (1, 64, 4, 2.62, 1.64),
+    (2, 32, 2, 4.53, 4.29),
+    (2, 32, 3, 5.97, 5.11),
+    (2, 32, 4, 16.4, 8.75),
+    (3, 16, 2, 7.61, 6.80),
+    (3, 16, 3, 15.5, 12.1),
+    (3, 16, 4, 61.1, 29.2),
 )
 
 
 def _pieces(knots, alpha):
     """The polynomials of the perfect spline that starts at 0 with these knots."""
-    x, terms, pieces = sp.Symbol("x"), 0, []
+    x = sp.Symbol("x")
+    terms = 0
+    pieces = []
     for i, t in enumerate(knots[:-1]):
         terms += (1 if i == 0 else 2) * (-1) ** i * (x - t) ** alpha / sp.factorial(alpha)
         pieces.append(sp.Poly(sp.expand(terms), x))
@@ -34,24 +42,43 @@ def _equidistant(alpha):
     return tuple(sp.Rational(i, alpha + 1) for i in range(alpha + 2))
 
 
-@claim("lem-bump", uses=(), evidence="sampled", grid=grid(alpha=(1, 2, 3, 4)), honest=limits.bump_knots,
-       tampered=_equidistant)
+@claim(
+    "lem-bump",
+    uses=(),
+    evidence="sampled",
+    grid=grid(alpha=(1, 2, 3, 4)),
+    honest=limits.bump_knots,
+    tampered=_equidistant,
+)
 def lem_bump(build, alpha):
-    """Number of derivatives of order below ``alpha`` that are not zero at 1, and of norms that are exceeded at one of 99
-    rational points, or not reached up to half their distance times the next norm; square roots, compared with 50 digits."""
-    knots, norms = build(alpha), limits.bump_norms(alpha)
+    """Number of derivatives of order below ``alpha`` that are not zero at 1, and of norms that are
+    exceeded at one of 99 rational points, or not reached up to half their distance times the next
+    norm; square roots, compared with 50 digits.
+    """
+    knots = build(alpha)
+    norms = limits.bump_norms(alpha)
     pieces = _pieces(knots, alpha)
-    wrong = sum(not sp.radsimp(sp.expand(pieces[-1].diff((pieces[-1].gen, k)).eval(1))).equals(0) for k in range(alpha))
+    wrong = sum(
+        not sp.radsimp(sp.expand(pieces[-1].diff((pieces[-1].gen, k)).eval(1))).equals(0)
+        for k in range(alpha)
+    )
     points = [sp.Rational(i, 100) for i in range(1, 100)]
     for k, norm in enumerate(norms[:-1]):
         derivatives = [piece.diff((piece.gen, k)) for piece in pieces]
-        found = [abs(derivatives[sum(bool(t <= p) for t in knots[:-1]) - 1].eval(p).evalf(50)) for p in points]
-        wrong += bool(max(found) > norm.evalf(50) + sp.Float(10) ** -40) + bool(max(found) < norm - norms[k + 1] / 200)
+        found = [
+            abs(derivatives[sum(bool(t <= p) for t in knots[:-1]) - 1].eval(p).evalf(50))
+            for p in points
+        ]
+        wrong += bool(max(found) > norm.evalf(50) + sp.Float(10) ** -40) + bool(
+            max(found) < norm - norms[k + 1] / 200
+        )
     return 0, wrong
 
 
 def _bumps(count, dim):
-    """An evaluation of combinations of the bumps in ``count`` cells of a grid: coefficients, points -> values."""
+    """An evaluation of combinations of the bumps in ``count`` cells of a grid: coefficients,
+    points -> values.
+    """
     side = 1
     while side**dim < count:
         side += 1
@@ -60,36 +87,52 @@ def _bumps(count, dim):
         cell = np.minimum((x * side).astype(int), side - 1)
         index = np.ravel_multi_index(tuple(cell.T), (side,) * dim)
         derivative = derivative or (0,) * dim
-        values = np.prod([limits.bump(alpha, x[:, i] * side - cell[:, i], k) * float(side) ** k
-                          for i, k in enumerate(derivative)], axis=0)
+        values = np.prod(
+            [
+                limits.bump(alpha, x[:, i] * side - cell[:, i], k) * float(side) ** k
+                for i, k in enumerate(derivative)
+            ],
+            axis=0,
+        )
         return np.where(index < count, np.append(c, 0.0)[np.minimum(index, count)], 0.0) * values
+
     return evaluate, side
 
 
 def _samples(dim, count):
-    """``count`` fixed functions of ``f`` by sampling: nonlinear, continuous; the points are stated by a seed."""
+    """``count`` fixed functions of ``f`` by sampling: nonlinear, continuous; the points are
+    stated by a seed.
+    """
     rng = np.random.default_rng(100 * dim + count)
-    points, mixing = rng.random((4 * count, dim)), rng.standard_normal((count, 4 * count)) / (4 * count) ** 0.5
+    points = rng.random((4 * count, dim))
+    mixing = rng.standard_normal((count, 4 * count)) / (4 * count) ** 0.5
 
-    def parameters(values):   # values of f at the points, over the size of f
+    def parameters(values):  # values of f at the points, over the size of f
         u = mixing @ values
         return u + 0.5 * np.roll(u, 1) ** 2 + 0.3 * np.sin(3 * np.roll(u, 2)) + 0.2 * np.abs(u)
+
     return points, parameters
 
 
-@claim("thm-bernstein", uses=("lem-bump",), evidence="sampled",
-       grid=grid(alpha=(2, 3, 4), D=(1, 2), p=(3, 7), s=(0, 1)),
-       honest=lambda p: p, tampered=lambda p: p + 1)
+@claim(
+    "thm-bernstein",
+    uses=("lem-bump",),
+    evidence="sampled",
+    grid=grid(alpha=(2, 3, 4), D=(1, 2), p=(3, 7), s=(0, 1)),
+    honest=lambda p: p,
+    tampered=lambda p: p + 1,
+)
 def thm_bernstein(build, alpha, D, p, s):
-    """The lower bound over the size, in the norm ``s``, of a function of norm 1 in ``W^alpha`` on which a nonlinear
-    continuous method with ``p`` numbers says the same as on its negative (found by least squares from up to 20 starts among
-    ``p + 1`` bumps; infinity if there is none)."""
+    """The lower bound over the size, in the norm ``s``, of a function of norm 1 in ``W^alpha`` on
+    which a nonlinear continuous method with ``p`` numbers says the same as on its negative (found
+    by least squares from up to 20 starts among ``p + 1`` bumps; infinity if there is none).
+    """
     evaluate, side = _bumps(p + 1, D)
     points, parameters = _samples(D, build(p))
     basis = np.stack([evaluate(e, points, alpha) for e in np.eye(p + 1)], axis=1)
     basis /= np.abs(basis).max()
 
-    def odd(c):   # on the sphere
+    def odd(c):  # on the sphere
         v = basis @ (c / np.linalg.norm(c))
         return np.append(parameters(v) - parameters(-v), np.linalg.norm(c) - 1)
 
@@ -100,10 +143,15 @@ def thm_bernstein(build, alpha, D, p, s):
     else:
         return 1, np.inf
     x = np.random.default_rng(s).random((20_000, D))
-    # the derivatives of order alpha at random points, at most the true maximum; the size in the norm s exactly
+    # the derivatives of order alpha at random points, at most the true maximum; the size in the
+    # norm s exactly
     orders = [o for o in product(range(alpha + 1), repeat=D) if sum(o) == alpha]
     largest = max(np.abs(evaluate(c, x, alpha, o)).max() for o in orders)
-    top = np.abs(c).max() * float(limits.bump_norms(alpha)[s]) * float(limits.bump_norms(alpha)[0]) ** (D - 1)
+    top = (
+        np.abs(c).max()
+        * float(limits.bump_norms(alpha)[s])
+        * float(limits.bump_norms(alpha)[0]) ** (D - 1)
+    )
     return 1 + 1e-9, limits.bump_width(p, alpha, D, s) * largest / (top * side**s)
 
 
@@ -112,22 +160,38 @@ def _constant_zero(degree):
 
 
 def _favard_series(alpha):
-    """``K_a / pi^a`` from ``K_a = 4/pi sum_k ((-1)^k / (2k+1))^(a+1)``, summed in closed form (zeta and beta function)."""
+    """``K_a / pi^a`` from ``K_a = 4/pi sum_k ((-1)^k / (2k+1))^(a+1)``, summed in closed form
+    (zeta and beta function).
+    """
     if alpha % 2:
-        return 4 * (1 - sp.Rational(1, 2 ** (alpha + 1))) * sp.zeta(alpha + 1) / sp.pi ** (alpha + 1)
+        return (
+            4 * (1 - sp.Rational(1, 2 ** (alpha + 1))) * sp.zeta(alpha + 1) / sp.pi ** (alpha + 1)
+        )
     return 4 * sp.Abs(sp.euler(alpha)) / (sp.Integer(4) ** (alpha // 2 + 1) * sp.factorial(alpha))
 
 
-@claim("lem-euler", uses=(), evidence="exact", grid=grid(alpha=(1, 2, 3, 4, 5)), honest=limits.euler_piece,
-       tampered=_constant_zero)
+@claim(
+    "lem-euler",
+    uses=(),
+    evidence="exact",
+    grid=grid(alpha=(1, 2, 3, 4, 5)),
+    honest=limits.euler_piece,
+    tampered=_constant_zero,
+)
 def lem_euler(build, alpha):
-    """Number of derivatives of order below ``alpha`` that do not change their sign from 0 to 1, of 101 rational points where
-    the stated maximum is exceeded, and 1 each if it is not attained or not the sum of the series."""
+    """Number of derivatives of order below ``alpha`` that do not change their sign from 0 to 1, of
+    101 rational points where the stated maximum is exceeded, and 1 each if it is not attained or
+    not the sum of the series.
+    """
     x = sp.Symbol("x")
-    p = sp.Poly(sum(sp.Rational(c.numerator, c.denominator) * x**k for k, c in enumerate(build(alpha))), x)
+    p = sp.Poly(
+        sum(sp.Rational(c.numerator, c.denominator) * x**k for k, c in enumerate(build(alpha))), x
+    )
     stated = limits.favard(alpha)
     stated = sp.Rational(stated.numerator, stated.denominator)
-    wrong = sum(p.diff((x, k)).eval(0) != -p.diff((x, k)).eval(1) for k in range(alpha)) + (p.diff((x, alpha)).eval(0) != 1)
+    wrong = sum(p.diff((x, k)).eval(0) != -p.diff((x, k)).eval(1) for k in range(alpha)) + (
+        p.diff((x, alpha)).eval(0) != 1
+    )
     values = [abs(p.eval(sp.Rational(i, 100))) for i in range(101)]
     wrong += sum(bool(v > stated) for v in values) + (stated not in values)
     return 0, wrong + (sp.simplify(_favard_series(alpha) - stated) != 0)
@@ -138,25 +202,41 @@ def _growth(alpha, j):
     return float(limits.favard(alpha - j) / limits.favard(alpha))
 
 
-@claim("lem-spline-bernstein", uses=("lem-euler",), evidence="sampled",
-       grid=[{"alpha": a, "j": j, "n": n} for a in (1, 2, 3, 4, 5) for j in range(1, a + 1) for n in (4, 6, 10)],
-       honest=_growth, tampered=lambda alpha, j: 0.999 * _growth(alpha, j))
+@claim(
+    "lem-spline-bernstein",
+    uses=("lem-euler",),
+    evidence="sampled",
+    grid=[
+        {"alpha": a, "j": j, "n": n}
+        for a in (1, 2, 3, 4, 5)
+        for j in range(1, a + 1)
+        for n in (4, 6, 10)
+    ],
+    honest=_growth,
+    tampered=lambda alpha, j: 0.999 * _growth(alpha, j),
+)
 def lem_spline_bernstein(build, alpha, j, n):
-    """The largest derivative of order ``j`` at 9 points of a cell of a spline that is at most one at 24 points a cell, found
-    by linear programming, over ``phi_(a-j) n^j / phi_a``."""
-    at = np.arange(24 * n) / (24 * n)   # with the places where Euler splines are largest
+    """The largest derivative of order ``j`` at 9 points of a cell of a spline that is at most one
+    at 24 points a cell, found by linear programming, over ``phi_(a-j) n^j / phi_a``.
+    """
+    at = np.arange(24 * n) / (24 * n)  # with the places where Euler splines are largest
     values = limits.periodic_matrix(alpha, n, at)
     x = (np.arange(9) / 8 + (1e-9 if j == alpha else 0)) % 1 / n
-    rows, found = limits.periodic_matrix(alpha, n, x, j), 0.0
+    rows = limits.periodic_matrix(alpha, n, x, j)
+    found = 0.0
     for row in rows:
-        best = linprog(-row, np.vstack([values, -values]), np.ones(2 * len(at)), bounds=(None, None))
+        best = linprog(
+            -row, np.vstack([values, -values]), np.ones(2 * len(at)), bounds=(None, None)
+        )
         found = max(found, -best.fun)
     return 1 + 1e-7, found / (build(alpha, j) * float(n) ** j)
 
 
 @cache
 def _factors(alpha, n, points):
-    """The matrices of the periodic splines and their derivatives at equidistant points, just right of knots."""
+    """The matrices of the periodic splines and their derivatives at equidistant points, just
+    right of knots.
+    """
     x = np.arange(points) / points + 1e-9
     return [limits.periodic_matrix(alpha, n, x, k) for k in range(alpha + 1)]
 
@@ -175,8 +255,9 @@ def _seminorm(c, alpha, k, per_cell):
 
 
 def _unseen(m, N, D, n):
-    """Coefficients of five periodic splines of degree ``m`` on ``n`` cells an axis that our functionals do not see, and that
-    vanish at a knot: at random in the kernel."""
+    """Coefficients of five periodic splines of degree ``m`` on ``n`` cells an axis that our
+    functionals do not see, and that vanish at a knot: at random in the kernel.
+    """
     quasi = splines.QuasiInterpolant(m, N)
     seen = quasi.matrix @ limits.periodic_matrix(m, n, quasi.nodes)
     value = limits.periodic_matrix(m, n, np.zeros(1))
@@ -184,24 +265,41 @@ def _unseen(m, N, D, n):
     for _ in range(D):
         matrix, row = np.kron(matrix, seen), np.kron(row, value)
     kernel = null_space(np.vstack([matrix, row]))
-    return (kernel @ np.random.default_rng(n).standard_normal((kernel.shape[1], 5))).T.reshape((5,) + (n,) * D)
+    return (kernel @ np.random.default_rng(n).standard_normal((kernel.shape[1], 5))).T.reshape(
+        (5,) + (n,) * D
+    )
 
 
 def _euler_coefficients(alpha, n, D):
     """The Euler spline in the first variable."""
     x = (np.arange(n) + 0.5 * ((alpha + 1) % 2)) / n
-    c = np.linalg.lstsq(limits.periodic_matrix(alpha, n, x), limits.euler_spline(alpha, n, x), rcond=None)[0]
+    c = np.linalg.lstsq(
+        limits.periodic_matrix(alpha, n, x), limits.euler_spline(alpha, n, x), rcond=None
+    )[0]
     return np.multiply.outer(c, np.ones((n,) * (D - 1)))
 
 
-@claim("thm-favard", uses=("lem-spline-bernstein", "thm-bernstein"), evidence="sampled",
-       grid=[{"D": D, "m": m, "N": N, "s": s} for D, N in ((3, 4), (2, 6), (1, 12)) for m in (2, 3, 4) for s in (0, 1)],
-       honest=limits.width, tampered=lambda *args: 1.01 * limits.width(*args))
+@claim(
+    "thm-favard",
+    uses=("lem-spline-bernstein", "thm-bernstein"),
+    evidence="sampled",
+    grid=[
+        {"D": D, "m": m, "N": N, "s": s}
+        for D, N in ((3, 4), (2, 6), (1, 12))
+        for m in (2, 3, 4)
+        for s in (0, 1)
+    ],
+    honest=limits.width,
+    tampered=lambda *args: 1.01 * limits.width(*args),
+)
 def thm_favard(build, D, m, N, s):
-    """The lower bound over the size in the norm ``s`` of functions of norm 1 in ``W^m``: an Euler spline, and five functions
-    that the coefficients of our splines cannot tell from zero; sizes from 8 points a cell in each variable."""
+    """The lower bound over the size in the norm ``s`` of functions of norm 1 in ``W^m``: an Euler
+    spline, and five functions that the coefficients of our splines cannot tell from zero; sizes
+    from 8 points a cell in each variable.
+    """
     p = (N + m - 1) ** D
-    n, worst = limits.partitions(p, D, s), 0.0
+    n = limits.partitions(p, D, s)
+    worst = 0.0
     for c in (_euler_coefficients(m, n, D), *_unseen(m, N, D, n)):
         size = max(_seminorm(c, m, k, 8) for k in range(m + 1))
         worst = max(worst, build(p, m, D, s) * size / _seminorm(c, m, s, 8))
@@ -214,21 +312,33 @@ def _ratio(m, N, D, s):
 
 
 def euler_errors(m, N, D, n, refinement):
-    """The errors of our network in value and slope on the Euler spline of degree ``m`` in ``x_1`` with ``n`` cells, at 4096
-    random points."""
+    """The errors of our network in value and slope on the Euler spline of degree ``m`` in ``x_1``
+    with ``n`` cells, at 4096 random points.
+    """
     c = splines.QuasiInterpolant(m, N).coefficients(lambda x: limits.euler_spline(m, n, x[:, 0]), D)
     x = np.random.default_rng(n).random((4096, D))
-    value, gradient = SparseEvaluator([cube_chart(c, m)], m, refinement, max(D, 1)).value_and_gradient(torch.from_numpy(x))
+    value, gradient = SparseEvaluator(
+        [cube_chart(c, m)], m, refinement, max(D, 1)
+    ).value_and_gradient(torch.from_numpy(x))
     gradient[:, 0] -= torch.from_numpy(limits.euler_spline(m, n, x[:, 0], 1))
-    return float(np.abs(value.numpy() - limits.euler_spline(m, n, x[:, 0])).max()), float(gradient.abs().max())
+    return float(np.abs(value.numpy() - limits.euler_spline(m, n, x[:, 0])).max()), float(
+        gradient.abs().max()
+    )
 
 
-@claim("cor-optimality", uses=("thm-favard", "thm-jackson", "prop-spline-net", "cor-selection"), evidence="sampled",
-       grid=[{"D": D, "N": N, "m": m, "s": s} for D, N, m, *_ in TABLE for s in (0, 1)],
-       honest=_ratio, tampered=lambda m, N, D, s: _ratio(m, N - 1, D, s))
+@claim(
+    "cor-optimality",
+    uses=("thm-favard", "thm-jackson", "prop-spline-net", "cor-selection"),
+    evidence="sampled",
+    grid=[{"D": D, "N": N, "m": m, "s": s} for D, N, m, *_ in TABLE for s in (0, 1)],
+    honest=_ratio,
+    tampered=lambda m, N, D, s: _ratio(m, N - 1, D, s),
+)
 def cor_optimality(build, D, N, m, s):
-    """The ratio of the bounds, against that of the table; infinity if it is smaller than that by more than 2 per cent, or if
-    the error of the network on one of four Euler splines is above the upper bound."""
+    """The ratio of the bounds, against that of the table; infinity if it is smaller than that by
+    more than 2 per cent, or if the error of the network on one of four Euler splines is above the
+    upper bound.
+    """
     found = build(m, N, D, s)
     stated = next(row[3 + s] for row in TABLE if row[:3] == (D, N, m))
     n = limits.partitions(found.parameters, D, s)
@@ -243,22 +353,27 @@ def _weights(network):
 
 def _splines(target, cells, steps):
     """Our network with as many cells: its weights do not jump."""
-    c = splines.QuasiInterpolant(2, cells).coefficients(lambda x: target(torch.from_numpy(x)).numpy(), 1)
+    c = splines.QuasiInterpolant(2, cells).coefficients(
+        lambda x: target(torch.from_numpy(x)).numpy(), 1
+    )
     return spline_network([cube_chart(c, 2)], 2, 4, 2, 1)
 
 
 def path(t):
     """Functions with Lipschitz constant 1 and values at most 1, from a wave to a zigzag."""
+
     def f(x):
         x = x[:, 0]
         zigzag = torch.abs(torch.remainder(8 * x, 2) - 1) / 8
         return (1 - t) * torch.sin(2 * np.pi * x) / (2 * np.pi) + t * zigzag
+
     return f
 
 
 def largest_jump(make, cells, steps, width=1e-9):
-    """Bisect ``0 <= t <= 1`` for the half in which the weights move most, down to a width; how far they move there in
-    the end, and the number of weights that differ somewhere on the path."""
+    """Bisect ``0 <= t <= 1`` for the half in which the weights move most, down to a width; how far
+    they move there in the end, and the number of weights that differ somewhere on the path.
+    """
     low, high = 0.0, 1.0
     first, last = (_weights(make(path(t), cells, steps)) for t in (low, high))
     differ = first != last
@@ -273,11 +388,19 @@ def largest_jump(make, cells, steps, width=1e-9):
     return float((last - first).abs().max()), int(differ.sum())
 
 
-@claim("prop-jump", uses=("thm-favard", "prop-frozen"), evidence="sampled",
-       grid=[{"cells": N, "steps": 32} for N in (2, 4, 8, 16)], honest=contrast.frozen_network, tampered=_splines)
+@claim(
+    "prop-jump",
+    uses=("thm-favard", "prop-frozen"),
+    evidence="sampled",
+    grid=[{"cells": N, "steps": 32} for N in (2, 4, 8, 16)],
+    honest=contrast.frozen_network,
+    tampered=_splines,
+)
 def prop_jump(build, cells, steps):
-    """1 over the largest move of a weight between two functions of the path that are at most 1e-9 apart; infinity if more
-    than ``2 N + 2`` weights change along the path, or the error bound is not below the lower bound for continuous methods."""
+    """1 over the largest move of a weight between two functions of the path that are at most 1e-9
+    apart; infinity if more than ``2 N + 2`` weights change along the path, or the error bound is
+    not below the lower bound for continuous methods.
+    """
     jump, differ = largest_jump(build, cells, steps)
     bound = 2 / (cells * steps)
     if differ > 2 * cells + 2 or bound >= limits.width(2 * cells + 2, 1, 1):
@@ -287,22 +410,35 @@ def prop_jump(build, cells, steps):
 
 def _code(bits):
     """An invertible map of signs to bits, nonlinear, of which only the first are kept."""
+
     def encode(signs):
         code = signs > 0
-        for k in range(code.shape[1] - 1, 1, -1):   # from the last one on, so that it can be undone from the first one on
+        # from the last one on, so that it can be undone from the first one on
+        for k in range(code.shape[1] - 1, 1, -1):
             code[:, k] ^= code[:, k - 1] & ~code[:, k - 2] | code[:, 0]
         return code[:, :bits]
+
     return encode
 
 
-@claim("prop-bits", uses=("lem-bump",), evidence="sampled",
-       grid=[{"alpha": a, "D": D, "B": B, "s": s} for a in (1, 2, 3, 4) for D, B in ((2, 8), (1, 3), (1, 8))
-             for s in range(min(a, 2))],
-       honest=_code, tampered=lambda bits: _code(bits + 1))
+@claim(
+    "prop-bits",
+    uses=("lem-bump",),
+    evidence="sampled",
+    grid=[
+        {"alpha": a, "D": D, "B": B, "s": s}
+        for a in (1, 2, 3, 4)
+        for D, B in ((2, 8), (1, 3), (1, 8))
+        for s in range(min(a, 2))
+    ],
+    honest=_code,
+    tampered=lambda bits: _code(bits + 1),
+)
 def prop_bits(build, alpha, D, B, s):
-    """The lower bound over half the largest distance, in the norm ``s``, of two functions of norm 1 in ``W^alpha`` with the
-    same ``B`` bits, among all sums of bumps with signs; distances from 256 points a cell along lines through the middles
-    of cells; infinity if no two have the same bits."""
+    """The lower bound over half the largest distance, in the norm ``s``, of two functions of norm 1
+    in ``W^alpha`` with the same ``B`` bits, among all sums of bumps with signs; distances from 256
+    points a cell along lines through the middles of cells; infinity if no two have the same bits.
+    """
     evaluate, side = _bumps(B + 1, D)
     signs = np.array(list(product((-1.0, 1.0), repeat=side**D)))
     code, first = np.unique(build(B)(signs), axis=0, return_inverse=True)
@@ -310,12 +446,16 @@ def prop_bits(build, alpha, D, B, s):
     pairs = [pair for pair in pairs if len(pair) == 2]
     if not pairs:
         return 1, np.inf
-    line = np.arange(256 * side) / (256 * side)   # with the middles and quarters of cells
+    line = np.arange(256 * side) / (256 * side)  # with the middles and quarters of cells
     rows = [(np.arange(side) + 0.5) / side] * (D - 1)
     x = np.stack([g.ravel() for g in np.meshgrid(line, *rows, indexing="ij")], axis=1)
     order = tuple([s] + [0] * (D - 1))
     distance = max(np.abs(evaluate(signs[a] - signs[b], x, alpha, order)).max() for a, b in pairs)
     norms = [float(v) for v in limits.bump_norms(alpha)]
-    distance *= limits.bump_constant(alpha, D, s) / (norms[s] * norms[0] ** (D - 1)) / float(side) ** alpha   # |f|_alpha = 1
-    missed = norms[s + 2] / norms[s] / 512**2 / 2 if s + 2 <= alpha else 0.0   # a maximum between two points, relative
+    # |f|_alpha = 1
+    distance *= (
+        limits.bump_constant(alpha, D, s) / (norms[s] * norms[0] ** (D - 1)) / float(side) ** alpha
+    )
+    # a maximum between two points, relative
+    missed = norms[s + 2] / norms[s] / 512**2 / 2 if s + 2 <= alpha else 0.0
     return 1 + 1.01 * missed + 1e-9, limits.bump_width(B, alpha, D, s) / (distance / 2)

@@ -1,8 +1,10 @@
-"""Norms of the kernels of chapter 02 bounded from above with Bernstein coefficients: a second way, in balls.
+"""Norms of the kernels of chapter 02 bounded from above with Bernstein coefficients: a second way,
+in balls.
 
-For a polynomial with Bernstein coefficients ``b`` on a box, ``|p| <= sum |b_ij| B_ij``; the integral of the right side over
-``t`` is a polynomial in ``x`` whose Bernstein coefficients are averages of ``|b_ij|``.  Summed over the boxes in ``t``, the
-largest coefficient bounds ``int |p(x, t)| dt`` for all ``x`` of an interval.  The excess is of second order in the sides.
+For a polynomial with Bernstein coefficients ``b`` on a box, ``|p| <= sum |b_ij| B_ij``; the
+integral of the right side over ``t`` is a polynomial in ``x`` whose Bernstein coefficients are
+averages of ``|b_ij|``.  Summed over the boxes in ``t``, the largest coefficient bounds ``int |p(x,
+t)| dt`` for all ``x`` of an interval.  The excess is of second order in the sides.
 """
 
 from fractions import Fraction as F
@@ -13,17 +15,25 @@ import numpy as np
 from lib import splines
 from lib.intervals import UNIT, Balls, matmul
 
-_PARTS = {2: 128, 3: 128, 4: 128, 5: 64}   # of a cell in x, and in t, for each order: a power of two
+# of a cell in x, and in t, for each order: a power of two
+_PARTS = {2: 128, 3: 128, 4: 128, 5: 64}
 
 
 def _to_bernstein(degree):
-    """From coefficients of powers on [0, 1] to Bernstein coefficients: ``b_i = sum_k binom(i, k) / binom(degree, k) a_k``."""
-    return np.array([[comb(i, k) / comb(degree, k) for k in range(degree + 1)] for i in range(degree + 1)])
+    """From coefficients of powers on [0, 1] to Bernstein coefficients: ``b_i = sum_k binom(i, k)
+    / binom(degree, k) a_k``.
+    """
+    return np.array(
+        [[comb(i, k) / comb(degree, k) for k in range(degree + 1)] for i in range(degree + 1)]
+    )
 
 
 def _node_polynomials(m, N, cell, s):
-    """Nodes, and the s-th derivatives of the ``B_k`` of a cell: exact coefficients of powers of ``x - cell``."""
-    pieces, found = splines.pieces(m), {}
+    """Nodes, and the s-th derivatives of the ``B_k`` of a cell: exact coefficients of powers of
+    ``x - cell``.
+    """
+    pieces = splines.pieces(m)
+    found = {}
     for j in range(cell - m + 1, cell + 1):
         for node, w in zip(*splines.functional(m, N, j)):
             row = found.setdefault(node, [F(0)] * m)
@@ -44,7 +54,9 @@ def _balls(rows):
 
 def _apply(matrix, balls):
     """``sum_k matrix[.., i, k] balls[.., k]``, for rounded matrices."""
-    terms = Balls(matrix, 4 * UNIT * np.abs(matrix)) * Balls(balls.mid[..., None, :], balls.rad[..., None, :])
+    terms = Balls(matrix, 4 * UNIT * np.abs(matrix)) * Balls(
+        balls.mid[..., None, :], balls.rad[..., None, :]
+    )
     return terms.sum(-1)
 
 
@@ -52,7 +64,8 @@ def _on_parts(rows, parts):
     """Bernstein coefficients (parts, K, degree + 1) of polynomials on the parts of a cell."""
     degree = len(rows[0]) - 1
     start = np.arange(parts) / parts
-    moved = np.zeros((parts, degree + 1, degree + 1))   # powers of x - cell to powers of the part, exact: few digits
+    # powers of x - cell to powers of the part, exact: few digits
+    moved = np.zeros((parts, degree + 1, degree + 1))
     for k in range(degree + 1):
         for i in range(k + 1):
             moved[:, i, k] = comb(k, i) * start ** (k - i) / parts**i
@@ -62,8 +75,11 @@ def _on_parts(rows, parts):
 
 def lebesgue(m, N):
     """An upper bound of ``sup sum |B_k|`` (``lem-stability``)."""
-    return max(float(_on_parts(_node_polynomials(m, N, cell, 0)[1], _PARTS[m]).size.sum(1).max()) * (1 + 100 * UNIT)
-               for cell in range(N))
+    return max(
+        float(_on_parts(_node_polynomials(m, N, cell, 0)[1], _PARTS[m]).size.sum(1).max())
+        * (1 + 100 * UNIT)
+        for cell in range(N)
+    )
 
 
 def slope(m, N):
@@ -71,10 +87,15 @@ def slope(m, N):
     worst = 0.0
     for cell in range(N):
         nodes, rows = _node_polynomials(m, N, cell, 1)
-        after = [[sum(column) for column in zip(*rows[k:])] for k in range(1, len(rows))]   # between nodes k - 1 and k
+        # between nodes k - 1 and k
+        after = [[sum(column) for column in zip(*rows[k:])] for k in range(1, len(rows))]
         gaps = np.array([float(b - a) for a, b in zip(nodes, nodes[1:])])
         if after:
-            worst = max(worst, float((_on_parts(after, _PARTS[m]).size * gaps[:, None]).sum(1).max()) * (1 + 100 * UNIT))
+            worst = max(
+                worst,
+                float((_on_parts(after, _PARTS[m]).size * gaps[:, None]).sum(1).max())
+                * (1 + 100 * UNIT),
+            )
     return worst
 
 
@@ -85,40 +106,65 @@ def peano(m, N, alpha, s):
 
 def _peano_of_cell(m, N, cell, alpha, s):
     nodes, rows = _node_polynomials(m, N, cell, s)
-    low, high = min(int(np.floor(float(nodes[0]))), cell), max(int(np.ceil(float(nodes[-1]))), cell + 1)
-    parts, degree, p = _PARTS[m], m - 1 - s, alpha - 1 - s
+    low = min(int(np.floor(float(nodes[0]))), cell)
+    high = max(int(np.ceil(float(nodes[-1]))), cell + 1)
+    parts = _PARTS[m]
+    degree = m - 1 - s
+    p = alpha - 1 - s
     h, count = 1 / parts, (high - low) * parts
-    t = low + np.arange(count) * h   # left ends; nodes are multiples of 1/4
+    t = low + np.arange(count) * h  # left ends; nodes are multiples of 1/4
     tau = np.array([float(node) for node in nodes])
     # Bernstein coefficients of (tau - t)^(alpha - 1) in t: (T, alpha, K), exact: few digits
     steps = tau - t[:, None]
-    ends = np.stack([steps ** (alpha - 1 - i) * (steps - h) ** i for i in range(alpha)], axis=1) * (steps > 0)[:, None]
-    polynomials = _on_parts(rows, parts)   # (parts, K, degree + 1)
-    flat = Balls(*(part.swapaxes(0, 1).reshape(len(nodes), -1) for part in (polynomials.mid, polynomials.rad)))
+    ends = (
+        np.stack([steps ** (alpha - 1 - i) * (steps - h) ** i for i in range(alpha)], axis=1)
+        * (steps > 0)[:, None]
+    )
+    polynomials = _on_parts(rows, parts)  # (parts, K, degree + 1)
+    flat = Balls(
+        *(
+            part.swapaxes(0, 1).reshape(len(nodes), -1)
+            for part in (polynomials.mid, polynomials.rad)
+        )
+    )
     spline, _ = matmul(ends.reshape(-1, len(nodes)), flat)
-    spline = Balls(*(part.reshape(count, alpha, parts, degree + 1).swapaxes(1, 2) for part in (spline.mid, spline.rad)))
-    spline = spline * Balls(1 / factorial(alpha - 1), UNIT)   # (T, parts, alpha, degree + 1)
+    spline = Balls(
+        *(
+            part.reshape(count, alpha, parts, degree + 1).swapaxes(1, 2)
+            for part in (spline.mid, spline.rad)
+        )
+    )
+    spline = spline * Balls(1 / factorial(alpha - 1), UNIT)  # (T, parts, alpha, degree + 1)
     # x - t, from -T to T parts; where it is not positive the power is zero
     x = (cell - low) * parts + np.arange(parts)
     apart = x - np.arange(count)[:, None]
     power = _power(np.arange(-count, count + 1) * h, h, p, degree, alpha - 1)[apart + count]
     kernel = power * (apart > 0)[..., None, None].astype(float) - spline
-    total = kernel.size.sum(2) * h / alpha   # (T, parts, degree + 1)
+    total = kernel.size.sum(2) * h / alpha  # (T, parts, degree + 1)
     own = np.arange(parts)
-    here = spline[x, own]   # of t in the part of x
-    if p:   # the power adds at most its integral y^(p + 1) h^(p + 1) / (p + 1)!, or nothing where the spline is larger
+    here = spline[x, own]  # of t in the part of x
+    # the power adds at most its integral y^(p + 1) h^(p + 1) / (p + 1)!, or nothing where the
+    # spline is larger
+    if p:
         smaller = here.lower.min((1, 2)) < h**p / factorial(p)
         most = _to_bernstein(degree)[:, min(p + 1, degree)] * h ** (p + 1) / factorial(p + 1)
         total[x, own] += smaller[:, None] * most
-    else:   # a jump: 1 - spline to the left of x, which is a share i / degree of the interval, and spline to its right
+    # a jump: 1 - spline to the left of x, which is a share i / degree of the interval, and spline
+    # to its right
+    else:
         share = np.arange(degree + 1) / max(degree, 1)
-        left, right = ((1 - here).size.max((1, 2))[:, None], here.size.max((1, 2))[:, None])
-        total[x, own] = h * (share * left + (1 - share) * right if degree else np.maximum(left, right))
+        left = (1 - here).size.max((1, 2))[:, None]
+        right = here.size.max((1, 2))[:, None]
+        total[x, own] = h * (
+            share * left + (1 - share) * right if degree else np.maximum(left, right)
+        )
     return float(total.sum(0).max())
 
 
 def _power(distance, h, p, degree, degree_t):
-    """Bernstein coefficients of ``(x - t)^p / p!`` for ``x - t = distance + h (y - z)``: shape (.., t, x)."""
+    """Bernstein coefficients of ``(x - t)^p / p!`` for ``x - t = distance + h (y - z)``: shape
+    (.., t, x).
+    """
     powers = np.zeros((len(distance), degree + 1, degree_t + 1))
     for i in range(p + 1):
         for k in range(p - i + 1):

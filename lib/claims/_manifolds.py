@@ -23,12 +23,15 @@ MAKERS = {
     "torus": manifolds.torus,
     "peanut": manifolds.peanut,
     "curve of two equations": lambda: manifolds.LevelSet(
-        ["(x1 - 1/2)**2 + (x2 - 1/2)**2 - 4/25", "x3 - 1/2 - (x1 - 1/2)*(x2 - 1/2)"], 3, "curve of two equations"),
+        ["(x1 - 1/2)**2 + (x2 - 1/2)**2 - 4/25", "x3 - 1/2 - (x1 - 1/2)*(x2 - 1/2)"],
+        3,
+        "curve of two equations",
+    ),
     "SO(3)": manifolds.RotationGroup,
     "image": lambda: manifolds.image_rotations(digit(), name="rotations of a digit 3"),
 }
 ALL = tuple(MAKERS)
-SMALL = ("circle", "ellipse", "trefoil", "sphere", "torus", "image")   # where an atlas is cheap
+SMALL = ("circle", "ellipse", "trefoil", "sphere", "torus", "image")  # where an atlas is cheap
 
 
 @cache
@@ -50,11 +53,17 @@ def pairs(name, count, near=None, seed=0):
 
     Returns arrays (count, D), (count, D, d) and (count, D).
     """
-    m, rng = manifold(name), np.random.default_rng(seed)
+    m = manifold(name)
+    rng = np.random.default_rng(seed)
     x, y = m.draw(count, seed), m.draw(count, seed + 1)
     basis = m.tangent_basis(x)
     if near is not None:
         direction = rng.normal(size=(count, m.dim))
-        direction *= near * m.reach * rng.random((count, 1)) / np.linalg.norm(direction, axis=1, keepdims=True)
+        direction *= (
+            near
+            * m.reach
+            * rng.random((count, 1))
+            / np.linalg.norm(direction, axis=1, keepdims=True)
+        )
         y = m.project(x + (basis @ direction[..., None])[..., 0])
     return x, basis, y

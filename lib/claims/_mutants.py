@@ -1,6 +1,8 @@
-"""A mutation run: networks of both theorems with one thing changed, and what notices it (book: the page of evidence).
+"""A mutation run: networks of both theorems with one thing changed, and what notices it (book: the
+page of evidence).
 
-A mutant that is not noticed must be proved to be the same function on the domain; otherwise it has survived.
+A mutant that is not noticed must be proved to be the same function on the domain; otherwise it has
+survived.
 """
 
 from collections.abc import Callable
@@ -19,9 +21,11 @@ from lib.claims._manifolds import atlas
 from lib.convresnet import COORDINATES, Convolution, ConvResNet, OneSidedConv1d, term_block
 from lib.intervals import Balls, matmul, precision
 
-COUNT, REFINEMENT = 240, 8   # at this level every change is larger than rounding, in value or in slope
+# at this level every change is larger than rounding, in value or in slope
+COUNT, REFINEMENT = 240, 8
 _POINTS = 1500
-_BOXES, _HALVINGS = {1: 128, 2: 48, 3: 16}, 6   # a side, for proofs that a channel is dead; how often they are halved
+_BOXES = {1: 128, 2: 48, 3: 16}
+_HALVINGS = 6  # a side, for proofs that a channel is dead; how often they are halved
 _UNIT = 2.0**-53
 
 
@@ -51,13 +55,27 @@ class Mutant:
 
 
 def _cube(formula, D, m, N, blocks, K=2):
-    return approximate(Target.from_sympy(formula, D), Cube(D), order=m, cells=N, refinement=REFINEMENT, blocks=blocks,
-                       kernel_size=K)
+    return approximate(
+        Target.from_sympy(formula, D),
+        Cube(D),
+        order=m,
+        cells=N,
+        refinement=REFINEMENT,
+        blocks=blocks,
+        kernel_size=K,
+    )
 
 
 def _manifold(name, m, N, formula):
     a = atlas(name, m + 1)
-    return approximate(Target.from_sympy(formula, a.ambient_dim), a, order=m, cells=N, refinement=REFINEMENT, kernel_size=3)
+    return approximate(
+        Target.from_sympy(formula, a.ambient_dim),
+        a,
+        order=m,
+        cells=N,
+        refinement=REFINEMENT,
+        kernel_size=3,
+    )
 
 
 NETWORKS = {
@@ -71,8 +89,14 @@ NETWORKS = {
     "circle, m=4": ("B", lambda: _manifold("circle", 4, 20, "cos(4*x1)+x2")),
     "sphere, m=2": ("B", lambda: _manifold("sphere", 2, 12, "sin(3*x1)*exp(x2)+x3")),
 }
-KINDS = ("flip a sign", "scale a weight by 1.001", "drop a term", "shift a bias by 1e-4", "remove a refinement level",
-         "swap two channels")
+KINDS = (
+    "flip a sign",
+    "scale a weight by 1.001",
+    "drop a term",
+    "shift a bias by 1e-4",
+    "remove a refinement level",
+    "swap two channels",
+)
 
 
 @cache
@@ -93,9 +117,12 @@ def mutants(seed=0, count=COUNT):
     -------
     list of Mutant
     """
-    rng, found, names = np.random.default_rng(seed), [], list(NETWORKS)
+    rng = np.random.default_rng(seed)
+    found = []
+    names = list(NETWORKS)
     for number in range(count):
-        name, kind = names[number % len(names)], KINDS[number // len(names) % len(KINDS)]
+        name = names[number % len(names)]
+        kind = KINDS[number // len(names) % len(KINDS)]
         blocks = _numbers(name)
         b = int(rng.integers(len(blocks)))
         layer = len(blocks[b]) - 1 if kind == "drop a term" else int(rng.integers(len(blocks[b])))
@@ -125,14 +152,17 @@ def mutate(mutant):
         blocks[mutant.block] = _coarser(a, mutant.block)
     else:
         c = blocks[mutant.block][mutant.layer]
-        weight, bias = c.weight.clone(), c.bias.clone()
+        weight = c.weight.clone()
+        bias = c.bias.clone()
         if mutant.kind == "swap two channels":
             pair, back = [mutant.row, mutant.entry], [mutant.entry, mutant.row]
             weight[pair], bias[pair] = weight[back], bias[back]
         elif mutant.kind == "shift a bias by 1e-4":
             bias[mutant.row] += 1e-4
         else:
-            factor = {"flip a sign": -1.0, "scale a weight by 1.001": 1.001, "drop a term": 0.0}[mutant.kind]
+            factor = {"flip a sign": -1.0, "scale a weight by 1.001": 1.001, "drop a term": 0.0}[
+                mutant.kind
+            ]
             weight[mutant.row].view(-1)[mutant.entry] *= factor
         blocks[mutant.block][mutant.layer] = Convolution(weight, bias, c.groups)
     return ConvResNet(blocks, a.network.head.detach(), a.dim)
@@ -142,7 +172,8 @@ def _coarser(a, block):
     """The block with one level less."""
     ends = np.cumsum([len(c.indices) for c in a.charts])
     part = np.array_split(np.arange(ends[-1]), a.blocks)[block]
-    low, high = part[0], part[-1] + 1
+    low = part[0]
+    high = part[-1] + 1
     mine = [i for i, end in enumerate(ends) if end > low and end - len(a.charts[i].indices) < high]
     starts = [ends[i] - len(a.charts[i].indices) for i in mine]
     runs = [slice(max(low - s, 0), min(high, ends[i]) - s) for i, s in zip(mine, starts)]
@@ -153,18 +184,24 @@ def _coarser(a, block):
 def _points(name, block):
     """Points of the domain, around it and of the cube, with values and slopes by `prop-sparse`.
 
-    On the cube the others are beside knots; on a manifold all are near the chart of the block, up to where its gate closes.
+    On the cube the others are beside knots; on a manifold all are near the chart of the block, up
+    to where its gate closes.
     """
-    a, rng = network(name), np.random.default_rng(2)
+    a = network(name)
+    rng = np.random.default_rng(2)
     if NETWORKS[name][0] == "A":
         x = a.domain.sample(_POINTS, 1).numpy()
         beside = rng.choice((-1, 1), x.shape) * 10.0 ** rng.uniform(-7, -3, x.shape)
         others = rng.integers(0, a.cells + 1, x.shape) / a.cells + beside
-    else:   # a block is a chart
+    else:  # a block is a chart
         gate = a.charts[block].gate
-        x = a.domain.project(gate.centre + 0.3 * gate.outer**0.5 * rng.normal(size=(_POINTS, a.dim)))
+        x = a.domain.project(
+            gate.centre + 0.3 * gate.outer**0.5 * rng.normal(size=(_POINTS, a.dim))
+        )
         others = gate.centre + gate.outer**0.5 * rng.uniform(-1, 1, x.shape)
-    x = torch.from_numpy(np.concatenate([x, np.clip(others, 0, 1), rng.random((_POINTS // 2, a.dim))]))
+    x = torch.from_numpy(
+        np.concatenate([x, np.clip(others, 0, 1), rng.random((_POINTS // 2, a.dim))])
+    )
     return x, *a.sparse.value_and_gradient(x)
 
 
@@ -172,18 +209,23 @@ def noticed(mutant, points=None):
     """Which statement notices a mutant, or None.
 
     ``thm-cube`` or ``thm-manifold``: the error exceeds the a priori bound at a point of the domain;
-    ``prop-sparse``: the module is not the sum of its terms, in value at a point of the cube or in slope at half of them.
+    ``prop-sparse``: the module is not the sum of its terms, in value at a point of the cube or in
+    slope at half of them.
     """
-    a, changed = network(mutant.network), mutate(mutant)
+    a = network(mutant.network)
+    changed = mutate(mutant)
     x, value, gradient = _points(mutant.network, mutant.block) if points is None else points
     blocks = changed.numbers()
     last = blocks[mutant.block][-1]
     if last.weight[COORDINATES].any() or last.bias[COORDINATES]:
-        found, slopes = changed.value_and_gradient(x)   # later blocks read something else
-    else:   # blocks add up (lem-skip): one of them is enough
-        parts = [ConvResNet([b[mutant.block]], changed.head.detach(), a.dim).value_and_gradient(x)
-                 for b in (blocks, _numbers(mutant.network))]
-        found, slopes = value + (parts[0][0] - parts[1][0]), gradient + (parts[0][1] - parts[1][1])
+        found, slopes = changed.value_and_gradient(x)  # later blocks read something else
+    else:  # blocks add up (lem-skip): one of them is enough
+        parts = [
+            ConvResNet([b[mutant.block]], changed.head.detach(), a.dim).value_and_gradient(x)
+            for b in (blocks, _numbers(mutant.network))
+        ]
+        found = value + (parts[0][0] - parts[1][0])
+        slopes = gradient + (parts[0][1] - parts[1][1])
     inside = slice(0, _POINTS if points is None else 0)
     f, df = a.target.value_and_gradient(x[inside])
     errors = (f - found[inside]).abs(), a.domain.slope(x[inside], df - slopes[inside])
@@ -203,30 +245,40 @@ def hunted(mutant):
 
     A climb on their arguments: a changed bias may matter on a set that random points miss.
     """
-    a, chain = network(mutant.network), _numbers(mutant.network)[mutant.block]
+    a = network(mutant.network)
+    chain = _numbers(mutant.network)[mutant.block]
     changed = mutate(mutant).numbers()[mutant.block]
     if len(chain) != len(changed):
         return None
     before, after = chain[mutant.layer], changed[mutant.layer]
-    rows = torch.nonzero((before.weight != after.weight).flatten(1).any(1) | (before.bias != after.bias)).flatten()
+    rows = torch.nonzero(
+        (before.weight != after.weight).flatten(1).any(1) | (before.bias != after.bias)
+    ).flatten()
 
-    def arguments(x):   # (rows, P): how much the row changes, or its argument where it is silent
-        z = torch.cat([x[:, None], torch.zeros(len(x), a.network.channels - 1, a.dim)], dim=1).double()
-        for c in chain[:mutant.layer]:
+    def arguments(x):  # (rows, P): how much the row changes, or its argument where it is silent
+        z = torch.cat(
+            [x[:, None], torch.zeros(len(x), a.network.channels - 1, a.dim)], dim=1
+        ).double()
+        for c in chain[: mutant.layer]:
             z = torch.relu(OneSidedConv1d.from_numbers(c)(z)).detach()
         p, q = (OneSidedConv1d.from_numbers(c)(z).detach()[:, rows, 0] for c in (before, after))
         gap = (torch.relu(p) - torch.relu(q)).abs()
         return torch.where(gap > 0, 1 + gap, torch.maximum(p, q)).amax(1)
 
-    rng, x = np.random.default_rng(mutant.number), _points(mutant.network, mutant.block)[0]
+    rng = np.random.default_rng(mutant.number)
+    x = _points(mutant.network, mutant.block)[0]
     x = x[arguments(x).argsort(descending=True)[:40]]
     for step in np.geomspace(0.1, 1e-7, 60):
-        moved = (x[:, None] + step * torch.from_numpy(rng.normal(size=(len(x), 8, a.dim)))).clamp(0, 1)
+        moved = (x[:, None] + step * torch.from_numpy(rng.normal(size=(len(x), 8, a.dim)))).clamp(
+            0, 1
+        )
         everything = torch.cat([x, moved.flatten(0, 1)])
         x = everything[arguments(everything).argsort(descending=True)[:40]]
     if _differ(a, chain, changed, x[:10]):
         return "prop-realisation, in 400 bits"
-    spread = x[:, None] + torch.from_numpy(10.0 ** rng.uniform(-8, -2, (40, 50, 1)) * rng.normal(size=(40, 50, a.dim)))
+    spread = x[:, None] + torch.from_numpy(
+        10.0 ** rng.uniform(-8, -2, (40, 50, 1)) * rng.normal(size=(40, 50, a.dim))
+    )
     x = torch.cat([x, spread.clamp(0, 1).flatten(0, 1)])
     return noticed(mutant, (x, *a.sparse.value_and_gradient(x)))
 
@@ -235,27 +287,42 @@ def _differ(a, chain, changed, x):
     """Whether two blocks are different functions: exactly, at one of some points (P, D)."""
     with precision(400):
         for row in x.tolist():
-            values = [network_value(ConvResNet([block], a.network.head.detach(), a.dim), [arb(t) for t in row])
-                      for block in (chain, changed)]
+            values = [
+                network_value(
+                    ConvResNet([block], a.network.head.detach(), a.dim), [arb(t) for t in row]
+                )
+                for block in (chain, changed)
+            ]
             if abs(values[0] - values[1]) > 0:
                 return True
     return False
 
 
 def harmless(mutant):
-    """A proof that a mutant is the same function on the cube (a billionth away from its faces), in words, or None.
+    """A proof that a mutant is the same function on the cube (a billionth away from its faces), in
+    words, or None.
 
-    By interval propagation of the layers in front over boxes that cover it (``lem-interval-layer``).
+    By interval propagation of the layers in front over boxes that cover it
+    (``lem-interval-layer``).
     """
     blocks = _numbers(mutant.network)
-    chain, changed = blocks[mutant.block], mutate(mutant).numbers()[mutant.block]
-    if len(chain) == len(changed) and all(torch.equal(p.weight, q.weight) and torch.equal(p.bias, q.bias)
-                                          for p, q in zip(chain, changed)):
+    chain = blocks[mutant.block]
+    changed = mutate(mutant).numbers()[mutant.block]
+    if len(chain) == len(changed) and all(
+        torch.equal(p.weight, q.weight) and torch.equal(p.bias, q.bias)
+        for p, q in zip(chain, changed)
+    ):
         return "the same weights"
     if len(chain) != len(changed):
         return None
     before, after = chain[mutant.layer], changed[mutant.layer]
-    rows = torch.nonzero((before.weight != after.weight).flatten(1).any(1) | (before.bias != after.bias)).flatten().tolist()
+    rows = (
+        torch.nonzero(
+            (before.weight != after.weight).flatten(1).any(1) | (before.bias != after.bias)
+        )
+        .flatten()
+        .tolist()
+    )
     last = mutant.layer == len(chain) - 1
     if last and mutant.block == len(blocks) - 1 and set(rows) == {COORDINATES}:
         return "the coordinates are not read any more"
@@ -263,15 +330,22 @@ def harmless(mutant):
         return "it only enters with the coefficient zero"
     a = network(mutant.network)
     side = _BOXES[a.dim]
-    middles = (np.stack(np.unravel_index(np.arange(side**a.dim), (side,) * a.dim), axis=1) + 0.5) / side
+    middles = (
+        np.stack(np.unravel_index(np.arange(side**a.dim), (side,) * a.dim), axis=1) + 0.5
+    ) / side
     middles, radius = 1e-9 + (1 - 2e-9) * middles, 0.5 / side
-    counts, reasons = a.network.rows_needed()[mutant.block], set()
+    counts = a.network.rows_needed()[mutant.block]
+    reasons = set()
     corners = np.stack(np.unravel_index(np.arange(2**a.dim), (2,) * a.dim), axis=1) - 0.5
-    for _ in range(_HALVINGS):   # halve the boxes on which nothing is proved
+    for _ in range(_HALVINGS):  # halve the boxes on which nothing is proved
         left = []
         for part in np.array_split(middles, max(1, len(middles) // 512)):
             z, _ = stream(Balls(part.T, radius), a.network.channels, gradient=False)
-            y = through(chain[:mutant.layer], counts[:mutant.layer + 1], z, None)[0] if mutant.layer else z
+            y = (
+                through(chain[: mutant.layer], counts[: mutant.layer + 1], z, None)[0]
+                if mutant.layer
+                else z
+            )
             silent, blind = _same(before, after, rows, y, counts[mutant.layer + 1])
             reasons |= {"its input is zero"} if blind.any() else set()
             reasons |= {"its output is zero before and after"} if (silent & ~blind).any() else set()
@@ -294,13 +368,14 @@ def _reaches(chain, layer, rows):
     """Whether rows of a layer reach an output of the block through weights that are not zero."""
     touched = np.zeros(len(chain[layer].weight), bool)
     touched[rows] = True
-    for c in chain[layer + 1:]:
+    for c in chain[layer + 1 :]:
         touched = ((c.dense().weight != 0).any(2).numpy() & touched).any(1)
     return bool(touched.any())
 
 
 def _same(before, after, rows, z, count):
-    """For inputs in ``z``, balls (in, rows, P): where changed rows return zero before and after, where they read zeros only.
+    """For inputs in ``z``, balls (in, rows, P): where changed rows return zero before and after,
+    where they read zeros only.
 
     Two bool arrays (P,).
     """
@@ -324,7 +399,8 @@ def _same(before, after, rows, z, count):
 def _equal(chain, changed, low, high):
     """Whether two blocks are the same function of one variable on an interval, in rational numbers.
 
-    The interval is cut where a ReLU of either has its kink; between kinks both are affine and compared at the ends.
+    The interval is cut where a ReLU of either has its kink; between kinks both are affine and
+    compared at the ends.
     """
     todo = [(low, high)]
     while todo:
@@ -353,9 +429,13 @@ def _equal(chain, changed, low, high):
 
 
 def _row(c, z):
-    """One layer in dimension one, for inputs that are not zero, before the ReLU: a dict from channels to Fractions."""
-    weight, bias = c.weight[..., 0].numpy(), c.bias.numpy()
-    per, width = len(weight) // c.groups, weight.shape[1]
+    """One layer in dimension one, for inputs that are not zero, before the ReLU: a dict from
+    channels to Fractions.
+    """
+    weight = c.weight[..., 0].numpy()
+    bias = c.bias.numpy()
+    per = len(weight) // c.groups
+    width = weight.shape[1]
     found = {int(o): F(float(bias[o])) for o in np.flatnonzero(bias)}
     for channel, value in z.items():
         rows = range(channel // width * per, (channel // width + 1) * per)
@@ -372,8 +452,8 @@ def run(seed=0, count=COUNT, progress: Callable = lambda items: items):
     Returns
     -------
     dict
-        ``{"seed", "count", "score", "mutants": [{.., "outcome", "by"}]}``; ``outcome`` is caught, harmless or survived,
-        ``score`` the share of those that are not harmless and were caught.
+        ``{"seed", "count", "score", "mutants": [{.., "outcome", "by"}]}``; ``outcome`` is caught,
+        harmless or survived, ``score`` the share of those that are not harmless and were caught.
     """
     rows = []
     for m in progress(mutants(seed, count)):
@@ -387,4 +467,9 @@ def run(seed=0, count=COUNT, progress: Callable = lambda items: items):
             outcome = "survived" if by is None else "caught"
         rows.append({**asdict(m), "outcome": outcome, "by": by})
     caught, survived = (sum(r["outcome"] == o for r in rows) for o in ("caught", "survived"))
-    return {"seed": seed, "count": count, "score": caught / max(caught + survived, 1), "mutants": rows}
+    return {
+        "seed": seed,
+        "count": count,
+        "score": caught / max(caught + survived, 1),
+        "mutants": rows,
+    }

@@ -1,4 +1,6 @@
-"""The registry of claims: one entry per checkable statement of the book, under the statement's label."""
+"""The registry of claims: one entry per checkable statement of the book, under the statement's
+label.
+"""
 
 import inspect
 import time
@@ -31,8 +33,9 @@ class Claim:
         The statements its proof refers to.
     evidence : str
         ``exact`` (rational or symbolic arithmetic), ``certified`` (rigorous enclosure) or
-        ``sampled`` (maximum over stated points: can refute, never prove).  What is about every function, matrix, network or
-        atlas is sampled, however each of those tried is decided; `REASONS` says how.
+        ``sampled`` (maximum over stated points: can refute, never prove).  What is about every
+        function, matrix, network or atlas is sampled, however each of those tried is decided;
+        `REASONS` says how.
     grid : tuple of dict
         Parameters of the points at which it is checked.
     full : tuple of dict
@@ -60,20 +63,31 @@ class Claim:
         return f"lib/claims/{self.check.__module__.rsplit('.', 1)[1]}.py:{self.check.__name__}"
 
     def point(self, params, tampered=False):
-        """Check one grid point; returns a dict with ``params``, ``bound``, ``measured``, ``passed``."""
+        """Check one grid point; returns a dict with ``params``, ``bound``, ``measured``,
+        ``passed``.
+        """
         bound, measured = self.check(self.tampered if tampered else self.honest, **params)
         bound, measured = float(bound), float(measured)
-        return {"params": params, "bound": bound, "measured": measured, "passed": bool(measured <= bound)}
+        return {
+            "params": params,
+            "bound": bound,
+            "measured": measured,
+            "passed": bool(measured <= bound),
+        }
 
 
 def claim(label, *, uses, evidence, grid, honest, tampered, full=()):
     """Decorator: register a check under the label of its statement."""
+
     def register(check):
         chapter = int(check.__module__[-2:])
         require(evidence in EVIDENCE, "evidence", evidence, f"one of {EVIDENCE}")
         require(label not in REGISTRY, "label", label, "registered once")
-        REGISTRY[label] = Claim(label, chapter, tuple(uses), evidence, tuple(grid), tuple(full), check, honest, tampered)
+        REGISTRY[label] = Claim(
+            label, chapter, tuple(uses), evidence, tuple(grid), tuple(full), check, honest, tampered
+        )
         return check
+
     return register
 
 
@@ -132,11 +146,11 @@ def verify(claims, progress=lambda items: items, full=False, jobs=1):
 
 def _one_thread():
     torch.set_num_threads(1)
-    threadpool_limits(1)   # the BLAS of numpy
+    threadpool_limits(1)  # the BLAS of numpy
 
 
 def _row_of(label, full):
-    import lib.claims   # noqa: F401  (fills the registry of a new process)
+    import lib.claims  # noqa: F401  (fills the registry of a new process)
 
     return _row(REGISTRY[label], full)
 
@@ -146,17 +160,25 @@ def _row(c, full):
     points = [c.point(p) for p in c.grid + (c.full if full else ())]
     ratios = [p["measured"] / p["bound"] for p in points if p["bound"] > 0]
     return {
-        "id": c.id, "chapter": c.chapter, "uses": list(c.uses), "evidence": c.evidence, "reason": REASONS.get(c.id),
-        "rests_on": rests_on(c), "points": points,
-        "worst_ratio": max(ratios, default=None), "passed": all(p["passed"] for p in points),
-        "seconds": round(time.perf_counter() - start, 3), "source": c.source,
+        "id": c.id,
+        "chapter": c.chapter,
+        "uses": list(c.uses),
+        "evidence": c.evidence,
+        "reason": REASONS.get(c.id),
+        "rests_on": rests_on(c),
+        "points": points,
+        "worst_ratio": max(ratios, default=None),
+        "passed": all(p["passed"] for p in points),
+        "seconds": round(time.perf_counter() - start, 3),
+        "source": c.source,
         "line": inspect.getsourcelines(c.check)[1],
     }
 
 
 def rests_on(c):
     """The weakest evidence among a claim and all that its proof refers to, directly or not."""
-    found, todo = {c.id}, [c.id]
+    found = {c.id}
+    todo = [c.id]
     while todo:
         new = set(REGISTRY[todo.pop()].uses) - found
         found |= new

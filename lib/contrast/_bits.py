@@ -1,9 +1,11 @@
-"""Networks that store a Lipschitz function in the bits of their weights: better than any spline in value, useless in slope.
+"""Networks that store a Lipschitz function in the bits of their weights: better than any spline in
+value, useless in slope.
 
-The unit interval is cut into ``N`` cells of ``M`` steps, ``h = 1 / (N M)``.  A ladder of values, neighbours differing by
-``+-h``, follows the target; a cell needs its first value and ``M`` bits, which are the binary digits of one weight.
-Digits are taken out one after the other by ramps as steep as the weight is long.  All sizes are powers of two, so that
-float64 does not round where a digit is decided.  Sources: book, chapter 01.
+The unit interval is cut into ``N`` cells of ``M`` steps, ``h = 1 / (N M)``.  A ladder of values,
+neighbours differing by ``+-h``, follows the target; a cell needs its first value and ``M`` bits,
+which are the binary digits of one weight. Digits are taken out one after the other by ramps as
+steep as the weight is long.  All sizes are powers of two, so that float64 does not round where a
+digit is decided.  Sources: book, chapter 01.
 """
 
 import numpy as np
@@ -14,11 +16,12 @@ from lib.convresnet import NEGATIVE, POSITIVE, ConvResNet
 from lib.errors import integer, positive, require
 from lib.relu.layers import NUMBERS, Layer
 
-_MOST_STEPS = 32   # digits: of the 53 of a float there must be room for the cells
+_MOST_STEPS = 32  # digits: of the 53 of a float there must be room for the cells
 
 
 def ladder(target, count, lipschitz=1.0):
-    """Integers ``k_0, .., k_count`` whose neighbours differ by 1, with ``|k_i - f(i h) / (lip h)| <= 1``, ``h = 1 / count``.
+    """Integers ``k_0, .., k_count`` whose neighbours differ by 1, with ``|k_i - f(i h) / (lip h)|
+    <= 1``, ``h = 1 / count``.
 
     Greedy: up if the value there is at least the last one, else down (book: ``lem-ladder``).
 
@@ -41,7 +44,12 @@ def ladder(target, count, lipschitz=1.0):
     x = torch.arange(count + 1, **NUMBERS)[:, None] / count
     values = target(x).detach().numpy() * count / positive("lipschitz", lipschitz)
     steep = np.abs(np.diff(values)).max()
-    require(steep <= 1 + 1e-9, "lipschitz", lipschitz, f"at least {steep * lipschitz:.6g}, a quotient of the target")
+    require(
+        steep <= 1 + 1e-9,
+        "lipschitz",
+        lipschitz,
+        f"at least {steep * lipschitz:.6g}, a quotient of the target",
+    )
     k = [int(np.round(values[0]))]
     for value in values[1:]:
         k.append(k[-1] + (1 if value >= k[-1] else -1))
@@ -49,10 +57,11 @@ def ladder(target, count, lipschitz=1.0):
 
 
 def frozen_network(target, cells, steps, lipschitz=1.0):
-    """The ladder as a network with slopes 0 and ``+-2 lipschitz`` only (book: ``prop-frozen``, ``prop-jump``).
+    """The ladder as a network with slopes 0 and ``+-2 lipschitz`` only (book: ``prop-frozen``,
+    ``prop-jump``).
 
-    Between two cells nothing is left to chance: the steps are frozen, one after the other the value, the digits and the
-    position change to those of the next cell, and the steps are released.
+    Between two cells nothing is left to chance: the steps are frozen, one after the other the
+    value, the digits and the position change to those of the next cell, and the steps are released.
 
     Parameters
     ----------
@@ -75,14 +84,18 @@ def frozen_network(target, cells, steps, lipschitz=1.0):
     """
     k, low, unit = _heights(target, cells, steps, lipschitz)
     chain, names = _copy(k, cells, steps, 0.0, frozen=True)
-    rows = {"x": ({}, 0.0), "plus": ({"B": unit, "a": 2 * unit}, max(low, 0) * unit),
-            "minus": ({"V": unit}, max(-low, 0) * unit)}
+    rows = {
+        "x": ({}, 0.0),
+        "plus": ({"B": unit, "a": 2 * unit}, max(low, 0) * unit),
+        "minus": ({"V": unit}, max(-low, 0) * unit),
+    }
     last, _ = _layer(names, rows)
     return _network([*chain, last])
 
 
 def step_network(target, cells, steps, lipschitz=1.0):
-    """The ladder as a step function, and the median of three shifted copies to be right everywhere (book: ``prop-steps``).
+    """The ladder as a step function, and the median of three shifted copies to be right everywhere
+    (book: ``prop-steps``).
 
     Parameters, returned and raised as for `frozen_network`; one block of ``4 M + 5`` layers.
     """
@@ -90,17 +103,35 @@ def step_network(target, cells, steps, lipschitz=1.0):
     shift = 1 / (4 * cells * steps)
     copies = [_copy(k, cells, steps, s, frozen=False) for s in (-shift, 0.0, shift)]
     names = copies[0][1]
-    ends = [[*chain, _layer(names, {"y": ({"B": 1.0, "a": 2.0, "V": -1.0}, 0.0)})[0]] for chain, _ in copies]
+    ends = [
+        [*chain, _layer(names, {"y": ({"B": 1.0, "a": 2.0, "V": -1.0}, 0.0)})[0]]
+        for chain, _ in copies
+    ]
     first, *rest = zip(*ends)
     chain = [Layer(torch.cat([c.weight for c in first], 1), torch.cat([c.bias for c in first], 1))]
-    chain += [Layer(torch.cat([c.weight for c in group]), torch.cat([c.bias for c in group])) for group in rest]
+    chain += [
+        Layer(torch.cat([c.weight for c in group]), torch.cat([c.bias for c in group]))
+        for group in rest
+    ]
     names = ["y1", "y2", "y3"]
     for rows in (
-        {"y1": ({"y1": 1.0}, 0.0), "y2": ({"y2": 1.0}, 0.0), "y3": ({"y3": 1.0}, 0.0), "d": ({"y1": 1.0, "y2": -1.0}, 0.0)},
-        {"least": ({"y1": 1.0, "d": -1.0}, 0.0), "most": ({"y2": 1.0, "d": 1.0}, 0.0),
-         "over": ({"y2": 1.0, "d": 1.0, "y3": -1.0}, 0.0)},
+        {
+            "y1": ({"y1": 1.0}, 0.0),
+            "y2": ({"y2": 1.0}, 0.0),
+            "y3": ({"y3": 1.0}, 0.0),
+            "d": ({"y1": 1.0, "y2": -1.0}, 0.0),
+        },
+        {
+            "least": ({"y1": 1.0, "d": -1.0}, 0.0),
+            "most": ({"y2": 1.0, "d": 1.0}, 0.0),
+            "over": ({"y2": 1.0, "d": 1.0, "y3": -1.0}, 0.0),
+        },
         {"least": ({"least": 1.0}, 0.0), "gain": ({"most": 1.0, "over": -1.0, "least": -1.0}, 0.0)},
-        {"x": ({}, 0.0), "plus": ({"least": unit, "gain": unit}, max(low, 0) * unit), "minus": ({}, max(-low, 0) * unit)},
+        {
+            "x": ({}, 0.0),
+            "plus": ({"least": unit, "gain": unit}, max(low, 0) * unit),
+            "minus": ({}, max(-low, 0) * unit),
+        },
     ):
         layer, names = _layer(names, rows)
         chain.append(layer)
@@ -120,10 +151,13 @@ def _heights(target, cells, steps, lipschitz):
 def _copy(k, cells, steps, shift, frozen):
     """The layers that form the ladder at ``x + shift``: value ``B + 2 a - V`` in units."""
     h = 1 / (cells * steps)
-    width, digits = h / 8, steps if frozen else steps - 1
+    width = h / 8
+    digits = steps if frozen else steps - 1
     bits = ((np.diff(k) + 1) // 2).reshape(cells, steps)[:, :digits]
-    code, base = (bits * 2.0 ** -np.arange(1, digits + 1)).sum(1), k[:-1:steps].astype(float)
-    # ramps in front of the end of each cell: before it value, then digits and position, then the release; or all at once
+    code = (bits * 2.0 ** -np.arange(1, digits + 1)).sum(1)
+    base = k[:-1:steps].astype(float)
+    # ramps in front of the end of each cell: before it value, then digits and position, then the
+    # release; or all at once
     stages = (1, 2, 3) if frozen else (3,)
     switches = [(n, s) for n in range(1, cells) for s in stages]
     p, q, r = ({(n, s): f"{letter}{n}.{s}" for n, s in switches} for letter in "pqr")
@@ -138,39 +172,72 @@ def _copy(k, cells, steps, shift, frozen):
     starts = {(n, s): (shift - n / cells) / width + 4 - s for n, s in switches}
     append({"x": ({"x": 1.0}, shift), **{p[e]: ({"x": 1 / width}, starts[e]) for e in switches}})
     append({**passed, **{q[e]: ({p[e]: -1.0}, 1.0) for e in switches}})
-    append({**passed, **{r[e]: ({q[e]: -1.0}, 1.0) for e in switches}})   # exactly 0, then a ramp, then exactly 1
+    # exactly 0, then a ramp, then exactly 1
+    append({**passed, **{r[e]: ({q[e]: -1.0}, 1.0) for e in switches}})
 
     def switched(values, stage):
-        return {r[n, stage]: values[n] - values[n - 1] for n in range(1, cells) if values[n] != values[n - 1]}
+        return {
+            r[n, stage]: values[n] - values[n - 1]
+            for n in range(1, cells)
+            if values[n] != values[n - 1]
+        }
 
     value, digit, release = (1, 2, 3) if frozen else (3, 3, 3)
-    rows = {"B": (switched(base, value), base[0]), "code": (switched(code, digit), code[0]),
-            "t": ({"x": 1.0, **switched(-np.arange(cells) / cells, digit)}, 0.0), "V": ({}, 0.0)}
+    rows = {
+        "B": (switched(base, value), base[0]),
+        "code": (switched(code, digit), code[0]),
+        "t": ({"x": 1.0, **switched(-np.arange(cells) / cells, digit)}, 0.0),
+        "V": ({}, 0.0),
+    }
     if frozen:
-        rows["c"] = ({**{r[n, value]: -1.0 for n in range(1, cells)}, **{r[n, release]: 1.0 for n in range(1, cells)}}, 1.0)
+        rows["c"] = (
+            {
+                **{r[n, value]: -1.0 for n in range(1, cells)},
+                **{r[n, release]: 1.0 for n in range(1, cells)},
+            },
+            1.0,
+        )
     append(rows)
     for j in range(1, digits + 1):
-        gap = 2.0 ** (j - digits - 1)   # the code is a multiple of this
+        gap = 2.0 ** (j - digits - 1)  # the code is a multiple of this
         ramp = ({"t": 2 / h}, -2.0 * (j - 1)) if frozen else ({"t": 1 / width}, 1 - j * h / width)
         ceiling = ({"c": 1.0}, 0.0) if frozen else ({}, 1.0)
-        kept = {name: ({name: 1.0}, 0.0) for name in ("code", "t", "B", "V", *(["c"] if frozen else []))}
-        append({**kept, "B": ({"B": 1.0, **({"a": 2.0} if j > 1 else {})}, 0.0),
-                "p": ({"code": 1 / gap}, (gap - 0.5) / gap), "u": ramp})
+        kept = {
+            name: ({name: 1.0}, 0.0) for name in ("code", "t", "B", "V", *(["c"] if frozen else []))
+        }
+        append(
+            {
+                **kept,
+                "B": ({"B": 1.0, **({"a": 2.0} if j > 1 else {})}, 0.0),
+                "p": ({"code": 1 / gap}, (gap - 0.5) / gap),
+                "u": ramp,
+            }
+        )
         append({**kept, "q": ({"p": -1.0}, 1.0), "e": ({**ceiling[0], "u": -1.0}, ceiling[1])})
         append({**kept, "bit": ({"q": -1.0}, 1.0), "v": ({**ceiling[0], "e": -1.0}, ceiling[1])})
-        append({**kept, "code": ({"code": 2.0, "bit": -1.0}, 0.0), "V": ({"V": 1.0, "v": 1.0}, 0.0),
-                "a": ({"bit": 1.0, "v": 1.0}, -1.0)})
+        append(
+            {
+                **kept,
+                "code": ({"code": 2.0, "bit": -1.0}, 0.0),
+                "V": ({"V": 1.0, "v": 1.0}, 0.0),
+                "a": ({"bit": 1.0, "v": 1.0}, -1.0),
+            }
+        )
     return chain, names
 
 
 def _layer(before, rows):
-    """A layer from rows ``{name: ({name of an input: weight}, bias)}``; and the names of its outputs."""
+    """A layer from rows ``{name: ({name of an input: weight}, bias)}``; and the names of its
+    outputs.
+    """
     weight = torch.zeros(1, len(rows), len(before), **NUMBERS)
     place = {name: i for i, name in enumerate(before)}
     for o, (terms, _) in enumerate(rows.values()):
         for name, w in terms.items():
             weight[0, o, place[name]] = float(w)
-    return Layer(weight, torch.tensor([[float(b) for _, b in rows.values()]], **NUMBERS)), list(rows)
+    return Layer(weight, torch.tensor([[float(b) for _, b in rows.values()]], **NUMBERS)), list(
+        rows
+    )
 
 
 def _network(chain):

@@ -8,7 +8,8 @@ from lib.relu import layers
 
 
 def steepened(network, amplitude, levels):
-    """Add ``amplitude (g^{ok}(x_1) - 1/2)``, a sawtooth, in one more block (book: ``prop-steep``, ``prop-flip``).
+    """Add ``amplitude (g^{ok}(x_1) - 1/2)``, a sawtooth, in one more block (book: ``prop-steep``,
+    ``prop-flip``).
 
     Parameters
     ----------
@@ -29,14 +30,24 @@ def steepened(network, amplitude, levels):
     InputError
         For another stream, an amplitude that is not positive or levels out of range.
     """
-    require(network.channels == 3, "network", f"{network.channels} channels in the stream", "a network of this library")
+    require(
+        network.channels == 3,
+        "network",
+        f"{network.channels} channels in the stream",
+        "a network of this library",
+    )
     positive("amplitude", amplitude)
     levels = integer("levels", levels, 1, 50)
     tent = [layers.affine([[1.0], [1.0]], [0.0, -0.5])]
     tent += [layers.affine([[2.0, -4.0], [2.0, -4.0]], [0.0, -0.5])] * (levels - 1)
-    rows, bias = [[0.0, 0.0] for _ in range(3)], [0.0, 0.0, 0.0]
+    rows = [[0.0, 0.0] for _ in range(3)]
+    bias = [0.0, 0.0, 0.0]
     rows[POSITIVE], bias[NEGATIVE] = [2.0 * amplitude, -4.0 * amplitude], amplitude / 2
-    return ConvResNet([*network.numbers(), block([*tent, layers.affine(rows, bias)])], network.head.detach(), network.dim)
+    return ConvResNet(
+        [*network.numbers(), block([*tent, layers.affine(rows, bias)])],
+        network.head.detach(),
+        network.dim,
+    )
 
 
 def block(chain):
@@ -49,7 +60,8 @@ def block(chain):
 
 @torch.no_grad()
 def steepest(function, low, high, halvings=60):
-    """Steep places, found by halving: of two halves of an interval one has at least the slope of the chord.
+    """Steep places, found by halving: of two halves of an interval one has at least the slope of
+    the chord.
 
     Parameters
     ----------
@@ -58,13 +70,14 @@ def steepest(function, low, high, halvings=60):
     low, high : float64 tensors, shape (P,)
         Ends of intervals.
     halvings : int
-        Fewer where the ends are neighbouring floats, or where a chord has become so short that rounding shows.
+        Fewer where the ends are neighbouring floats, or where a chord has become so short that
+        rounding shows.
 
     Returns
     -------
     slopes : float64 tensor, shape (P,)
-        Moduli of difference quotients, each a lower bound of the Lipschitz constant, up to the rounding of values:
-        two units in the last place of 1 are allowed for.
+        Moduli of difference quotients, each a lower bound of the Lipschitz constant, up to the
+        rounding of values: two units in the last place of 1 are allowed for.
     """
     allowance = 2.0**-51
     ends = torch.stack([low, high])
@@ -73,9 +86,13 @@ def steepest(function, low, high, halvings=60):
     for _ in range(halvings):
         middle = ends.mean(0)
         value = function(middle[:, None])
-        slopes = ((value - values).abs() - allowance).clamp(min=0) / (middle - ends).abs().clamp(min=2.0**-60)
+        slopes = ((value - values).abs() - allowance).clamp(min=0) / (middle - ends).abs().clamp(
+            min=2.0**-60
+        )
         best = torch.maximum(best, slopes.amax(0))
-        right = slopes[1] > slopes[0]   # keep the steeper half
+        right = slopes[1] > slopes[0]  # keep the steeper half
         ends = torch.where(right, torch.stack([middle, ends[1]]), torch.stack([ends[0], middle]))
-        values = torch.where(right, torch.stack([value, values[1]]), torch.stack([values[0], value]))
+        values = torch.where(
+            right, torch.stack([value, values[1]]), torch.stack([values[0], value])
+        )
     return best

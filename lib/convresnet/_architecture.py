@@ -44,12 +44,17 @@ def measure_architecture(network):
         L=max(len(block) for block in network.blocks),
         J=max([network.channels] + [c.out_channels for c in convs]),
         K=max(c.kernel_size[0] for c in convs),
-        kappa1=max(max(float(c.weight.detach().abs().max()), float(c.bias.detach().abs().max())) for c in convs),
+        kappa1=max(
+            max(float(c.weight.detach().abs().max()), float(c.bias.detach().abs().max()))
+            for c in convs
+        ),
         kappa2=float(network.head.detach().abs().max()),
     )
 
 
 def count_parameters(network):
-    """Number of stored weights and biases, and how many of them are not zero: ``(stored, nonzero)``."""
+    """Number of stored weights and biases, and how many of them are not zero: ``(stored,
+    nonzero)``.
+    """
     parameters = [p.detach() for p in network.parameters()]
     return sum(p.numel() for p in parameters), sum(int(p.count_nonzero()) for p in parameters)

@@ -1,4 +1,6 @@
-"""Charts: where the terms of a spline live in the ambient cube (book: ``prop-realisation``, ``lem-gate``)."""
+"""Charts: where the terms of a spline live in the ambient cube (book: ``prop-realisation``,
+``lem-gate``).
+"""
 
 from dataclasses import dataclass
 
@@ -44,7 +46,8 @@ class Gate:
 class Chart:
     """An affine map to mesh units, the terms that live behind it, and the gate in front of it.
 
-    Its arrays can be read and not written: a network built from them would not follow (`dataclasses.replace` makes another).
+    Its arrays can be read and not written: a network built from them would not follow
+    (`dataclasses.replace` makes another).
 
     Attributes
     ----------
@@ -68,7 +71,7 @@ class Chart:
 
     def __post_init__(self):
         for name in ("matrix", "offset", "indices", "coefficients"):
-            own = np.array(getattr(self, name))   # nobody else holds it
+            own = np.array(getattr(self, name))  # nobody else holds it
             own.setflags(write=False)
             object.__setattr__(self, name, own.view())
 
@@ -93,6 +96,9 @@ def cube_chart(coefficients, order):
         ``m``.
     """
     coefficients = np.asarray(coefficients, float)
-    dim, cells = coefficients.ndim, coefficients.shape[0] - order + 1
-    indices = np.stack(np.unravel_index(np.arange(coefficients.size), coefficients.shape), axis=1) - (order - 1)
+    dim = coefficients.ndim
+    cells = coefficients.shape[0] - order + 1
+    indices = np.stack(
+        np.unravel_index(np.arange(coefficients.size), coefficients.shape), axis=1
+    ) - (order - 1)
     return Chart(np.eye(dim) * cells, np.zeros(dim), cells, indices, coefficients.reshape(-1))

@@ -10,38 +10,76 @@ from lib.convresnet._terms import head_weights, spline_blocks
 
 
 def computes_its_weights(network):
-    """Whether a module is a `ConvResNet` that nothing was added to, so that its weights say what it computes.
+    """Whether a module is a `ConvResNet` that nothing was added to, so that its weights say what it
+    computes.
 
-    False for subclasses and other layers, hooks, parametrizations, buffers, attributes or methods that were set or
-    replaced, layers with another stride, padding or size than that of their weights, and weights that are no parameters,
-    not finite or not float64 numbers in the memory of the CPU.
+    False for subclasses and other layers, hooks, parametrizations, buffers, attributes or methods
+    that were set or replaced, layers with another stride, padding or size than that of their
+    weights, and weights that are no parameters, not finite or not float64 numbers in the memory of
+    the CPU.
     """
-    if type(network) is not ConvResNet or not _as_made(network, _MADE) or not _is_weight(network.head, 1):
+    if (
+        type(network) is not ConvResNet
+        or not _as_made(network, _MADE)
+        or not _is_weight(network.head, 1)
+    ):
         return False
     chains = list(network.blocks) if type(network.blocks) is nn.ModuleList else [None]
     if any(type(chain) is not nn.ModuleList for chain in chains):
         return False
     if any(not _as_made(m, _MADE.blocks) for m in (network.blocks, *chains)):
         return False
-    return type(network.dim) is int and network.channels == len(network.head) and all(
-        type(conv) is OneSidedConv1d and _as_made(conv, _MADE.blocks[0][0]) and _has_the_sizes_of_its_weight(conv)
-        for chain in chains for conv in chain)
+    return (
+        type(network.dim) is int
+        and network.channels == len(network.head)
+        and all(
+            type(conv) is OneSidedConv1d
+            and _as_made(conv, _MADE.blocks[0][0])
+            and _has_the_sizes_of_its_weight(conv)
+            for chain in chains
+            for conv in chain
+        )
+    )
 
 
-_MADE = ConvResNet([[Convolution(torch.zeros(1, 1, 1, dtype=torch.float64, device="cpu"),
-                                 torch.zeros(1, dtype=torch.float64, device="cpu"))]], [0.0], 1)
+_MADE = ConvResNet(
+    [
+        [
+            Convolution(
+                torch.zeros(1, 1, 1, dtype=torch.float64, device="cpu"),
+                torch.zeros(1, dtype=torch.float64, device="cpu"),
+            )
+        ]
+    ],
+    [0.0],
+    1,
+)
 
 
 def _as_made(module, made):
-    """Whether a module has the attributes and parameters of another one of its class, and no hooks or buffers."""
-    return (vars(module).keys() == vars(made).keys() and module._parameters.keys() == made._parameters.keys()
-            and not any(held for name, held in vars(module).items() if "_hooks" in name or name == "_buffers")
-            and (type(module) is nn.ModuleList or module._modules.keys() == made._modules.keys()))
+    """Whether a module has the attributes and parameters of another one of its class, and no
+    hooks or buffers.
+    """
+    return (
+        vars(module).keys() == vars(made).keys()
+        and module._parameters.keys() == made._parameters.keys()
+        and not any(
+            held for name, held in vars(module).items() if "_hooks" in name or name == "_buffers"
+        )
+        and (type(module) is nn.ModuleList or module._modules.keys() == made._modules.keys())
+    )
 
 
 def _is_weight(t, dims):
-    return (type(t) is nn.Parameter and t.dtype == torch.float64 and t.ndim == dims and t.device.type == "cpu"
-            and t.layout == torch.strided and not t.is_neg() and bool(torch.isfinite(t).all()))
+    return (
+        type(t) is nn.Parameter
+        and t.dtype == torch.float64
+        and t.ndim == dims
+        and t.device.type == "cpu"
+        and t.layout == torch.strided
+        and not t.is_neg()
+        and bool(torch.isfinite(t).all())
+    )
 
 
 def _has_the_sizes_of_its_weight(conv):
@@ -49,9 +87,14 @@ def _has_the_sizes_of_its_weight(conv):
         return False
     out, width, kernel = conv.weight.shape
     channels = conv.in_channels, conv.out_channels, len(conv.bias)
-    return (type(conv.groups) is int and channels == (width * conv.groups, out, out)
-            and (conv.kernel_size, conv.stride, conv.padding, conv.dilation) == ((kernel,), (1,), (0,), (1,))
-            and conv.padding_mode == "zeros" and not conv.transposed)
+    return (
+        type(conv.groups) is int
+        and channels == (width * conv.groups, out, out)
+        and (conv.kernel_size, conv.stride, conv.padding, conv.dilation)
+        == ((kernel,), (1,), (0,), (1,))
+        and conv.padding_mode == "zeros"
+        and not conv.transposed
+    )
 
 
 def weights_digest(network):
@@ -65,20 +108,36 @@ def weights_digest(network):
 
 def same_form(mine, ours):
     """Whether two lists of `Convolution` have the same shapes and groups."""
-    return len(mine) == len(ours) and all((p.weight.shape, p.bias.shape, p.groups) == (q.weight.shape, q.bias.shape, q.groups)
-                                          for p, q in zip(mine, ours))
+    return len(mine) == len(ours) and all(
+        (p.weight.shape, p.bias.shape, p.groups) == (q.weight.shape, q.bias.shape, q.groups)
+        for p, q in zip(mine, ours)
+    )
 
 
 def changed_layers(mine, ours):
-    """Which layers of a block, a list of `Convolution` of the same form, have other numbers: list of int."""
-    return [k for k, (p, q) in enumerate(zip(mine, ours))
-            if not (torch.equal(p.weight, q.weight) and torch.equal(p.bias, q.bias))]
+    """Which layers of a block, a list of `Convolution` of the same form, have other numbers:
+    list of int.
+    """
+    return [
+        k
+        for k, (p, q) in enumerate(zip(mine, ours))
+        if not (torch.equal(p.weight, q.weight) and torch.equal(p.bias, q.bias))
+    ]
 
 
 def is_construction(network, charts, order, refinement, kernel_size, blocks):
-    """Whether a module is `spline_network` of these arguments, bit by bit, and nothing was added to it."""
-    if not (computes_its_weights(network) and len(network.blocks) == blocks and network.dim == charts[0].ambient_dim
-            and torch.equal(network.head.detach(), head_weights())):   # of the same shape
+    """Whether a module is `spline_network` of these arguments, bit by bit, and nothing was added
+    to it.
+    """
+    if not (
+        computes_its_weights(network)
+        and len(network.blocks) == blocks
+        and network.dim == charts[0].ambient_dim
+        and torch.equal(network.head.detach(), head_weights())
+    ):  # of the same shape
         return False
     ideal = spline_blocks(charts, order, refinement, kernel_size, blocks)
-    return all(same_form(mine, ours) and not changed_layers(mine, ours) for mine, ours in zip(network.numbers(), ideal))
+    return all(
+        same_form(mine, ours) and not changed_layers(mine, ours)
+        for mine, ours in zip(network.numbers(), ideal)
+    )

@@ -10,8 +10,12 @@ from lib.errors import integer, require
 def check_kernel_size(kernel_size, dim):
     """``K`` as an int; raises `InputError` unless filters of this size can see all coordinates."""
     least = 1 if dim == 1 else 2
-    require(integer("kernel_size", kernel_size, 1) >= least, "kernel_size", kernel_size,
-            "an integer, at least 2 (1 will do only in dimension 1)")
+    require(
+        integer("kernel_size", kernel_size, 1) >= least,
+        "kernel_size",
+        kernel_size,
+        "an integer, at least 2 (1 will do only in dimension 1)",
+    )
     return int(kernel_size)
 
 
@@ -23,12 +27,17 @@ def gather_depth(dim, kernel_size):
 
 def gather_rows(dim, kernel_size):
     """The rows that each gather layer adds to the linear forms: a list of slices."""
-    depth, stride = gather_depth(dim, kernel_size), max(kernel_size - 1, 1)
-    return [slice(stride * layer, dim if layer == depth - 1 else stride * (layer + 1)) for layer in range(depth)]
+    depth = gather_depth(dim, kernel_size)
+    stride = max(kernel_size - 1, 1)
+    return [
+        slice(stride * layer, dim if layer == depth - 1 else stride * (layer + 1))
+        for layer in range(depth)
+    ]
 
 
 def gather(matrix, offset, kernel_size, steps=None, start=None):
-    """Convolution layers that put ``sigma(A z + b)`` into row 0, for every ``z`` with entries in [0, 1].
+    """Convolution layers that put ``sigma(A z + b)`` into row 0, for every ``z`` with entries in
+    [0, 1].
 
     Book: ``lem-gather``.
 
@@ -46,33 +55,41 @@ def gather(matrix, offset, kernel_size, steps=None, start=None):
     steps : float64 array, shape (F, D), optional
         Biases added with each row, instead of the moduli of negative coefficients.
     start : float64 array, shape (F,), optional
-        Biases added in the first layer.  With ``steps`` or ``start`` given, the map is exact for those
-        ``z`` for which ``start + sum_{i <= I} (A_i z_i + steps_i) >= 0`` for all ``I``.
+        Biases added in the first layer.  With ``steps`` or ``start`` given, the map is exact for
+        those ``z`` for which ``start + sum_{i <= I} (A_i z_i + steps_i) >= 0`` for all ``I``.
 
     Returns
     -------
     list of Convolution
-        `gather_depth` layers from ``C`` channels to ``F`` channels.  What the rows behind row 0 hold is
-        not specified.
+        `gather_depth` layers from ``C`` channels to ``F`` channels.  What the rows behind row 0
+        hold is not specified.
     """
-    matrix, offset = np.atleast_2d(np.asarray(matrix, float)), np.atleast_1d(np.asarray(offset, float))
+    matrix, offset = (
+        np.atleast_2d(np.asarray(matrix, float)),
+        np.atleast_1d(np.asarray(offset, float)),
+    )
     if matrix.ndim == 2:
         matrix = matrix[:, None]
     forms, carried, dim = matrix.shape
     steps = np.maximum(-matrix, 0).sum(1) if steps is None else steps
     start = np.zeros(forms) if start is None else np.asarray(start, float)
-    rows, convolutions = gather_rows(dim, kernel_size), []
+    rows = gather_rows(dim, kernel_size)
+    convolutions = []
     for layer, columns in enumerate(rows):
         last = layer == len(rows) - 1
         weight = np.zeros((carried + forms, carried + (forms if layer > 0 else 0), kernel_size))
-        weight[carried:, :carried, :columns.stop - columns.start] = matrix[..., columns]
+        weight[carried:, :carried, : columns.stop - columns.start] = matrix[..., columns]
         if layer > 0:
             weight[carried:, carried:, 0] = np.eye(forms)
         if last:
-            before = steps[:, :columns.start].sum(1) + (start if layer > 0 else 0)
+            before = steps[:, : columns.start].sum(1) + (start if layer > 0 else 0)
             weight, bias = weight[carried:], offset - before
         else:
             weight[:carried, :carried, kernel_size - 1] = np.eye(carried)
-            bias = np.concatenate([np.zeros(carried), steps[:, columns].sum(1) + (start if layer == 0 else 0)])
-        convolutions.append(Convolution(torch.from_numpy(weight), torch.from_numpy(np.ascontiguousarray(bias))))
+            bias = np.concatenate(
+                [np.zeros(carried), steps[:, columns].sum(1) + (start if layer == 0 else 0)]
+            )
+        convolutions.append(
+            Convolution(torch.from_numpy(weight), torch.from_numpy(np.ascontiguousarray(bias)))
+        )
     return convolutions

@@ -1,9 +1,10 @@
 """The loop over the terms that are alive, compiled (book: ``prop-sparse``).
 
-Points are taken `LANES` at a time, and every innermost loop runs over them without a branch, so that it
-becomes vector instructions.  Around it turns an odometer over the ``m^d`` terms of a cell whose last
-axis is the fastest: the products of the other factors are kept until their axes turn, and so is the
-derivative of what the faster axes have added, which is handed on to the slower axis then.
+Points are taken `LANES` at a time, and every innermost loop runs over them without a branch, so
+that it becomes vector instructions.  Around it turns an odometer over the ``m^d`` terms of a cell
+whose last axis is the fastest: the products of the other factors are kept until their axes turn,
+and so is the derivative of what the faster axes have added, which is handed on to the slower axis
+then.
 """
 
 import numpy as np
@@ -14,7 +15,9 @@ LANES = 64
 
 @njit(inline="always")
 def _square(z, cells):
-    """``sq_n(z)`` and its slope, ``cells = 2^n`` (``lem-square``): ``z^2 + t (1 - t) / 4^n``, ``t`` the place in the cell."""
+    """``sq_n(z)`` and its slope, ``cells = 2^n`` (``lem-square``): ``z^2 + t (1 - t) / 4^n``,
+    ``t`` the place in the cell.
+    """
     left = min(np.floor(z * cells), cells - 1.0)
     t = z * cells - left
     return z * z + t * (1.0 - t) / (cells * cells), (2.0 * left + 1.0) / cells
@@ -47,10 +50,11 @@ def _power(z, degree, cells):
 
 @njit(nogil=True, error_model="numpy")
 def _factors(u, cell, closing, order, folds, cells, values, slopes, closes):
-    """``N~_m(u - j)`` for the terms ``j`` alive in a cell: values, slopes in ``u`` and in ``closing``.
+    """``N~_m(u - j)`` for the terms ``j`` alive in a cell: values, slopes in ``u`` and in
+    ``closing``.
 
-    ``u``, ``cell``, ``closing`` have shape (LANES,), the other three, which are written, (m, LANES).
-    ``closing`` is added to the distance from the centre of a B-spline (``lem-gate``).
+    ``u``, ``cell``, ``closing`` have shape (LANES,), the other three, which are written, (m,
+    LANES). ``closing`` is added to the distance from the centre of a B-spline (``lem-gate``).
     """
     for k in range(order):
         value, slope, close = values[k], slopes[k], closes[k]
@@ -79,18 +83,20 @@ def _factors(u, cell, closing, order, folds, cells, values, slopes, closes):
 def _contract(v, dv, table, base, edge, cells, kept, da, db, handed, value, gradient):
     """``sum_j c_j mu_n(v_d, .. mu_n(v_2, v_1))`` over the terms of a cell, with derivatives.
 
-    Read: the factors ``v`` (d, m, LANES) and their slopes ``dv`` (d + 1, m, LANES), the last row that of
-    the first factor in ``closing``; ``base`` (LANES,), where the coefficients of a cell begin in
-    ``table``, whose axes have ``edge`` entries.  Written: ``value`` (LANES,), ``gradient`` (d + 1, LANES).
-    The others are room to work in, (d, LANES): products, their two derivatives, what is handed on.
+    Read: the factors ``v`` (d, m, LANES) and their slopes ``dv`` (d + 1, m, LANES), the last row
+    that of the first factor in ``closing``; ``base`` (LANES,), where the coefficients of a cell
+    begin in ``table``, whose axes have ``edge`` entries.  Written: ``value`` (LANES,), ``gradient``
+    (d + 1, LANES). The others are room to work in, (d, LANES): products, their two derivatives,
+    what is handed on.
     """
     dim, order = v.shape[:2]
     last = dim - 1
-    digits, coefficient = np.zeros(dim, np.int64), np.empty(LANES)
+    digits = np.zeros(dim, np.int64)
+    coefficient = np.empty(LANES)
     value[:] = 0.0
     gradient[:] = 0.0
     handed[:] = 0.0
-    turned = 0   # the slowest axis that has moved
+    turned = 0  # the slowest axis that has moved
     while turned >= 0:
         place = 0
         for i in range(last):
@@ -159,22 +165,31 @@ def sum_alive(u, omega, chart, tables, order, mesh, refinement, folds, values, g
     pairs, dim = u.shape
     edge, cells = mesh + order - 1, 2.0**refinement
     table = tables.reshape(-1)
-    here, cell, closing, base = np.empty(LANES), np.empty(LANES), np.empty(LANES), np.empty(LANES, np.int64)
-    v, dv = np.empty((dim, order, LANES)), np.empty((dim + 1, order, LANES))
+    here = np.empty(LANES)
+    cell = np.empty(LANES)
+    closing = np.empty(LANES)
+    base = np.empty(LANES, np.int64)
+    v = np.empty((dim, order, LANES))
+    dv = np.empty((dim + 1, order, LANES))
     unused = np.empty((order, LANES))
-    kept, da, db, handed = np.empty((dim, LANES)), np.empty((dim, LANES)), np.empty((dim, LANES)), np.empty((dim, LANES))
+    kept = np.empty((dim, LANES))
+    da = np.empty((dim, LANES))
+    db = np.empty((dim, LANES))
+    handed = np.empty((dim, LANES))
     value, gradient = np.empty(LANES), np.empty((dim + 1, LANES))
     for start in range(0, pairs, LANES):
         count = min(LANES, pairs - start)
         base[:] = 0
         for i in range(dim):
             for p in range(LANES):
-                q = start + min(p, count - 1)   # the last batch repeats its last point
+                q = start + min(p, count - 1)  # the last batch repeats its last point
                 here[p] = u[q, i]
                 closing[p] = order * omega[q] if i == 0 else 0.0
                 cell[p] = min(max(np.floor(here[p]), 0.0), mesh - 1.0)
                 base[p] = base[p] * edge + np.int64(cell[p])
-            _factors(here, cell, closing, order, folds, cells, v[i], dv[i], dv[dim] if i == 0 else unused)
+            _factors(
+                here, cell, closing, order, folds, cells, v[i], dv[i], dv[dim] if i == 0 else unused
+            )
         for p in range(LANES):
             base[p] += chart[start + min(p, count - 1)] * tables.shape[1]
         _contract(v, dv, table, base, edge, cells, kept, da, db, handed, value, gradient)

@@ -1,4 +1,6 @@
-"""The class ``C(M, L, J, K, kappa1, kappa2)`` of convolutional residual networks as a torch module."""
+"""The class ``C(M, L, J, K, kappa1, kappa2)`` of convolutional residual networks as a torch
+module.
+"""
 
 from dataclasses import dataclass
 
@@ -10,8 +12,9 @@ from torch.utils.checkpoint import checkpoint
 from lib.errors import require
 from lib.relu.layers import NUMBERS, Layer
 
-_CACHE_BYTES = 1 << 23   # activations of two layers for one chunk of points: beyond the caches it runs at half the speed
-_GRAPH_BYTES = 1 << 28   # activations of all layers for one chunk, kept for a gradient
+# activations of two layers for one chunk of points: beyond the caches it runs at half the speed
+_CACHE_BYTES = 1 << 23
+_GRAPH_BYTES = 1 << 28  # activations of all layers for one chunk, kept for a gradient
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,10 @@ class Convolution:
 
     def to_layer(self):
         """What it does to a single row: the `Layer` of its first filter entries."""
-        return Layer(self.weight[..., 0].reshape(self.groups, -1, self.weight.shape[1]), self.bias.reshape(self.groups, -1))
+        return Layer(
+            self.weight[..., 0].reshape(self.groups, -1, self.weight.shape[1]),
+            self.bias.reshape(self.groups, -1),
+        )
 
     def dense(self):
         """The same map with one group: the block diagonal written out (book: ``lem-grouped``)."""
@@ -47,17 +53,22 @@ class Convolution:
         rows = out // self.groups
         weight = self.weight.new_zeros(out, width * self.groups, kernel)
         for g in range(self.groups):
-            weight[g * rows:(g + 1) * rows, g * width:(g + 1) * width] = self.weight[g * rows:(g + 1) * rows]
+            weight[g * rows : (g + 1) * rows, g * width : (g + 1) * width] = self.weight[
+                g * rows : (g + 1) * rows
+            ]
         return Convolution(weight, self.bias, 1)
 
 
 class OneSidedConv1d(nn.Conv1d):
-    """Convolution of book ``def-convresnet``: stride one, zeros appended behind the last row only."""
+    """Convolution of book ``def-convresnet``: stride one, zeros appended behind the last row
+    only.
+    """
 
     @classmethod
     def from_numbers(cls, numbers):
         out, width, kernel = numbers.weight.shape
-        conv = cls(width * numbers.groups, out, kernel, groups=numbers.groups, device="meta")   # nothing is initialised
+        # nothing is initialised
+        conv = cls(width * numbers.groups, out, kernel, groups=numbers.groups, device="meta")
         conv.weight = nn.Parameter(numbers.weight)
         conv.bias = nn.Parameter(numbers.bias)
         return conv
@@ -67,7 +78,8 @@ class OneSidedConv1d(nn.Conv1d):
         return super().forward(functional.pad(z, (0, self.kernel_size[0] - 1)))
 
     def leading_rows(self, z, rows):
-        """The first ``rows`` rows of the output, from ``z`` of shape (in, rows', P); returns (out, rows, P).
+        """The first ``rows`` rows of the output, from ``z`` of shape (in, rows', P); returns (out,
+        rows, P).
 
         The same numbers as `forward`, laid out channels first so that a grouped layer is one
         batched matrix product.
@@ -80,12 +92,13 @@ class OneSidedConv1d(nn.Conv1d):
         weight = self.weight.view(self.groups, self.out_channels // self.groups, -1, kernel)
         y = self.bias.view(self.groups, -1, 1)
         for k in range(kernel):
-            y = torch.baddbmm(y, weight[..., k], taps[:, :, k:k + rows].flatten(2))
+            y = torch.baddbmm(y, weight[..., k], taps[:, :, k : k + rows].flatten(2))
         return y.view(self.out_channels, rows, points)
 
 
 class ConvResNet(nn.Module):
-    """``x -> FC o (Conv_M + id) o ... o (Conv_1 + id) o P`` (book: ``def-convresnet``, ``lem-rows``).
+    """``x -> FC o (Conv_M + id) o ... o (Conv_1 + id) o P`` (book: ``def-convresnet``,
+    ``lem-rows``).
 
     ``P`` puts the ``D`` coordinates of a point into the rows of channel 0 and zeros into the other
     channels; every block is a chain of one-sided convolutions with a ReLU after *each* of them, and
@@ -108,12 +121,17 @@ class ConvResNet(nn.Module):
 
     def __init__(self, blocks, head, dim):
         super().__init__()
-        self.dim, self.channels = int(dim), len(head)
+        self.dim = int(dim)
+        self.channels = len(head)
         for block in blocks:
             widths = [self.channels, *[c.weight.shape[0] for c in block]]
             inputs = [c.weight.shape[1] * c.groups for c in block]
-            require(widths[:-1] == inputs and widths[-1] == self.channels, "blocks", (widths, inputs),
-                    f"chains of layers from {self.channels} channels to {self.channels} channels")
+            require(
+                widths[:-1] == inputs and widths[-1] == self.channels,
+                "blocks",
+                (widths, inputs),
+                f"chains of layers from {self.channels} channels to {self.channels} channels",
+            )
         self.blocks = nn.ModuleList(
             nn.ModuleList(OneSidedConv1d.from_numbers(c) for c in block) for block in blocks
         )
@@ -126,8 +144,8 @@ class ConvResNet(nn.Module):
         Parameters
         ----------
         x : float64 tensor, shape (P, D)
-            Points of the unit cube; outside it the network is still defined, without a guarantee.  (After ``float()`` the
-            module takes float32, and no statement of the book holds.)
+            Points of the unit cube; outside it the network is still defined, without a guarantee.
+            (After ``float()`` the module takes float32, and no statement of the book holds.)
         all_rows : bool
             False computes only the rows that can reach row 0 (book: ``lem-rows``), batched over
             groups; True evaluates the definition literally, every row through ``torch.conv1d``.
@@ -142,18 +160,27 @@ class ConvResNet(nn.Module):
             For another shape or dtype.
         """
         dtype = self.head.dtype
-        require(isinstance(x, torch.Tensor) and x.dtype == dtype, "x", getattr(x, "dtype", type(x)),
-                f"a torch tensor of dtype {str(dtype).removeprefix('torch.')}")
-        require(x.ndim == 2 and x.shape[1] == self.dim, "x.shape", tuple(x.shape), f"(P, {self.dim})")
+        require(
+            isinstance(x, torch.Tensor) and x.dtype == dtype,
+            "x",
+            getattr(x, "dtype", type(x)),
+            f"a torch tensor of dtype {str(dtype).removeprefix('torch.')}",
+        )
+        require(
+            x.ndim == 2 and x.shape[1] == self.dim, "x.shape", tuple(x.shape), f"(P, {self.dim})"
+        )
         if all_rows:
             return self._definition(x)
-        if torch.compiler.is_compiling() or torch.jit.is_tracing():   # a graph for any number of points
+        # a graph for any number of points
+        if torch.compiler.is_compiling() or torch.jit.is_tracing():
             return self._leading_row(x)
         size = self.chunk()
         if len(x) <= size:
             return self._leading_row(x)
-        if torch.is_grad_enabled():   # what a gradient needs of a chunk is computed again, not kept
-            return torch.cat([checkpoint(self._leading_row, part, use_reentrant=False) for part in x.split(size)])
+        if torch.is_grad_enabled():  # what a gradient needs of a chunk is computed again, not kept
+            return torch.cat(
+                [checkpoint(self._leading_row, part, use_reentrant=False) for part in x.split(size)]
+            )
         return torch.cat([self._leading_row(part) for part in x.split(size)])
 
     def _definition(self, x):
@@ -173,7 +200,7 @@ class ConvResNet(nn.Module):
             y = z
             for conv, count in zip(block, rows[1:]):
                 y = torch.relu_(conv.leading_rows(y, count))
-            z = z[:, :rows[-1]] + y
+            z = z[:, : rows[-1]] + y
         return self.head @ z[:, 0]
 
     def rows_needed(self):
@@ -192,20 +219,30 @@ class ConvResNet(nn.Module):
         return plan[::-1]
 
     def dense(self):
-        """The same network with every grouped convolution written out as a dense one (``lem-grouped``)."""
-        return ConvResNet([[c.dense() for c in block] for block in self.numbers()], self.head.detach(), self.dim)
+        """The same network with every grouped convolution written out as a dense one
+        (``lem-grouped``).
+        """
+        return ConvResNet(
+            [[c.dense() for c in block] for block in self.numbers()], self.head.detach(), self.dim
+        )
 
     def numbers(self):
         """The weights as nested lists of `Convolution` (detached copies)."""
         return [
-            [Convolution(c.weight.detach().clone(), c.bias.detach().clone(), c.groups) for c in block]
+            [
+                Convolution(c.weight.detach().clone(), c.bias.detach().clone(), c.groups)
+                for c in block
+            ]
             for block in self.blocks
         ]
 
     def chunk(self, gradient=False):
         """Number of points that are evaluated together, by the size of their activations."""
-        sizes = [c.out_channels * rows for block, counts in zip(self.blocks, self.rows_needed())
-                 for c, rows in zip(block, counts[1:])]
+        sizes = [
+            c.out_channels * rows
+            for block, counts in zip(self.blocks, self.rows_needed())
+            for c, rows in zip(block, counts[1:])
+        ]
         points = max(4, min(1 << 14, _CACHE_BYTES // (16 * max(sizes))))
         return max(1, min(points, _GRAPH_BYTES // (8 * sum(sizes)))) if gradient else points
 
@@ -222,7 +259,7 @@ class ConvResNet(nn.Module):
         """
         values, gradients = [], []
         for part in x.split(self.chunk(gradient=True)):
-            with torch.enable_grad():   # whatever surrounds the call
+            with torch.enable_grad():  # whatever surrounds the call
                 part = part.detach().clone().requires_grad_(True)
                 value = self(part)
                 (gradient,) = torch.autograd.grad(value.sum(), part)

@@ -1,4 +1,6 @@
-"""Moving the size of the weights from the blocks into ``FC`` (book: chapter 04, "Two ways to keep weights small")."""
+"""Moving the size of the weights from the blocks into ``FC`` (book: chapter 04, "Two ways to
+keep weights small").
+"""
 
 from lib.convresnet._module import Convolution, ConvResNet
 from lib.errors import require
@@ -13,13 +15,14 @@ def rescaled(network):
     Parameters
     ----------
     network : ConvResNet
-        As made by `spline_network`: the blocks have equal depth and write only channels that ``FC`` reads.
+        As made by `spline_network`: the blocks have equal depth and write only channels that ``FC``
+        reads.
 
     Returns
     -------
     ConvResNet
-        ``kappa1 <= 1``; ``kappa2 = prod s_l`` with ``s_l = max(1, largest weight or bias of layer l)``,
-        times the old ``kappa2``.
+        ``kappa1 <= 1``; ``kappa2 = prod s_l`` with ``s_l = max(1, largest weight or bias of layer
+        l)``, times the old ``kappa2``.
 
     Raises
     ------
@@ -34,4 +37,6 @@ def rescaled(network):
         scale = max(1.0, *[float(max(c.weight.abs().max(), c.bias.abs().max())) for c in layer])
         total *= scale
         layers.append([Convolution(c.weight / scale, c.bias / total, c.groups) for c in layer])
-    return ConvResNet([list(block) for block in zip(*layers)], total * network.head.detach(), network.dim)
+    return ConvResNet(
+        [list(block) for block in zip(*layers)], total * network.head.detach(), network.dim
+    )

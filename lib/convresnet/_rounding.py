@@ -2,11 +2,12 @@
 
 from lib.relu import fold_terms
 
-UNIT = 2.0**-53   # unit roundoff
+UNIT = 2.0**-53  # unit roundoff
 
 
 def rounding(order, refinement, dim, mesh_rounding):
-    """By how much float64 may miss the value of one term, and by how much times ``|c_j|`` their sum (``lem-rounding``).
+    """By how much float64 may miss the value of one term, and by how much times ``|c_j|`` their sum
+    (``lem-rounding``).
 
     Parameters
     ----------
@@ -18,22 +19,33 @@ def rounding(order, refinement, dim, mesh_rounding):
     Returns
     -------
     term, total : float
-        A term is off by at most ``term``; a sum of ``c_j`` times terms of which ``m^dim`` are alive by at most
-        ``sum |c_j| (term + total)`` over those.
+        A term is off by at most ``term``; a sum of ``c_j`` times terms of which ``m^dim`` are alive
+        by at most ``sum |c_j| (term + total)`` over those.
     """
     square, product = 3 * refinement + 12, 3 * refinement + 40
-    power, lipschitz = {2: (0, 1), 3: (square, 2), 4: (2 * square + product, 3), 5: (3 * square, 4)}[order]
-    factor = sum(a * (lipschitz * ((mesh_rounding + order) / scale + 1) + power + 6)
-                 for _, _, a, _, scale in fold_terms(order))
+    power, lipschitz = {
+        2: (0, 1),
+        3: (square, 2),
+        4: (2 * square + product, 3),
+        5: (3 * square, 4),
+    }[order]
+    factor = sum(
+        a * (lipschitz * ((mesh_rounding + order) / scale + 1) + power + 6)
+        for _, _, a, _, scale in fold_terms(order)
+    )
     return UNIT * 1.01 * (dim * factor + (dim - 1) * product), UNIT * 1.01 * (2 * order**dim + 4)
 
 
 def stored_folds(order):
-    """How far a factor with the weights ``a_r`` rounded to float64 is from ``N~_m``, in value and slope: two floats.
+    """How far a factor with the weights ``a_r`` rounded to float64 is from ``N~_m``, in value and
+    slope: two floats.
 
-    For orders up to 3 these weights are floats.  The slope of ``p_{m-1}`` is at most 4 (``lem-power``).
+    For orders up to 3 these weights are floats.  The slope of ``p_{m-1}`` is at most 4
+    (``lem-power``).
     """
     if order <= 3:
         return 0.0, 0.0
-    return (UNIT * sum(a for _, _, a, _, _ in fold_terms(order)),
-            UNIT * sum(4 * a / scale for _, _, a, _, scale in fold_terms(order)))
+    return (
+        UNIT * sum(a for _, _, a, _, _ in fold_terms(order)),
+        UNIT * sum(4 * a / scale for _, _, a, _, scale in fold_terms(order)),
+    )

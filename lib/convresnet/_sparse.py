@@ -1,4 +1,6 @@
-"""Evaluation of a spline network through the terms that are alive at a point, exactly (book: ``prop-sparse``)."""
+"""Evaluation of a spline network through the terms that are alive at a point, exactly (book:
+``prop-sparse``).
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,35 +14,40 @@ from lib.errors import require
 from lib.relu import check_refinement, fold_terms
 from lib.splines import check_order
 
-_CHUNK_BYTES = 1 << 22   # about the size of a cache: four times as much is slower
-_LEAST = 64   # points of a chunk
+_CHUNK_BYTES = 1 << 22  # about the size of a cache: four times as much is slower
+_LEAST = 64  # points of a chunk
 
 
 def _squares(x, n):
     """What the layers of ``sq_n`` make of any real ``x``, and its slope (``lem-square``)."""
-    z, cells = np.clip(x, 0, 1), 2.0**n
+    z = np.clip(x, 0, 1)
+    cells = 2.0**n
     left = np.minimum(np.floor(z * cells), cells - 1)
     t = z * cells - left
-    above = x > 1   # only the first level of the refinement sees it
+    above = x > 1  # only the first level of the refinement sees it
     value = np.where(above, 1.5 * x - 0.5, z * z + t * (1 - t) / cells**2)
     return value, np.where(above, 1.5, np.where(x >= 0, (2 * left + 1) / cells, 0))
 
 
 def threads():
-    """How many threads are used: ``torch.get_num_threads()``, from OMP_NUM_THREADS or the number of cores."""
+    """How many threads are used: ``torch.get_num_threads()``, from OMP_NUM_THREADS or the number
+    of cores.
+    """
     return torch.get_num_threads()
 
 
 class SparseEvaluator:
-    """The function of ``spline_network(charts, order, refinement, kernel_size, ..)``, through the terms that are alive.
+    """The function of ``spline_network(charts, order, refinement, kernel_size, ..)``, through the
+    terms that are alive.
 
     Book: ``prop-sparse``.
 
-    At most ``m^d`` terms of a chart are not zero at a point (``prop-bspline-net``: supports are exact),
-    and no term of a chart whose gate is closed there (``lem-gate``); only those are computed, compiled,
-    with ``sq_n`` in closed form.  This is the function of the module on all of ``R^D``, up to rounding:
-    outside the cube its gather layers cut partial sums, and so does this class.  Slopes may differ at
-    kinks and within rounding of them, where each is made from one-sided slopes of the factors.
+    At most ``m^d`` terms of a chart are not zero at a point (``prop-bspline-net``: supports are
+    exact), and no term of a chart whose gate is closed there (``lem-gate``); only those are
+    computed, compiled, with ``sq_n`` in closed form.  This is the function of the module on all of
+    ``R^D``, up to rounding: outside the cube its gather layers cut partial sums, and so does this
+    class.  Slopes may differ at kinks and within rounding of them, where each is made from
+    one-sided slopes of the factors.
 
     Parameters
     ----------
@@ -56,38 +63,65 @@ class SparseEvaluator:
 
     def __init__(self, charts, order, refinement, kernel_size=2):
         order = check_order(order)
-        refinement = check_refinement(refinement, 2)   # with one level N~_5 exceeds 1, where the product is another function
-        self.charts, self.order, self.refinement = charts, order, refinement
+        # with one level N~_5 exceeds 1, where the product is another function
+        refinement = check_refinement(refinement, 2)
+        self.charts = charts
+        self.order = order
+        self.refinement = refinement
         first = charts[0]
-        self.gate, self.dim, self.ambient_dim, self.cells = first.gate, first.dim, first.ambient_dim, first.cells
+        self.gate = first.gate
+        self.dim = first.dim
+        self.ambient_dim = first.ambient_dim
+        self.cells = first.cells
         edge = self.cells + order - 1
         self._tables = np.zeros((len(charts), edge**self.dim))
         for row, chart in zip(self._tables, charts):
-            low, high = int(chart.indices.min(initial=0)), int(chart.indices.max(initial=0))
-            require(-order < low and high < self.cells, "indices", (low, high), f"from {1 - order} to {self.cells - 1}")
-            np.add.at(row, np.ravel_multi_index((chart.indices + order - 1).T, (edge,) * self.dim), chart.coefficients)
+            low = int(chart.indices.min(initial=0))
+            high = int(chart.indices.max(initial=0))
+            require(
+                -order < low and high < self.cells,
+                "indices",
+                (low, high),
+                f"from {1 - order} to {self.cells - 1}",
+            )
+            np.add.at(
+                row,
+                np.ravel_multi_index((chart.indices + order - 1).T, (edge,) * self.dim),
+                chart.coefficients,
+            )
         self._forms, self._offset, self._steps, self._start = linear_forms(charts)
         self._rows = gather_rows(self.ambient_dim, kernel_size)
-        self._folds = np.array([[sign * a, width, scale] for _, sign, a, width, scale in fold_terms(order)])
+        self._folds = np.array(
+            [[sign * a, width, scale] for _, sign, a, width, scale in fold_terms(order)]
+        )
 
     def _channels(self, x):
-        """What the gather layers read, and its slope, arrays (P, C, D): ``x``, or its squares and ``x``."""
+        """What the gather layers read, and its slope, arrays (P, C, D): ``x``, or its squares
+        and ``x``.
+        """
         positive = x >= 0
         if self.gate is None:
-            positive |= np.arange(self.ambient_dim) < self._rows[0].stop   # read before the first ReLU
+            # read before the first ReLU
+            positive |= np.arange(self.ambient_dim) < self._rows[0].stop
         channels = [(np.where(positive, x, 0), positive.astype(float))]
         if self.gate is not None:
             channels.insert(0, _squares(x, self.gate.refinement))
         return (np.stack(part, axis=1) for part in zip(*channels))
 
     def _sums(self, z, rows):
-        """The linear forms of ``z``, cut at zero after each slice of rows: (P, F), and which slice is the first to count."""
-        forms, total, first = len(self._start), self._start, None
+        """The linear forms of ``z``, cut at zero after each slice of rows: (P, F), and which
+        slice is the first to count.
+        """
+        forms = len(self._start)
+        total = self._start
+        first = None
         for layer, part in enumerate(rows):
             shift = self._steps[:, part].sum(1)
             if layer == len(rows) - 1:
                 shift = shift + self._offset - self._steps.sum(1) - self._start
-            total = z[..., part].reshape(len(z), -1) @ self._forms[..., part].reshape(forms, -1).T + (total + shift)
+            total = z[..., part].reshape(len(z), -1) @ self._forms[..., part].reshape(
+                forms, -1
+            ).T + (total + shift)
             cut = total < 0
             if cut.any():
                 total[cut] = 0
@@ -95,20 +129,38 @@ class SparseEvaluator:
         return total, first
 
     def _evaluate(self, x, rows):
-        """Values (P,) and gradients (P, D) at an array (P, D); ``rows`` are the slices between two cuts."""
+        """Values (P,) and gradients (P, D) at an array (P, D); ``rows`` are the slices between
+        two cuts.
+        """
         z, dz = self._channels(x)
         sums, first = self._sums(z, rows)
-        scale, charts = 2.0 ** doublings(self.cells), len(self.charts)
-        pairs = sums.reshape(len(x) * charts, -1)   # of a point and a chart: u / 2^k and, if gated, omega
+        scale = 2.0 ** doublings(self.cells)
+        charts = len(self.charts)
+        # of a point and a chart: u / 2^k and, if gated, omega
+        pairs = sums.reshape(len(x) * charts, -1)
         if self.gate is None:
-            alive, omega, u = np.arange(len(pairs)), np.zeros(len(pairs)), pairs * scale
+            alive = np.arange(len(pairs))
+            omega = np.zeros(len(pairs))
+            u = pairs * scale
         else:
             alive = np.flatnonzero(pairs[:, -1] < 1)
-            omega, u = pairs[alive, -1], pairs[alive, :-1] * scale
-        values, slopes = np.empty(len(alive)), np.empty((len(alive), self.dim + 1))
-        sum_alive(u, omega, alive % charts, self._tables, self.order, self.cells, self.refinement, self._folds,
-                  values, slopes)
-        slopes[:, :self.dim] *= scale
+            omega = pairs[alive, -1]
+            u = pairs[alive, :-1] * scale
+        values = np.empty(len(alive))
+        slopes = np.empty((len(alive), self.dim + 1))
+        sum_alive(
+            u,
+            omega,
+            alive % charts,
+            self._tables,
+            self.order,
+            self.cells,
+            self.refinement,
+            self._folds,
+            values,
+            slopes,
+        )
+        slopes[:, : self.dim] *= scale
         if self.gate is None:
             back = slopes[:, :-1]
         else:
@@ -118,9 +170,13 @@ class SparseEvaluator:
         gradient = np.empty_like(z)
         for layer, part in enumerate(rows):
             share = back if first is None else back * (first <= layer)
-            gradient[..., part] = (share @ self._forms[..., part].reshape(back.shape[1], -1)).reshape(len(x), z.shape[1], -1)
+            gradient[..., part] = (
+                share @ self._forms[..., part].reshape(back.shape[1], -1)
+            ).reshape(len(x), z.shape[1], -1)
         gradient *= dz
-        return np.bincount(alive // charts, values, len(x)), gradient[:, 0] if self.gate is None else gradient.sum(1)
+        return np.bincount(alive // charts, values, len(x)), gradient[
+            :, 0
+        ] if self.gate is None else gradient.sum(1)
 
     def value_and_gradient(self, x):
         """Values and gradients, in chunks of bounded memory, shared among the `threads`.
@@ -140,19 +196,31 @@ class SparseEvaluator:
         InputError
             For another shape or dtype, or a point that is not finite.
         """
-        require(isinstance(x, torch.Tensor) and x.dtype == torch.float64, "x",
-                getattr(x, "dtype", type(x)), "a torch tensor of dtype float64")
-        require(x.ndim == 2 and x.shape[1] == self.ambient_dim, "x.shape", tuple(x.shape), f"(P, {self.ambient_dim})")
+        require(
+            isinstance(x, torch.Tensor) and x.dtype == torch.float64,
+            "x",
+            getattr(x, "dtype", type(x)),
+            "a torch tensor of dtype float64",
+        )
+        require(
+            x.ndim == 2 and x.shape[1] == self.ambient_dim,
+            "x.shape",
+            tuple(x.shape),
+            f"(P, {self.ambient_dim})",
+        )
         require(bool(torch.isfinite(x).all()), "x", "points that are not finite", "finite")
         x = np.ascontiguousarray(x.detach().numpy())
-        values, gradients = np.empty(len(x)), np.empty_like(x)
+        values = np.empty(len(x))
+        gradients = np.empty_like(x)
         width = 6 * len(self._forms) + 12 * self.ambient_dim + 16 * self.dim
         size = max(_LEAST, _CHUNK_BYTES // (8 * width))
 
         def run(start):
             here = slice(start, start + size)
-            if x[here].min() >= 0 and x[here].max() <= 1:   # the rule
-                values[here], gradients[here] = self._evaluate(x[here], [slice(0, self.ambient_dim)])
+            if x[here].min() >= 0 and x[here].max() <= 1:  # the rule
+                values[here], gradients[here] = self._evaluate(
+                    x[here], [slice(0, self.ambient_dim)]
+                )
                 return
             outside = ((x[here] < 0) | (x[here] > 1)).any(1)
             for places, rows in ((~outside, [slice(0, self.ambient_dim)]), (outside, self._rows)):

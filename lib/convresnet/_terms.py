@@ -9,7 +9,7 @@ from lib.convresnet._module import Convolution, ConvResNet
 from lib.errors import integer
 from lib.relu import fold_terms, layers
 
-COORDINATES, POSITIVE, NEGATIVE = range(3)   # the stream: x, S+ and S-
+COORDINATES, POSITIVE, NEGATIVE = range(3)  # the stream: x, S+ and S-
 STREAM = 3
 
 
@@ -20,13 +20,16 @@ def doublings(cells):
 
 def _reading_channel(convolution, channel, channels):
     """The layer for a single input channel, reading one channel of a wider input."""
-    weight = torch.zeros(convolution.weight.shape[0], channels, convolution.weight.shape[2], **layers.NUMBERS)
+    weight = torch.zeros(
+        convolution.weight.shape[0], channels, convolution.weight.shape[2], **layers.NUMBERS
+    )
     weight[:, channel] = convolution.weight[:, 0]
     return Convolution(weight, convolution.bias)
 
 
 def linear_forms(charts):
-    """What the gather layers of a block compute: ``u / 2^k`` of each chart and, if gated, ``omega`` without its ReLU.
+    """What the gather layers of a block compute: ``u / 2^k`` of each chart and, if gated, ``omega``
+    without its ReLU.
 
     Parameters
     ----------
@@ -36,14 +39,18 @@ def linear_forms(charts):
     Returns
     -------
     forms : float64 array, shape (F, C, D)
-        ``F`` forms, ``d`` (gated: ``d + 1``) for each chart, of the ``C = 1`` channel ``x`` (gated: 2,
-        the squares ``sq_n(x)`` and ``x``).
+        ``F`` forms, ``d`` (gated: ``d + 1``) for each chart, of the ``C = 1`` channel ``x`` (gated:
+        2, the squares ``sq_n(x)`` and ``x``).
     offset : float64 array, shape (F,)
     steps, start : float64 arrays, shapes (F, D) and (F,)
         The biases that keep partial sums from being cut by a ReLU: see `gather`.
     """
-    scale, gated = 2.0 ** -doublings(charts[0].cells), charts[0].gate is not None
-    forms, offsets, steps, starts = [], [], [], []
+    scale = 2.0 ** -doublings(charts[0].cells)
+    gated = charts[0].gate is not None
+    forms = []
+    offsets = []
+    steps = []
+    starts = []
     for chart in charts:
         matrix, offset = chart.matrix * scale, chart.offset * scale
         if not gated:
@@ -72,7 +79,7 @@ def gather_charts(charts, kernel_size):
     """
     forms, offset, steps, start = linear_forms(charts)
     chain = gather(forms, offset, kernel_size, steps, start)
-    if charts[0].gate is not None:   # channels: the squares of the coordinates, the coordinates
+    if charts[0].gate is not None:  # channels: the squares of the coordinates, the coordinates
         squares = layers.keep_input(layers.square(charts[0].gate.refinement))
         chain = [Convolution.from_layer(layer) for layer in squares] + chain
     return [_reading_channel(chain[0], COORDINATES, STREAM), *chain[1:]]
@@ -92,13 +99,17 @@ def term_block(charts, runs, order, refinement, kernel_size):
     Returns
     -------
     list of Convolution
-        The gather layers, then filters of size one.  Terms that share a one-dimensional factor share
-        its channels.
+        The gather layers, then filters of size one.  Terms that share a one-dimensional factor
+        share its channels.
     """
-    dim, gated = charts[0].dim, charts[0].gate is not None
+    dim = charts[0].dim
+    gated = charts[0].gate is not None
     k = doublings(charts[0].cells)
     # the distinct factors, by their channel of u and their index, and where each term finds its own
-    channel, index, places, count = [], [], [], 0
+    channel = []
+    index = []
+    places = []
+    count = 0
     for number, (chart, run) in enumerate(zip(charts, runs)):
         found = []
         for axis in range(dim):
@@ -110,16 +121,24 @@ def term_block(charts, runs, order, refinement, kernel_size):
         places.append(np.stack(found, axis=1))
     channel, index, places = (np.concatenate(part) for part in (channel, index, places))
     places = torch.from_numpy(places)
-    coefficients = torch.from_numpy(np.concatenate([c.coefficients[run] for c, run in zip(charts, runs)]))
+    coefficients = torch.from_numpy(
+        np.concatenate([c.coefficients[run] for c, run in zip(charts, runs)])
+    )
 
     first = np.zeros((count, 2, len(charts) * (dim + gated)))
     first[np.arange(count), :, channel] = 1.0, -1.0
     bias = (index + order / 2)[:, None] / 2**k * np.array([-1.0, 1.0])
-    if gated:   # the gate is added to the distance in the first factor of a term
+    if gated:  # the gate is added to the distance in the first factor of a term
         start = np.flatnonzero(channel % (dim + 1) == 0)
         first[start, :, channel[start] + dim] = order / 2**k
-    chain = [layers.Layer(torch.from_numpy(first.reshape(1, 2 * count, -1)), torch.from_numpy(bias.reshape(1, -1)))]
-    chain += layers.repeat([layers.affine([[2.0, 2.0]])] + [layers.affine([[2.0]])] * (k - 1), count)
+    chain = [
+        layers.Layer(
+            torch.from_numpy(first.reshape(1, 2 * count, -1)), torch.from_numpy(bias.reshape(1, -1))
+        )
+    ]
+    chain += layers.repeat(
+        [layers.affine([[2.0, 2.0]])] + [layers.affine([[2.0]])] * (k - 1), count
+    )
     chain += layers.repeat(layers.bspline_of_distance(order, refinement), count)
     if dim > 1:
         products = layers.tensor_product(dim, refinement)
@@ -138,17 +157,26 @@ def term_block(charts, runs, order, refinement, kernel_size):
 def spline_blocks(charts, order, refinement, kernel_size, blocks):
     """The residual blocks of `spline_network`, one after the other: lists of Convolution.
 
-    Where there are more blocks than terms the last ones are zero: layers of the stream alone, as many as in the others.
+    Where there are more blocks than terms the last ones are zero: layers of the stream alone, as
+    many as in the others.
     """
     ends, blocks = np.cumsum([len(c.indices) for c in charts]), integer("blocks", blocks, 1)
     chain = []
     for part in np.array_split(np.arange(ends[-1]), blocks):
         if not len(part):
-            yield [Convolution(torch.zeros(STREAM, STREAM, 1, **layers.NUMBERS), torch.zeros(STREAM, **layers.NUMBERS))
-                   for _ in chain]
+            yield [
+                Convolution(
+                    torch.zeros(STREAM, STREAM, 1, **layers.NUMBERS),
+                    torch.zeros(STREAM, **layers.NUMBERS),
+                )
+                for _ in chain
+            ]
             continue
-        low, high = part[0], part[-1] + 1
-        mine = [i for i, end in enumerate(ends) if end > low and end - len(charts[i].indices) < high]
+        low = part[0]
+        high = part[-1] + 1
+        mine = [
+            i for i, end in enumerate(ends) if end > low and end - len(charts[i].indices) < high
+        ]
         starts = [ends[i] - len(charts[i].indices) for i in mine]
         runs = [slice(max(low - s, 0), min(high, ends[i]) - s) for i, s in zip(mine, starts)]
         chain = term_block([charts[i] for i in mine], runs, order, refinement, kernel_size)
@@ -156,7 +184,8 @@ def spline_blocks(charts, order, refinement, kernel_size, blocks):
 
 
 def spline_network(charts, order, refinement, kernel_size, blocks):
-    """The network for a sum of splines behind charts (book: ``prop-realisation``, ``lem-skip``, ``lem-grouped``).
+    """The network for a sum of splines behind charts (book: ``prop-realisation``, ``lem-skip``,
+    ``lem-grouped``).
 
     Parameters
     ----------
@@ -167,8 +196,8 @@ def spline_network(charts, order, refinement, kernel_size, blocks):
     kernel_size : int
         ``K``.
     blocks : int
-        The terms are dealt out in the order of the charts, in runs whose lengths differ by at most one; with more blocks
-        than terms the last ones are zero.
+        The terms are dealt out in the order of the charts, in runs whose lengths differ by at most
+        one; with more blocks than terms the last ones are zero.
 
     Returns
     -------
@@ -189,32 +218,55 @@ def head_weights():
 def promised_architecture(charts, order, refinement, kernel_size, blocks):
     """The sizes that ``prop-realisation`` promises, from its formulas (nothing is built).
 
-    ``L = [n_d + 1] + G + k + 3 + pi_m + (d-1)(n+3)`` with ``pi_2, .., pi_5 = 0, n+2, 2n+4, 2n+3``, the
-    bracket only with gates; ``J = max(3, [4], C + a F, J~ max(d w_m, (d + 3) [d > 1]))`` with
-    ``w_2, .., w_5 = 2, 6, 10, 9``, ``J~`` the terms of a block, ``a`` the charts that a block may meet,
-    and ``C = 1, F = d`` without gates, ``C = 2, F = d + 1`` with them; ``kappa2 = 1``;
-    ``kappa1 = max(4, a_0 [m > 2], max |c_j|)`` and, with gates, ``sqrt(K) b + beta`` and
-    ``max(2, K - 1, R_1^2 + K) / (R_2^2 - R_1^2)``, ``b`` the slope of the charts over ``2^k`` and ``beta`` that
-    slope times ``R_2`` plus the mesh coordinate of the centre over ``2^k``.
+    ``L = [n_d + 1] + G + k + 3 + pi_m + (d-1)(n+3)`` with ``pi_2, .., pi_5 = 0, n+2, 2n+4, 2n+3``,
+    the bracket only with gates; ``J = max(3, [4], C + a F, J~ max(d w_m, (d + 3) [d > 1]))`` with
+    ``w_2, .., w_5 = 2, 6, 10, 9``, ``J~`` the terms of a block, ``a`` the charts that a block may
+    meet, and ``C = 1, F = d`` without gates, ``C = 2, F = d + 1`` with them; ``kappa2 = 1``;
+    ``kappa1 = max(4, a_0 [m > 2], max |c_j|)`` and, with gates, ``sqrt(K) b + beta`` and ``max(2, K
+    - 1, R_1^2 + K) / (R_2^2 - R_1^2)``, ``b`` the slope of the charts over ``2^k`` and ``beta``
+    that slope times ``R_2`` plus the mesh coordinate of the centre over ``2^k``.
     """
     sizes = [len(c.indices) for c in charts]
-    terms, n, chart = -(-sum(sizes) // blocks), refinement, charts[0]
-    dim, gated = chart.dim, chart.gate is not None
+    terms = -(-sum(sizes) // blocks)
+    n = refinement
+    chart = charts[0]
+    dim = chart.dim
+    gated = chart.gate is not None
     power_depth = {2: 0, 3: n + 2, 4: 2 * n + 4, 5: 2 * n + 3}[order]
     width = {2: 2, 3: 6, 4: 10, 5: 9}[order]
-    depth = doublings(chart.cells) + 3 + power_depth + (dim - 1) * (n + 3) + gather_depth(chart.ambient_dim, kernel_size)
+    depth = (
+        doublings(chart.cells)
+        + 3
+        + power_depth
+        + (dim - 1) * (n + 3)
+        + gather_depth(chart.ambient_dim, kernel_size)
+    )
     met = min(len(charts), -(-(terms - 1) // min(sizes)) + 1)
-    kappa1 = [4.0, max(a for _, _, a, _, _ in fold_terms(order)), max(float(np.abs(c.coefficients).max()) for c in charts)]
+    kappa1 = [
+        4.0,
+        max(a for _, _, a, _, _ in fold_terms(order)),
+        max(float(np.abs(c.coefficients).max()) for c in charts),
+    ]
     if gated:
         depth += chart.gate.refinement + 1
         scale = 2.0 ** -doublings(chart.cells)
         for c in charts:
             slope = np.linalg.norm(c.matrix, axis=1).max() * scale
             centred = np.abs(c.matrix @ c.gate.centre + c.offset).max() * scale
-            kappa1 += [slope * (kernel_size**0.5 + c.gate.outer**0.5) + centred,
-                       max(2, kernel_size - 1) * c.gate.slope, c.gate.slope * (c.gate.inner + kernel_size)]
+            kappa1 += [
+                slope * (kernel_size**0.5 + c.gate.outer**0.5) + centred,
+                max(2, kernel_size - 1) * c.gate.slope,
+                c.gate.slope * (c.gate.inner + kernel_size),
+            ]
     return Architecture(
-        M=blocks, L=depth,
-        J=max(4 if gated else STREAM, 1 + gated + met * (dim + gated), terms * max(dim * width, dim + 3 if dim > 1 else 0)),
-        K=int(kernel_size), kappa1=max(kappa1), kappa2=1.0,
+        M=blocks,
+        L=depth,
+        J=max(
+            4 if gated else STREAM,
+            1 + gated + met * (dim + gated),
+            terms * max(dim * width, dim + 3 if dim > 1 else 0),
+        ),
+        K=int(kernel_size),
+        kappa1=max(kappa1),
+        kappa2=1.0,
     )

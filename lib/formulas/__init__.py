@@ -5,5 +5,16 @@ from lib.formulas._formula import parse, torch_function, variables
 from lib.formulas._numbers import evaluate
 from lib.formulas._powers import AbsPower, Jump, SignPower
 
-__all__ = ["AbsPower", "Jump", "SignPower", "bound_on_cube", "enclose", "evaluate", "nonnegative_on_cube", "parse",
-           "parse_on_cube", "torch_function", "variables"]
+__all__ = [
+    "AbsPower",
+    "Jump",
+    "SignPower",
+    "bound_on_cube",
+    "enclose",
+    "evaluate",
+    "nonnegative_on_cube",
+    "parse",
+    "parse_on_cube",
+    "torch_function",
+    "variables",
+]

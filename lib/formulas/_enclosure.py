@@ -15,7 +15,7 @@ from lib.formulas._formula import parse, variables
 from lib.formulas._numbers import evaluate, no_rule, rational
 from lib.formulas._powers import AbsPower, Jump, SignPower
 
-_BITS = 128   # of FLINT's balls, so that their rounding does not show
+_BITS = 128  # of FLINT's balls, so that their rounding does not show
 _INF = math.inf
 _EVERYTHING = (-_INF, _INF)
 
@@ -25,13 +25,23 @@ class _Undefined(Exception):
 
 
 def _sum(a, b, side):
-    """``a + b`` rounded towards ``side``, an infinity; exact where the sum is a float (Knuth's two-sum)."""
+    """``a + b`` rounded towards ``side``, an infinity; exact where the sum is a float (Knuth's
+    two-sum).
+    """
     total = a + b
     if not math.isfinite(total):
-        return side if math.isnan(total) or total == side or math.isinf(a) or math.isinf(b) else math.nextafter(total, side)
+        return (
+            side
+            if math.isnan(total) or total == side or math.isinf(a) or math.isinf(b)
+            else math.nextafter(total, side)
+        )
     part = total - a
     error = (a - (total - part)) + (b - part)
-    return total if error == 0 or (error < 0) == (side > 0) and error == error else math.nextafter(total, side)
+    return (
+        total
+        if error == 0 or (error < 0) == (side > 0) and error == error
+        else math.nextafter(total, side)
+    )
 
 
 def _add(u, v):
@@ -45,7 +55,9 @@ def _digits(x):
 
 
 def _product(a, b):
-    """A product to nearest (zero times infinity is zero), and whether it is exact: whether few enough digits make it."""
+    """A product to nearest (zero times infinity is zero), and whether it is exact: whether few
+    enough digits make it.
+    """
     if a == 0 or b == 0:
         return 0.0, True
     p = a * b
@@ -59,13 +71,17 @@ def _multiply(u, v):
     products = [_product(a, b) for a in u for b in v]
     lo, hi = min(products)[0], max(products)[0]
     exact_lo, exact_hi = (all(exact for p, exact in products if p == end) for end in (lo, hi))
-    return lo if exact_lo else math.nextafter(lo, -_INF), hi if exact_hi else math.nextafter(hi, _INF)
+    return lo if exact_lo else math.nextafter(lo, -_INF), hi if exact_hi else math.nextafter(
+        hi, _INF
+    )
 
 
 def _down(a):
     """The largest float that is not above an ``arb`` without radius, by half a unit at most."""
     value = float(a)
-    return -_INF if math.isnan(value) else value if arb(value) <= a else math.nextafter(value, -_INF)
+    return (
+        -_INF if math.isnan(value) else value if arb(value) <= a else math.nextafter(value, -_INF)
+    )
 
 
 def _up(a):
@@ -74,17 +90,21 @@ def _up(a):
 
 def _increasing(function, low=-_INF, high=_INF):
     """An increasing function, given as a method of ``arb``, and its limits at the infinities."""
+
     def rule(u):
         lo = low if u[0] == -_INF else _down(function(arb(u[0])).lower())
         hi = high if u[1] == _INF else _up(function(arb(u[1])).upper())
         return max(lo, low), min(hi, high)
+
     return rule
 
 
 def _log(u):
     if u[0] < 0:
         raise _Undefined
-    return -_INF if u[0] == 0 else _down(arb(u[0]).log().lower()), _INF if u[1] == _INF else _up(arb(u[1]).log().upper())
+    return -_INF if u[0] == 0 else _down(arb(u[0]).log().lower()), _INF if u[1] == _INF else _up(
+        arb(u[1]).log().upper()
+    )
 
 
 def _cosh(u):
@@ -107,7 +127,7 @@ def _nonnegative_power(u, p):
             return _INF if p > 0 else (1.0 if p == 0 else 0.0)
         return rounded(arb(x) ** exponent)
 
-    lo, hi = (u if p >= 0 else u[::-1])
+    lo, hi = u if p >= 0 else u[::-1]
     return max(end(lo, lambda v: _down(v.lower())), 0.0), end(hi, lambda v: _up(v.upper()))
 
 
@@ -138,19 +158,29 @@ def _sine(u, shift=0):
         return -1.0, 1.0
     phase = shift * math.pi / 2
     values = [arb(x).cos() if shift else arb(x).sin() for x in u]
-    lo, hi = min(_down(v.lower()) for v in values), max(_up(v.upper()) for v in values)
+    lo = min(_down(v.lower()) for v in values)
+    hi = max(_up(v.upper()) for v in values)
 
-    def holds(extreme):   # may x + phase = extreme (mod 2 pi) for some x in u? generous by 1e-9
+    def holds(extreme):  # may x + phase = extreme (mod 2 pi) for some x in u? generous by 1e-9
         start = math.ceil((u[0] + phase - extreme) / (2 * math.pi) - 1e-9)
         return start <= (u[1] + phase - extreme) / (2 * math.pi) + 1e-9
 
-    return (-1.0 if holds(-math.pi / 2) else max(lo, -1.0)), (1.0 if holds(math.pi / 2) else min(hi, 1.0))
+    return (-1.0 if holds(-math.pi / 2) else max(lo, -1.0)), (
+        1.0 if holds(math.pi / 2) else min(hi, 1.0)
+    )
 
 
 RULES = {
-    sympy.exp: _increasing(arb.exp, 0.0), sympy.sinh: _increasing(arb.sinh), sympy.tanh: _increasing(arb.tanh, -1.0, 1.0),
-    sympy.atan: _increasing(arb.atan, *(side * math.nextafter(math.pi / 2, _INF) for side in (-1, 1))), sympy.cosh: _cosh,
-    sympy.log: _log, sympy.sin: _sine, sympy.cos: lambda u: _sine(u, 1),
+    sympy.exp: _increasing(arb.exp, 0.0),
+    sympy.sinh: _increasing(arb.sinh),
+    sympy.tanh: _increasing(arb.tanh, -1.0, 1.0),
+    sympy.atan: _increasing(
+        arb.atan, *(side * math.nextafter(math.pi / 2, _INF) for side in (-1, 1))
+    ),
+    sympy.cosh: _cosh,
+    sympy.log: _log,
+    sympy.sin: _sine,
+    sympy.cos: lambda u: _sine(u, 1),
 }
 
 
@@ -161,7 +191,9 @@ def _constant(e):
 
 @cache
 def _primitive(e):
-    """An expression divided by a positive rational, so that its coefficients are integers if they are rational."""
+    """An expression divided by a positive rational, so that its coefficients are integers if
+    they are rational.
+    """
     return e.as_content_primitive()[1]
 
 
@@ -186,8 +218,8 @@ def enclose(expression, box, symbols):
     Returns
     -------
     (lo, hi) : floats, possibly infinite.
-        Ends are rounded outwards only where they are not floats, so ``1 - x1**2`` on [0, 1] is not negative.
-        Everything, where a root or a logarithm of what may be negative is in it.
+        Ends are rounded outwards only where they are not floats, so ``1 - x1**2`` on [0, 1] is not
+        negative. Everything, where a root or a logarithm of what may be negative is in it.
 
     Raises
     ------
@@ -229,7 +261,9 @@ def enclose(expression, box, symbols):
 
 
 def nonnegative_on_cube(expression, dim, boxes=2000):
-    """Whether an expression is proved to be at least 0 on all of ``[0,1]^D``, by enclosures of so many boxes at most."""
+    """Whether an expression is proved to be at least 0 on all of ``[0,1]^D``, by enclosures of
+    so many boxes at most.
+    """
     expression, symbols, left = _primitive(expression), variables(dim), [((0.0, 1.0),) * dim]
     for _ in range(boxes):
         if not left:
@@ -244,10 +278,12 @@ def nonnegative_on_cube(expression, dim, boxes=2000):
 
 
 def parse_on_cube(formula, dim):
-    """A formula as `parse` returns it, with moduli of what has one sign on ``[0,1]^D`` left out: ``|x1|`` is ``x1``.
+    """A formula as `parse` returns it, with moduli of what has one sign on ``[0,1]^D`` left out:
+    ``|x1|`` is ``x1``.
 
     Parameters and errors as for `parse`.
     """
+
     def without_modulus(u, p):
         for signed in (u, -u):
             if nonnegative_on_cube(signed, dim):
@@ -262,7 +298,7 @@ def _halves(box):
     widths = [b - a for a, b in box]
     axis = widths.index(max(widths))
     a, b = box[axis]
-    return [box[:axis] + (part,) + box[axis + 1:] for part in ((a, (a + b) / 2), ((a + b) / 2, b))]
+    return [box[:axis] + (part,) + box[axis + 1 :] for part in ((a, (a + b) / 2), ((a + b) / 2, b))]
 
 
 def bound_on_cube(expression, dim, gap=0.01, work=200_000):

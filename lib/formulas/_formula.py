@@ -18,11 +18,12 @@ from lib.formulas._powers import AbsPower, SignPower
 MAXIMUM_LENGTH = 1000
 MAXIMUM_DEPTH = 60
 MAXIMUM_EXPONENT = 64
-MAXIMUM_BITS = 1 << 17   # of a rational constant
-LARGEST = 10**100        # modulus of a constant; the smallest is its reciprocal
+MAXIMUM_BITS = 1 << 17  # of a rational constant
+LARGEST = 10**100  # modulus of a constant; the smallest is its reciprocal
 _LIMITS = "0 or of modulus from 1e-100 to below 1e100"
-_BITS = 1024             # of the balls in which constants are compared with these: 1e100 is known to 1e-200 and better
-_NORMAL = 2.0**-1022     # below it float64 loses digits
+# of the balls in which constants are compared with these: 1e100 is known to 1e-200 and better
+_BITS = 1024
+_NORMAL = 2.0**-1022  # below it float64 loses digits
 
 
 def _absolute(u):
@@ -30,9 +31,17 @@ def _absolute(u):
 
 
 FUNCTIONS = {
-    "sin": sympy.sin, "cos": sympy.cos, "exp": sympy.exp, "log": sympy.log, "sqrt": sympy.sqrt,
-    "tanh": sympy.tanh, "sinh": sympy.sinh, "cosh": sympy.cosh, "atan": sympy.atan,
-    "abs": _absolute, "Abs": _absolute,
+    "sin": sympy.sin,
+    "cos": sympy.cos,
+    "exp": sympy.exp,
+    "log": sympy.log,
+    "sqrt": sympy.sqrt,
+    "tanh": sympy.tanh,
+    "sinh": sympy.sinh,
+    "cosh": sympy.cosh,
+    "atan": sympy.atan,
+    "abs": _absolute,
+    "Abs": _absolute,
 }
 CONSTANTS = {"pi": sympy.pi, "E": sympy.E}
 
@@ -48,10 +57,10 @@ def parse(formula, dim):
     Parameters
     ----------
     formula : str
-        Numbers, ``pi``, ``E``, ``x1 .. xD`` (``x`` too when ``D = 1``), ``+ - * / **`` with rational
-        exponents up to 64, and the functions ``sin cos exp log sqrt tanh sinh cosh atan abs``.
-        Decimals are taken exactly, digit by digit.  A constant, written or arisen from others, must be 0
-        or of modulus from 1e-100 to below 1e100.
+        Numbers, ``pi``, ``E``, ``x1 .. xD`` (``x`` too when ``D = 1``), ``+ - * / **`` with
+        rational exponents up to 64, and the functions ``sin cos exp log sqrt tanh sinh cosh atan
+        abs``. Decimals are taken exactly, digit by digit.  A constant, written or arisen from
+        others, must be 0 or of modulus from 1e-100 to below 1e100.
     dim : int
         ``D``.
 
@@ -65,13 +74,20 @@ def parse(formula, dim):
         For anything else, quickly: the length is limited before the formula is looked at.
     """
     require(isinstance(formula, str), "formula", formula, "a string")
-    require(len(formula) <= MAXIMUM_LENGTH, "formula", formula, f"at most {MAXIMUM_LENGTH} characters long")
+    require(
+        len(formula) <= MAXIMUM_LENGTH,
+        "formula",
+        formula,
+        f"at most {MAXIMUM_LENGTH} characters long",
+    )
     source = formula.strip()
     try:
         tree = ast.parse(source, mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError):
-        raise InputError(f"formula = {formula[:60]!r}: must be a formula such as sin(2*pi*x1)*exp(x2), "
-                         "each product with a star (2*x1, not 2x1)") from None
+        raise InputError(
+            f"formula = {formula[:60]!r}: must be a formula such as sin(2*pi*x1)*exp(x2), "
+            "each product with a star (2*x1, not 2x1)"
+        ) from None
     names = {**CONSTANTS, **{str(v): v for v in variables(dim)}}
     if dim == 1:
         names["x"] = variables(1)[0]
@@ -83,6 +99,7 @@ def parse(formula, dim):
 def _refusal(formula):
     def refuse(what):
         raise InputError(f"formula = {formula[:60]!r}: {what}")
+
     return refuse
 
 
@@ -105,15 +122,23 @@ def _convert(node, names, formula, depth):
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
         exponent = child(node.right)
         if not exponent.is_Rational or abs(exponent) > MAXIMUM_EXPONENT:
-            refuse(f"an exponent must be a rational constant of modulus at most {MAXIMUM_EXPONENT}; for E**x1 write exp(x1), "
-                   "for 2**x1 write exp(log(2)*x1)")
+            refuse(
+                f"an exponent must be a rational constant of modulus at most {MAXIMUM_EXPONENT};"
+                " for E**x1 write exp(x1), for 2**x1 write exp(log(2)*x1)"
+            )
         base = child(node.left)
         if isinstance(base, AbsPower):
             power = base.args[1] * exponent
             if power < 0:
                 refuse("a power of an absolute value must be positive")
-            return base.args[0] ** power if power.is_integer and power % 2 == 0 else AbsPower(base.args[0], power)
-        bits = sum(int(q.p).bit_length() + int(q.q).bit_length() for q in base.atoms(sympy.Rational))
+            return (
+                base.args[0] ** power
+                if power.is_integer and power % 2 == 0
+                else AbsPower(base.args[0], power)
+            )
+        bits = sum(
+            int(q.p).bit_length() + int(q.q).bit_length() for q in base.atoms(sympy.Rational)
+        )
         if bits * abs(exponent) > MAXIMUM_BITS:
             refuse("a power of a constant would have too many digits")
         return _checked(base**exponent, refuse)
@@ -121,7 +146,12 @@ def _convert(node, names, formula, depth):
         a, b = child(node.left), child(node.right)
         if isinstance(node.op, ast.Div) and b.is_zero:
             refuse("division by zero")
-        result = {ast.Add: a.__add__, ast.Sub: a.__sub__, ast.Mult: a.__mul__, ast.Div: a.__truediv__}[type(node.op)](b)
+        result = {
+            ast.Add: a.__add__,
+            ast.Sub: a.__sub__,
+            ast.Mult: a.__mul__,
+            ast.Div: a.__truediv__,
+        }[type(node.op)](b)
         return _checked(result, refuse)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in FUNCTIONS:
         if len(node.args) != 1 or node.keywords:
@@ -139,7 +169,10 @@ def _what_to_write(node):
         return f"the function {name} is not one of {', '.join(FUNCTIONS)}"
     if isinstance(node, ast.Constant):
         return f"{node.value!r:.40} is not a number"
-    return f"{ast.unparse(node)[:40]!r} is no sum, product, quotient, power or function of numbers and coordinates"
+    return (
+        f"{ast.unparse(node)[:40]!r} is no sum, product, quotient, power or function of numbers and"
+        " coordinates"
+    )
 
 
 def _number(node, source, refuse):
@@ -147,7 +180,7 @@ def _number(node, source, refuse):
     text = str(node.value) if isinstance(node.value, int) else ast.get_source_segment(source, node)
     try:
         value = Decimal(text)
-    except InvalidOperation:   # an exponent of more than 18 digits
+    except InvalidOperation:  # an exponent of more than 18 digits
         value = Decimal("inf")
     if value and not Decimal(1).scaleb(-100) <= value < LARGEST:
         refuse(f"the number {text[:40]} must be {_LIMITS}")
@@ -155,7 +188,8 @@ def _number(node, source, refuse):
 
 
 def _checked(expression, refuse):
-    """Refuse constants that are not real numbers of sensible size (and stop towers of powers early).
+    """Refuse constants that are not real numbers of sensible size (and stop towers of powers
+    early).
 
     Where sympy has simplified to an absolute value of its own, that becomes an `AbsPower`.
     """
@@ -164,15 +198,22 @@ def _checked(expression, refuse):
     if not expression.has(sympy.Abs):
         return expression
     expression = expression.replace(sympy.Abs, _absolute)
-    return expression.replace(lambda e: e.is_Pow and isinstance(e.base, AbsPower) and e.exp.is_Rational and e.exp > 0,
-                              lambda e: AbsPower(e.base.args[0], e.base.args[1] * e.exp))
+    return expression.replace(
+        lambda e: e.is_Pow and isinstance(e.base, AbsPower) and e.exp.is_Rational and e.exp > 0,
+        lambda e: AbsPower(e.base.args[0], e.base.args[1] * e.exp),
+    )
 
 
 def _check_constants(expression, refuse):
-    """Refuse a formula with a constant, or a product of constants, that is neither 0 nor of sensible size, or not real."""
+    """Refuse a formula with a constant, or a product of constants, that is neither 0 nor of
+    sensible size, or not real.
+    """
     for e in sympy.preorder_traversal(expression):
         if e.is_Pow and not abs(e.exp) <= MAXIMUM_EXPONENT:
-            refuse(f"an exponent must be of modulus at most {MAXIMUM_EXPONENT}, also that of a power of a power")
+            refuse(
+                f"an exponent must be of modulus at most {MAXIMUM_EXPONENT}, also that of a power"
+                " of a power"
+            )
         if e.is_number:
             _check_constant([e], refuse)
         elif e.is_Mul:
@@ -181,7 +222,8 @@ def _check_constants(expression, refuse):
 
 def _check_constant(factors, refuse):
     if len(factors) == 1 and factors[0].is_Rational:
-        p, q = abs(int(factors[0].p)), int(factors[0].q)
+        p = abs(int(factors[0].p))
+        q = int(factors[0].q)
         if p and not (q <= p * LARGEST and p < q * LARGEST):
             refuse(f"the constant {str(factors[0])[:40]} must be {_LIMITS}")
         return
@@ -190,28 +232,38 @@ def _check_constant(factors, refuse):
             value = arb(1)
             for a in factors:
                 value *= evaluate(a)
-        except InputError:   # sympy's infinities and imaginary unit
+        except InputError:  # sympy's infinities and imaginary unit
             value = arb("nan")
-        if not (value.is_zero() or value.abs_lower() * LARGEST >= 1 and value.abs_upper() < LARGEST):
+        if not (
+            value.is_zero() or value.abs_lower() * LARGEST >= 1 and value.abs_upper() < LARGEST
+        ):
             shown = str(factors[0] if len(factors) == 1 else sympy.Mul(*factors, evaluate=False))
             refuse(f"the constant {shown[:40]} must be a real number, {_LIMITS}")
 
 
 TORCH = {
-    sympy.sin: torch.sin, sympy.cos: torch.cos, sympy.exp: torch.exp, sympy.log: torch.log,
-    sympy.tanh: torch.tanh, sympy.sinh: torch.sinh, sympy.cosh: torch.cosh, sympy.atan: torch.atan,
+    sympy.sin: torch.sin,
+    sympy.cos: torch.cos,
+    sympy.exp: torch.exp,
+    sympy.log: torch.log,
+    sympy.tanh: torch.tanh,
+    sympy.sinh: torch.sinh,
+    sympy.cosh: torch.cosh,
+    sympy.atan: torch.atan,
 }
 
 
 def torch_function(expression, dim):
-    """A differentiable torch map (P, D) -> (P,) of a parsed formula, or of a derivative of one; it can be pickled.
+    """A differentiable torch map (P, D) -> (P,) of a parsed formula, or of a derivative of one; it
+    can be pickled.
 
     Raises
     ------
     InputError
-        For an operation outside the whitelist and a constant that is no normal float64 number; when called, where
-        something on the way underflows and that matters: if the result changes, by more than a rounding and 1e-100, when
-        all that has underflowed is replaced by the smallest normal number.
+        For an operation outside the whitelist and a constant that is no normal float64 number; when
+        called, where something on the way underflows and that matters: if the result changes, by
+        more than a rounding and 1e-100, when all that has underflowed is replaced by the smallest
+        normal number.
     """
     return _Function(expression, dim)
 
@@ -221,8 +273,10 @@ class _Function:
 
     def __init__(self, expression, dim):
         self._expression, self._dim = expression, dim
-        self._symbols, self._place = variables(dim), {}
-        self._steps = []   # each maps the points, the results of earlier steps and a `_Watch` to its result
+        self._symbols = variables(dim)
+        self._place = {}
+        # each maps the points, the results of earlier steps and a `_Watch` to its result
+        self._steps = []
         self._compiled(expression)
 
     def __reduce__(self):
@@ -254,7 +308,11 @@ class _Function:
         results = []
         for step in self._steps:
             results.append(step(x, results, watch))
-        return results[-1] if isinstance(results[-1], torch.Tensor) else torch.full_like(x[:, 0], results[-1])
+        return (
+            results[-1]
+            if isinstance(results[-1], torch.Tensor)
+            else torch.full_like(x[:, 0], results[-1])
+        )
 
     def __call__(self, x):
         watch = _Watch()
@@ -263,8 +321,13 @@ class _Function:
             with torch.no_grad():
                 change = (self._run(x, _Watch(replace=True)) - values).abs()
                 matters = values.isfinite() & ~(change <= 1e-100 + 2.0**-52 * values.abs())
-                require(not bool(matters.any()), "formula", self._expression,
-                        "such that no number on the way is below 2e-308 in modulus where that changes its value")
+                require(
+                    not bool(matters.any()),
+                    "formula",
+                    self._expression,
+                    "such that no number on the way is below 2e-308 in modulus where that changes"
+                    " its value",
+                )
         return values
 
 
@@ -273,7 +336,12 @@ def _float(e):
     with ctx.workprec(_BITS):
         value = evaluate(e)
         rounded = float(value.mid())
-    require(value.is_zero() or _is_normal(rounded), "formula", e, "of constants that are normal float64 numbers")
+    require(
+        value.is_zero() or _is_normal(rounded),
+        "formula",
+        e,
+        "of constants that are normal float64 numbers",
+    )
     return rounded
 
 
@@ -282,7 +350,9 @@ def _is_normal(value):
 
 
 class _Watch:
-    """Looks for results that have lost digits to underflow; if asked to, puts the smallest normal number in their place."""
+    """Looks for results that have lost digits to underflow; if asked to, puts the smallest
+    normal number in their place.
+    """
 
     def __init__(self, replace=False):
         self.seen, self._replace = 0, replace
@@ -290,7 +360,12 @@ class _Watch:
     def __call__(self, result, *operands):
         """The result of an operation that is zero only if one of the operands is."""
         if not isinstance(result, torch.Tensor):
-            require(_is_normal(result), "formula", result, "of constants whose products are normal float64 numbers")
+            require(
+                _is_normal(result),
+                "formula",
+                result,
+                "of constants whose products are normal float64 numbers",
+            )
             return result
         lost = result.detach().abs() < _NORMAL
         if lost.any():
@@ -298,7 +373,7 @@ class _Watch:
                 lost = lost & (operand != 0)
             if lost.any():
                 self.seen += 1
-                if self._replace:   # each time a little more, so that two of them do not cancel
+                if self._replace:  # each time a little more, so that two of them do not cancel
                     least = torch.full_like(result, _NORMAL * (1 + self.seen / 8))
                     return torch.where(lost, torch.copysign(least, result), result)
         return result
@@ -318,6 +393,7 @@ def _sum(places):
         for i in places[1:]:
             total = total + results[i]
         return total
+
     return step
 
 
@@ -327,6 +403,7 @@ def _product(places):
         for i in places[1:]:
             total = watch(total * results[i], total, results[i])
         return total
+
     return step
 
 
@@ -339,6 +416,7 @@ def _absolute_power(place, exponent, signed):
         u = results[place]
         size = watch(u.abs() ** exponent, u)
         return u.sign() * size if signed else size
+
     return step
 
 

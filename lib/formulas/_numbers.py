@@ -1,4 +1,6 @@
-"""Formulas at numbers: every operation of the whitelist as a map of FLINT's balls, as tight over wide balls as its range."""
+"""Formulas at numbers: every operation of the whitelist as a map of FLINT's balls, as tight over
+wide balls as its range.
+"""
 
 from functools import cache
 from typing import NamedTuple
@@ -10,13 +12,18 @@ from lib.errors import InputError
 from lib.formulas._powers import AbsPower, SignPower
 
 _UNKNOWN = arb("nan")
-_BITS = 30   # balls known to fewer bits than these are mapped end by end
+_BITS = 30  # balls known to fewer bits than these are mapped end by end
 
 
 def no_rule(expression):
-    """Refuse an operation that is not in a table; what sympy has besides the whitelist is never guessed at."""
-    raise InputError(f"formula = {str(expression)[:60]!r}: {expression.func.__name__} has no rule; a formula must be made of "
-                     "numbers, variables, + - * /, powers with rational exponents and the functions lib.formulas.parse names")
+    """Refuse an operation that is not in a table; what sympy has besides the whitelist is never
+    guessed at.
+    """
+    raise InputError(
+        f"formula = {str(expression)[:60]!r}: {expression.func.__name__} has no rule; a formula"
+        " must be made of numbers, variables, + - * /, powers with rational exponents and the"
+        " functions lib.formulas.parse names"
+    )
 
 
 def _wide(u):
@@ -31,6 +38,7 @@ def hull(a, b):
 def _increasing(function):
     def rule(u):
         return hull(function(u.lower()), function(u.upper())) if _wide(u) else function(u)
+
     return rule
 
 
@@ -43,8 +51,14 @@ def _log(u):
 
 
 FUNCTIONS = {
-    sympy.exp: _increasing(arb.exp), sympy.log: _log, sympy.sin: arb.sin, sympy.cos: arb.cos, sympy.cosh: _cosh,
-    sympy.tanh: _increasing(arb.tanh), sympy.atan: _increasing(arb.atan), sympy.sinh: _increasing(arb.sinh),
+    sympy.exp: _increasing(arb.exp),
+    sympy.log: _log,
+    sympy.sin: arb.sin,
+    sympy.cos: arb.cos,
+    sympy.cosh: _cosh,
+    sympy.tanh: _increasing(arb.tanh),
+    sympy.atan: _increasing(arb.atan),
+    sympy.sinh: _increasing(arb.sinh),
 }
 
 
@@ -67,7 +81,9 @@ def _exponent(p, bits):
 
 
 def power(u, p):
-    """``u^p`` for a sympy rational ``p``; unknown where a negative one meets 0 or a fractional one something negative."""
+    """``u^p`` for a sympy rational ``p``; unknown where a negative one meets 0 or a fractional
+    one something negative.
+    """
     e = _exponent(p, ctx.prec)
     if u > 0:
         return hull(u.lower() ** e.ball, u.upper() ** e.ball) if _wide(u) else u**e.ball
@@ -133,7 +149,9 @@ def evaluate(expression, values=None):
     if e.is_Pow and e.exp.is_Rational:
         return power(evaluate(e.base, values), e.exp)
     if e.func in (AbsPower, SignPower):
-        return (absolute_power if e.func is AbsPower else signed_power)(evaluate(e.args[0], values), e.args[1])
+        return (absolute_power if e.func is AbsPower else signed_power)(
+            evaluate(e.args[0], values), e.args[1]
+        )
     if e.func not in FUNCTIONS:
         no_rule(e)
     return FUNCTIONS[e.func](evaluate(e.args[0], values))

@@ -1,10 +1,22 @@
-"""Enclosures of many numbers at once: balls in float64, Taylor expansions of formulas, values of formulas (chapter 10)."""
+"""Enclosures of many numbers at once: balls in float64, Taylor expansions of formulas, values of
+formulas (chapter 10).
+"""
 
 from lib.intervals._balls import UNIT, Balls, matmul, precision, up
 from lib.intervals._taylor import Taylor, expand, exponents, span
 from lib.intervals._values import MAXIMUM_EVALUATIONS, evaluations, values_near
 
 __all__ = [
-    "MAXIMUM_EVALUATIONS", "UNIT", "Balls", "Taylor", "evaluations", "expand", "exponents", "matmul", "precision", "span",
-    "up", "values_near",
+    "MAXIMUM_EVALUATIONS",
+    "UNIT",
+    "Balls",
+    "Taylor",
+    "evaluations",
+    "expand",
+    "exponents",
+    "matmul",
+    "precision",
+    "span",
+    "up",
+    "values_near",
 ]

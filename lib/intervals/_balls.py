@@ -1,28 +1,32 @@
-"""Arrays of balls ``mid +- rad``: float64 arithmetic that encloses what real arithmetic would give (for ``lem-taylor``).
+"""Arrays of balls ``mid +- rad``: float64 arithmetic that encloses what real arithmetic would give
+(for ``lem-taylor``).
 
-python-flint has rigorous balls, one number at a time; this is the vectorised counterpart for sums and
-products, after Rump (*Fast and parallel interval arithmetic*, BIT 39, 1999).  Elementary functions are
-evaluated by python-flint, element by element.
+python-flint has rigorous balls, one number at a time; this is the vectorised counterpart for sums
+and products, after Rump (*Fast and parallel interval arithmetic*, BIT 39, 1999).  Elementary
+functions are evaluated by python-flint, element by element.
 
-Rounding is to nearest with gradual underflow: a sum is off by a relative ``UNIT`` at most and exact where it is
-subnormal, a product by a relative ``UNIT`` plus ``2^-1075``.  What overflows is unknown: a ball of infinite radius.
+Rounding is to nearest with gradual underflow: a sum is off by a relative ``UNIT`` at most and exact
+where it is subnormal, a product by a relative ``UNIT`` plus ``2^-1075``.  What overflows is
+unknown: a ball of infinite radius.
 """
 
 import numpy as np
 from flint import arb, ctx
 
-UNIT = 2.0**-53         # unit roundoff
-_TINY = 2.0**-1070      # more than all underflows of an operation
-_LEAST = 2.0**-1074     # the smallest float
-_NORMAL = 2.0**-1022    # below it products lose digits
-_BITS = 80              # of python-flint, so that its own rounding does not show
+UNIT = 2.0**-53  # unit roundoff
+_TINY = 2.0**-1070  # more than all underflows of an operation
+_LEAST = 2.0**-1074  # the smallest float
+_NORMAL = 2.0**-1022  # below it products lose digits
+_BITS = 80  # of python-flint, so that its own rounding does not show
 
 
 def up(x, terms=0):
-    """An upper bound of a sum of ``terms`` (or a dozen) non-negative numbers that was rounded to nearest on the way.
+    """An upper bound of a sum of ``terms`` (or a dozen) non-negative numbers that was rounded to
+    nearest on the way.
 
-    Each of at most ``terms + 12`` operations loses a factor ``1 - 2^-53`` and, if it is a product, ``2^-1075`` at most.
-    Zero stays zero: whoever multiplies sees to products that underflow altogether.
+    Each of at most ``terms + 12`` operations loses a factor ``1 - 2^-53`` and, if it is a product,
+    ``2^-1075`` at most. Zero stays zero: whoever multiplies sees to products that underflow
+    altogether.
     """
     return x * (1 + (terms + 16) * 2 * UNIT) + (terms + 16) * _LEAST * (x > 0)
 
@@ -40,13 +44,14 @@ class Balls:
     ``+ - *`` with balls, floats and float arrays (which are exact), broadcasting as in numpy.
     """
 
-    __array_ufunc__ = None   # so that an array on the left leaves the operation to us
+    __array_ufunc__ = None  # so that an array on the left leaves the operation to us
 
     def __init__(self, mid, rad=0.0):
         mid = np.asarray(mid, float)
         rad = np.asarray(rad, float)
         rad = rad if rad.shape == mid.shape else np.broadcast_to(rad, mid.shape)
-        if not (np.isfinite(mid).all() and np.isfinite(rad).all()):   # an overflow: nothing is known
+        # an overflow: nothing is known
+        if not (np.isfinite(mid).all() and np.isfinite(rad).all()):
             known = np.isfinite(mid) & ~np.isnan(rad)
             mid, rad = np.where(known, mid, 0.0), np.where(known, rad, np.inf)
         self.mid, self.rad = mid, rad
@@ -122,22 +127,28 @@ class Balls:
     def __mul__(self, other):
         other = _balls(other)
         with np.errstate(over="ignore", invalid="ignore"):
-            mid, a, b = self.mid * other.mid, np.abs(self.mid), np.abs(other.mid)
+            mid = self.mid * other.mid
+            a = np.abs(self.mid)
+            b = np.abs(other.mid)
             rad = a * other.rad + self.rad * (b + other.rad) + UNIT * np.abs(mid)
-            matters = (a + self.rad > 0) & (b + other.rad > 0)   # zero times anything is zero, also times an unknown
+            # zero times anything is zero, also times an unknown
+            matters = (a + self.rad > 0) & (b + other.rad > 0)
             return Balls(np.where(matters, mid, 0.0), np.where(matters, up(rad) + _TINY, 0.0))
 
     __rmul__ = __mul__
 
     def square(self):
         """``x^2``: never negative, which ``x * x`` does not know."""
-        product, most = self * self, self.size
+        product = self * self
+        most = self.size
         least = np.maximum(np.maximum(self.lower, -self.upper), 0.0)
         with np.errstate(over="ignore"):
             highest = np.where(most > 0, up(most**2) + _TINY, 0.0)
             ends = Balls.between(np.maximum(least**2 * (1 - 2 * UNIT) - _TINY, 0.0), highest)
         better = ends.rad < product.rad
-        return Balls(np.where(better, ends.mid, product.mid), np.where(better, ends.rad, product.rad))
+        return Balls(
+            np.where(better, ends.mid, product.mid), np.where(better, ends.rad, product.rad)
+        )
 
     def sum(self, axis=0):
         """Sums along an axis."""
@@ -153,7 +164,8 @@ def _sum_up(a, b):
         total = a + b
         part = total - a
         error = (a - (total - part)) + (b - part)
-        return np.where(error <= 0, total, np.nextafter(total, np.inf))   # no error is known near the largest float
+        # no error is known near the largest float
+        return np.where(error <= 0, total, np.nextafter(total, np.inf))
 
 
 def _balls(x):
@@ -161,24 +173,28 @@ def _balls(x):
 
 
 def matmul(weight, x, bias=0.0):
-    """``weight x + bias`` for float arrays ``weight`` (.., O, I) and ``bias`` (.., O, 1) and balls ``x`` (.., I, P).
+    """``weight x + bias`` for float arrays ``weight`` (.., O, I) and ``bias`` (.., O, 1) and balls
+    ``x`` (.., I, P).
 
     Returns
     -------
     result : Balls, shape (.., O, P)
-        Holds what any order of summation in float64 makes of floats within ``x``, too (``lem-interval-layer``).
+        Holds what any order of summation in float64 makes of floats within ``x``, too
+        (``lem-interval-layer``).
     noise : float array, shape (.., O, P)
         What was allowed for rounding in it.
     """
-    size, reach, terms = np.abs(weight), np.abs(x.mid) + x.rad, weight.shape[-1] + 2
+    size = np.abs(weight)
+    reach = np.abs(x.mid) + x.rad
+    terms = weight.shape[-1] + 2
     with np.errstate(over="ignore", invalid="ignore"):
         magnitude = size @ reach + np.abs(bias)
         touched = magnitude != 0
-        if _least(size) * _least(reach) < _NORMAL:   # products that are not zero may vanish
+        if _least(size) * _least(reach) < _NORMAL:  # products that are not zero may vanish
             touched = touched | ((size > 0).astype(float) @ (reach > 0).astype(float) > 0)
         # once for the midpoint computed here, once for whoever evaluates the same numbers
         noise = up(2 * terms * UNIT * magnitude, terms) + terms * _TINY * touched
-        noise = np.where(np.isnan(noise), np.inf, noise)   # zero times something unknown
+        noise = np.where(np.isnan(noise), np.inf, noise)  # zero times something unknown
         return Balls(weight @ x.mid + bias, up(size @ x.rad + noise, terms)), noise
 
 

@@ -1,4 +1,6 @@
-"""Taylor expansions of formulas over many boxes at once, with enclosed coefficients (book: ``lem-taylor``)."""
+"""Taylor expansions of formulas over many boxes at once, with enclosed coefficients (book:
+``lem-taylor``).
+"""
 
 from functools import cache
 from itertools import product
@@ -8,12 +10,12 @@ import numpy as np
 import sympy
 from flint import arb
 
-from lib.intervals._balls import UNIT, Balls, precision, up
 from lib.formulas import AbsPower, SignPower, evaluate, nonnegative_on_cube
 from lib.formulas import variables as coordinates
 from lib.formulas._numbers import FUNCTIONS, absolute_power, hull, no_rule, power, rational
+from lib.intervals._balls import UNIT, Balls, precision, up
 
-_PAIRS = 1 << 21   # numbers in the table of a product
+_PAIRS = 1 << 21  # numbers in the table of a product
 
 
 @cache
@@ -25,11 +27,17 @@ def exponents(dim, order):
 
 @cache
 def _products(dim, order):
-    """Which pairs of coefficients make which coefficient of a product: left, right, first pair of each."""
+    """Which pairs of coefficients make which coefficient of a product: left, right, first pair
+    of each.
+    """
     powers = exponents(dim, order)
     place = {tuple(nu): i for i, nu in enumerate(powers)}
-    pairs = sorted((place[tuple(a + b)], i, j) for i, a in enumerate(powers) for j, b in enumerate(powers)
-                   if a.sum() + b.sum() <= order)
+    pairs = sorted(
+        (place[tuple(a + b)], i, j)
+        for i, a in enumerate(powers)
+        for j, b in enumerate(powers)
+        if a.sum() + b.sum() <= order
+    )
     out, left, right = map(np.array, zip(*pairs))
     return left, right, np.flatnonzero(np.diff(out, prepend=-1)), np.bincount(out)[:, None]
 
@@ -44,7 +52,8 @@ def _shifts(dim, order, axis):
 
 
 class Taylor:
-    """Coefficients of ``sum_nu c_nu s^nu``, ``|nu| <= order``, in ``dim`` variables, for many boxes.
+    """Coefficients of ``sum_nu c_nu s^nu``, ``|nu| <= order``, in ``dim`` variables, for many
+    boxes.
 
     Attributes
     ----------
@@ -55,7 +64,9 @@ class Taylor:
     __array_ufunc__ = None
 
     def __init__(self, coefficients, dim, order):
-        self.coefficients, self.dim, self.order = coefficients, dim, order
+        self.coefficients = coefficients
+        self.dim = dim
+        self.order = order
 
     @classmethod
     def variable(cls, value, slope, axis, dim, order):
@@ -82,7 +93,12 @@ class Taylor:
             return self._like(self.coefficients + other.coefficients)
         c = self.coefficients
         first = c[0] + other
-        return self._like(Balls(np.concatenate([first.mid[None], c.mid[1:]]), np.concatenate([first.rad[None], c.rad[1:]])))
+        return self._like(
+            Balls(
+                np.concatenate([first.mid[None], c.mid[1:]]),
+                np.concatenate([first.rad[None], c.rad[1:]]),
+            )
+        )
 
     __radd__ = __add__
 
@@ -96,13 +112,22 @@ class Taylor:
         a, b = self.coefficients, other.coefficients
         size = max(1, _PAIRS // len(left))
         if a.shape[1] > size:
-            return self._like(_joined([
-                (self._like(a[:, i:i + size]) * self._like(b[:, i:i + size])).coefficients
-                for i in range(0, a.shape[1], size)]))
+            return self._like(
+                _joined(
+                    [
+                        (
+                            self._like(a[:, i : i + size]) * self._like(b[:, i : i + size])
+                        ).coefficients
+                        for i in range(0, a.shape[1], size)
+                    ]
+                )
+            )
         p = a[left] * b[right]
         with np.errstate(invalid="ignore"):
             mid = np.add.reduceat(p.mid, starts, axis=0)
-            rad = np.add.reduceat(p.rad, starts, axis=0) + counts * UNIT * np.add.reduceat(np.abs(p.mid), starts, axis=0)
+            rad = np.add.reduceat(p.rad, starts, axis=0) + counts * UNIT * np.add.reduceat(
+                np.abs(p.mid), starts, axis=0
+            )
         return self._like(Balls(mid, up(rad, int(counts.max()))))
 
     __rmul__ = __mul__
@@ -114,9 +139,12 @@ class Taylor:
         return self._like(c)
 
     def compose(self, series):
-        """``g`` of this, for the coefficients ``g^(k) / k!`` at (or over) its constant term: balls (order + 1, P)."""
+        """``g`` of this, for the coefficients ``g^(k) / k!`` at (or over) its constant term:
+        balls (order + 1, P).
+        """
         c = self.coefficients
-        mid, rad = c.mid.copy(), c.rad.copy()
+        mid = c.mid.copy()
+        rad = c.rad.copy()
         mid[0], rad[0] = 0.0, 0.0
         step = self._like(Balls(mid, rad))
         result = self._like(Balls(np.zeros_like(mid))) + series[self.order]
@@ -138,7 +166,10 @@ class Taylor:
 
 
 def _joined(parts):
-    return Balls(np.concatenate([p.mid for p in parts], axis=1), np.concatenate([p.rad for p in parts], axis=1))
+    return Balls(
+        np.concatenate([p.mid for p in parts], axis=1),
+        np.concatenate([p.rad for p in parts], axis=1),
+    )
 
 
 def span(centre, over):
@@ -147,15 +178,18 @@ def span(centre, over):
     Parameters
     ----------
     centre, over : Taylor
-        The coefficients at the middle of each box, and those found with the whole box for the middle.
+        The coefficients at the middle of each box, and those found with the whole box for the
+        middle.
 
     Returns
     -------
     lower, upper : float arrays (P,)
-        The best over all orders ``q``: coefficients of degree below ``q`` from the first, ``q`` from the second.
+        The best over all orders ``q``: coefficients of degree below ``q`` from the first, ``q``
+        from the second.
     """
     powers = exponents(centre.dim, centre.order)
-    degree, even = powers.sum(1), (powers % 2 == 0).all(1)[:, None]
+    degree = powers.sum(1)
+    even = (powers % 2 == 0).all(1)[:, None]
 
     def ends(c):
         low, high, size = c.lower, c.upper, c.size
@@ -164,21 +198,32 @@ def span(centre, over):
     low, high = ends(centre.coefficients)
     low[0], high[0] = centre.coefficients.lower[0], centre.coefficients.upper[0]
     last_low, last_high = ends(over.coefficients)
-    best_low, best_high = over.coefficients.lower[0], over.coefficients.upper[0]
+    best_low = over.coefficients.lower[0]
+    best_high = over.coefficients.upper[0]
     for q in range(1, centre.order + 1):
         below, here = degree < q, degree == q
         count = int(below.sum() + here.sum())
         total_low = low[below].sum(0) + last_low[here].sum(0)
         total_high = high[below].sum(0) + last_high[here].sum(0)
         with np.errstate(invalid="ignore"):
-            slack = (count + 8) * 2 * UNIT * (np.abs(low[below]).sum(0) + np.abs(last_low[here]).sum(0)
-                                               + np.abs(high[below]).sum(0) + np.abs(last_high[here]).sum(0))
+            slack = (
+                (count + 8)
+                * 2
+                * UNIT
+                * (
+                    np.abs(low[below]).sum(0)
+                    + np.abs(last_low[here]).sum(0)
+                    + np.abs(high[below]).sum(0)
+                    + np.abs(last_high[here]).sum(0)
+                )
+            )
             best_low = np.fmax(best_low, total_low - slack)
             best_high = np.fmin(best_high, total_high + slack)
     return best_low, best_high
 
 
 # ---- formulas
+
 
 def _each(series, value, order):
     """Coefficients of an elementary function around (over) balls (P,): balls (order + 1, P).
@@ -187,50 +232,67 @@ def _each(series, value, order):
     """
     distinct, place = np.unique(np.stack([value.mid, value.rad]), axis=1, return_inverse=True)
     columns = [series(a, order) for a in Balls(*distinct).flint()]
-    return Balls.from_flint((c for row in zip(*columns) for c in row), (order + 1, len(columns)))[:, place.reshape(-1)]
+    return Balls.from_flint((c for row in zip(*columns) for c in row), (order + 1, len(columns)))[
+        :, place.reshape(-1)
+    ]
 
 
 def _cycle(*functions):
     """The series of a function whose derivatives repeat: itself and the next ones."""
+
     def series(u, order):
         values = [f(u) for f in functions]
         return [values[k % len(values)] / factorial(k) for k in range(order + 1)]
+
     return series
 
 
 def _log(u, order):
-    return [FUNCTIONS[sympy.log](u)] + [power(u, sympy.Integer(-k)) / (k if k % 2 else -k) for k in range(1, order + 1)]
+    return [FUNCTIONS[sympy.log](u)] + [
+        power(u, sympy.Integer(-k)) / (k if k % 2 else -k) for k in range(1, order + 1)
+    ]
 
 
 def _atan(u, order):
-    """``(-1)^(k-1) sin(k t) sin(t)^k / k`` with ``t = arccot u``, in ``(0, pi)``: the real form of partial fractions."""
+    """``(-1)^(k-1) sin(k t) sin(t)^k / k`` with ``t = arccot u``, in ``(0, pi)``: the real form
+    of partial fractions.
+    """
     if u > 1 or u < -1:
         t = FUNCTIONS[sympy.atan](power(u, sympy.Integer(-1))) + (arb(0) if u > 0 else arb.pi())
     else:
         t = arb.pi() / 2 - FUNCTIONS[sympy.atan](u)
     sine = t.sin()
-    return [FUNCTIONS[sympy.atan](u)] + [(k * t).sin() * power(sine, sympy.Integer(k)) / (k if k % 2 else -k)
-                                         for k in range(1, order + 1)]
+    return [FUNCTIONS[sympy.atan](u)] + [
+        (k * t).sin() * power(sine, sympy.Integer(k)) / (k if k % 2 else -k)
+        for k in range(1, order + 1)
+    ]
 
 
 def _slope_of_tanh(u):
     """``1 - tanh(u)^2`` without cancellation."""
+
     def at(x):
         e = (-2 * x).exp()
         return 4 * e / (1 + e) ** 2
+
     return hull(at(u.abs_lower()), at(u.abs_upper()))
 
 
 def _tanh(u, order):
-    """From ``t' = 1 - t^2``; over any ball the coefficients are at most 1 in modulus, by induction."""
+    """From ``t' = 1 - t^2``; over any ball the coefficients are at most 1 in modulus, by
+    induction.
+    """
     t = [FUNCTIONS[sympy.tanh](u), _slope_of_tanh(u)]
     for k in range(1, order):
         t.append(sum((t[i] * t[k - i] for i in range(k + 1)), arb(0)) / -(k + 1))
-    return t[:order + 1]
+    return t[: order + 1]
 
 
 SERIES = {
-    sympy.exp: _cycle(FUNCTIONS[sympy.exp]), sympy.log: _log, sympy.tanh: _tanh, sympy.atan: _atan,
+    sympy.exp: _cycle(FUNCTIONS[sympy.exp]),
+    sympy.log: _log,
+    sympy.tanh: _tanh,
+    sympy.atan: _atan,
     sympy.sin: _cycle(arb.sin, arb.cos, lambda u: -u.sin(), lambda u: -u.cos()),
     sympy.cos: _cycle(arb.cos, lambda u: -u.sin(), lambda u: -u.cos(), arb.sin),
     sympy.sinh: _cycle(FUNCTIONS[sympy.sinh], FUNCTIONS[sympy.cosh]),
@@ -241,7 +303,8 @@ SERIES = {
 @cache
 def _binomials(p, order):
     """``p (p-1) .. (p-k+1) / k!`` and ``p - k`` for a rational ``p`` and ``k = 0, .., order``."""
-    found, factor = [], sympy.Integer(1)
+    found = []
+    factor = sympy.Integer(1)
     for k in range(order + 1):
         found.append((factor, p - k))
         factor = factor * (p - k) / (k + 1)
@@ -250,38 +313,53 @@ def _binomials(p, order):
 
 def _power(p):
     """``u^p`` for a rational ``p``."""
+
     def series(u, order):
-        return [rational(factor) * power(u, rest) if factor else arb(0) for factor, rest in _binomials(p, order)]
+        return [
+            rational(factor) * power(u, rest) if factor else arb(0)
+            for factor, rest in _binomials(p, order)
+        ]
+
     return series
 
 
 def _power_at_zero(p, one_sided, other_sided):
-    """``u^p``, ``p > 0``, where ``u`` may be 0: a bound for derivatives up to the order ``p``, beyond it nothing is known.
+    """``u^p``, ``p > 0``, where ``u`` may be 0: a bound for derivatives up to the order ``p``,
+    beyond it nothing is known.
 
-    For ``u >= 0`` they are not negative; a sign is needed where the function goes on to the left of 0 otherwise, which
-    ``other_sided`` says of derivatives of even and of odd order.
+    For ``u >= 0`` they are not negative; a sign is needed where the function goes on to the left of
+    0 otherwise, which ``other_sided`` says of derivatives of even and of odd order.
     """
+
     def series(u, order):
-        top, result = u.abs_upper() if not one_sided else u.upper(), []
+        top = u.abs_upper() if not one_sided else u.upper()
+        result = []
         for k, (factor, rest) in enumerate(_binomials(p, order)):
             if rest < 0:
                 result.append(arb("nan"))
                 continue
             size = rational(factor) * absolute_power(top, rest)
-            result.append(hull(-size if other_sided[k % 2] or rest == 0 and not one_sided else arb(0), size))
+            result.append(
+                hull(-size if other_sided[k % 2] or rest == 0 and not one_sided else arb(0), size)
+            )
         return result
+
     return series
 
 
 def _nonnegative_power(p):
     """``u^p`` for a fractional ``p`` and ``u >= 0``, of which the ball may not know."""
-    smooth, edge = _power(p), _power_at_zero(p, True, (False, False))
-    return lambda u, order: edge(u, order) if p > 0 and not u > 0 and u.upper() >= 0 else smooth(u, order)
+    smooth = _power(p)
+    edge = _power_at_zero(p, True, (False, False))
+    return lambda u, order: (
+        edge(u, order) if p > 0 and not u > 0 and u.upper() >= 0 else smooth(u, order)
+    )
 
 
 def _absolute_power(p, signed=False):
     """``|u|^p``, ``p > 0`` not an even integer, or ``sign(u) |u|^p``."""
-    smooth, edge = _power(p), _power_at_zero(p, False, (signed, not signed))
+    smooth = _power(p)
+    edge = _power_at_zero(p, False, (signed, not signed))
 
     def series(u, order):
         if u > 0:
@@ -289,11 +367,12 @@ def _absolute_power(p, signed=False):
         if u < 0:
             return [c if (k + signed) % 2 == 0 else -c for k, c in enumerate(smooth(-u, order))]
         return edge(u, order)
+
     return series
 
 
 _is_nonnegative = cache(nonnegative_on_cube)
-_BEYOND = 1e-9   # by which rounding may put a ball beyond the cube
+_BEYOND = 1e-9  # by which rounding may put a ball beyond the cube
 
 
 def _function(e, on_cube):
@@ -328,7 +407,8 @@ def expand(expression, variables):
     Returns
     -------
     Taylor
-        Enclosures of the coefficients; infinite where a function is not defined or not smooth enough.
+        Enclosures of the coefficients; infinite where a function is not defined or not smooth
+        enough.
 
     Raises
     ------
@@ -337,10 +417,11 @@ def expand(expression, variables):
 
     Notes
     -----
-    The base of a fractional power that is proved to be non-negative on ``[0,1]^D`` is taken to be so over boxes of the cube
-    where its ball, by rounding or overestimation, reaches below 0.
+    The base of a fractional power that is proved to be non-negative on ``[0,1]^D`` is taken to be
+    so over boxes of the cube where its ball, by rounding or overestimation, reaches below 0.
     """
-    example, on_cube = next(iter(variables.values())), _cube(variables)
+    example = next(iter(variables.values()))
+    on_cube = _cube(variables)
     done = dict(variables)
 
     def number(e):
@@ -350,7 +431,9 @@ def expand(expression, variables):
     def walk(e):
         if e not in done:
             if e.is_number:
-                done[e] = Taylor(Balls(np.zeros(example.coefficients.shape)), example.dim, example.order) + number(e)
+                done[e] = Taylor(
+                    Balls(np.zeros(example.coefficients.shape)), example.dim, example.order
+                ) + number(e)
             elif e.is_Add or e.is_Mul:
                 numbers = [a for a in e.args if a.is_number]
                 parts = [walk(a) for a in e.args if not a.is_number]
@@ -363,7 +446,11 @@ def expand(expression, variables):
             else:
                 series = _function(e, on_cube)
                 u = walk(e.args[0])
-                done[e] = u.square() if e.is_Pow and e.exp == 2 else u.compose(_each(series, u.coefficients[0], u.order))
+                done[e] = (
+                    u.square()
+                    if e.is_Pow and e.exp == 2
+                    else u.compose(_each(series, u.coefficients[0], u.order))
+                )
         return done[e]
 
     with precision():

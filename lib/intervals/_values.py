@@ -9,12 +9,18 @@ from lib.formulas import evaluate, variables
 from lib.intervals._balls import UNIT, Balls, precision
 from lib.intervals._taylor import _each, _function
 
-MAXIMUM_EVALUATIONS = 1 << 23   # of a function in several variables: some seconds
+MAXIMUM_EVALUATIONS = 1 << 23  # of a function in several variables: some seconds
 
 
 def evaluations(expression, count):
-    """How often the costliest function of a formula is evaluated on a grid with so many points in each axis."""
-    functions = [e for e in _parts(expression) if not (e.is_Add or e.is_Mul or e.is_Pow and e.exp == 2) and e.args]
+    """How often the costliest function of a formula is evaluated on a grid with so many points
+    in each axis.
+    """
+    functions = [
+        e
+        for e in _parts(expression)
+        if not (e.is_Add or e.is_Mul or e.is_Pow and e.exp == 2) and e.args
+    ]
     return max((count ** len(e.free_symbols) for e in functions), default=0)
 
 
@@ -25,7 +31,8 @@ def _parts(expression):
 
 
 def values_near(expression, axes):
-    """A formula on a tensor grid of the cube whose coordinates are known up to one rounding, 0 and 1 exactly.
+    """A formula on a tensor grid of the cube whose coordinates are known up to one rounding, 0 and
+    1 exactly.
 
     Parameters
     ----------
@@ -36,10 +43,12 @@ def values_near(expression, axes):
     Returns
     -------
     mid, rad : float64 arrays, shapes (n_1, .., n_D)
-        The values at all points within a relative ``2^-53`` of each coordinate are within ``rad`` of ``mid``; infinite
-        where nothing is known.  A function of one coordinate is evaluated once for each value of that.
+        The values at all points within a relative ``2^-53`` of each coordinate are within ``rad``
+        of ``mid``; infinite where nothing is known.  A function of one coordinate is evaluated once
+        for each value of that.
     """
-    dim, done = len(axes), {}
+    dim = len(axes)
+    done = {}
     for k, (symbol, x) in enumerate(zip(variables(dim), axes)):
         x = x.reshape(-1, *[1] * (dim - 1 - k))
         done[symbol] = Balls(x, UNIT * np.abs(x) * (x != 1))
@@ -59,5 +68,6 @@ def values_near(expression, axes):
         return done[e]
 
     with precision():
-        found, shape = walk(expression), tuple(map(len, axes))
+        found = walk(expression)
+        shape = tuple(map(len, axes))
     return np.broadcast_to(found.mid, shape), np.broadcast_to(found.rad, shape)

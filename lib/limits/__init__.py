@@ -8,7 +8,23 @@ from lib.limits._training import fit
 from lib.limits._widths import bump_constant, bump_width, partitions, spline_constant, width
 
 __all__ = [
-    "Ratio", "built", "bump", "bump_constant", "bump_knots", "bump_norms", "bump_width", "euler_piece",
-    "euler_spline", "favard", "fit", "partitions", "periodic_matrix", "ratio", "spline_constant", "start",
-    "study", "train", "width",
+    "Ratio",
+    "built",
+    "bump",
+    "bump_constant",
+    "bump_knots",
+    "bump_norms",
+    "bump_width",
+    "euler_piece",
+    "euler_spline",
+    "favard",
+    "fit",
+    "partitions",
+    "periodic_matrix",
+    "ratio",
+    "spline_constant",
+    "start",
+    "study",
+    "train",
+    "width",
 ]

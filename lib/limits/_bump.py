@@ -1,4 +1,6 @@
-"""The perfect B-spline: the largest bump whose derivative of order ``a`` is at most one (book: ``lem-bump``)."""
+"""The perfect B-spline: the largest bump whose derivative of order ``a`` is at most one (book:
+``lem-bump``).
+"""
 
 from functools import cache
 
@@ -28,11 +30,15 @@ def bump_knots(alpha):
     tuple of sympy numbers, with square roots.
     """
     _check(alpha)
-    return tuple(sp.radsimp(sp.expand_func((1 - sp.cos(sp.pi * i / (alpha + 1))) / 2)) for i in range(alpha + 2))
+    return tuple(
+        sp.radsimp(sp.expand_func((1 - sp.cos(sp.pi * i / (alpha + 1))) / 2))
+        for i in range(alpha + 2)
+    )
 
 
 def bump(alpha, x, derivative=0):
-    """``psi_a``: support ``[0, 1]``, derivative of order ``a`` equal to 1, -1, 1, .. between its knots.
+    """``psi_a``: support ``[0, 1]``, derivative of order ``a`` equal to 1, -1, 1, .. between its
+    knots.
 
     Parameters
     ----------
@@ -55,7 +61,8 @@ def bump(alpha, x, derivative=0):
     x = np.asarray(x, dtype=float)
     power = alpha - derivative
     inside = (x >= 0) & (x < 1)
-    away = np.where(x < 0.5, x, 1 - x) if power else x   # psi is symmetric: the half with fewer truncated powers
+    # psi is symmetric: the half with fewer truncated powers
+    away = np.where(x < 0.5, x, 1 - x) if power else x
     distance = away[..., None] - knots
     terms = np.where(distance >= 0, distance**power, 0.0) / float(sp.factorial(power))
     flip = np.where((x >= 0.5) & (derivative % 2 == 1), -1.0, 1.0) if power else 1.0
@@ -82,9 +89,13 @@ def bump_norms(alpha):
     tuple of a + 1 sympy numbers
         Found among the values at knots and at zeros of the next derivative, exactly (``lem-bump``).
     """
-    x, knots = sp.Symbol("x"), bump_knots(alpha)
-    pieces = [sum(int(w) * (x - t) ** alpha for w, t in zip(_jumps(alpha), knots[: i + 1])) / sp.factorial(alpha)
-              for i in range(alpha + 1)]
+    x = sp.Symbol("x")
+    knots = bump_knots(alpha)
+    pieces = [
+        sum(int(w) * (x - t) ** alpha for w, t in zip(_jumps(alpha), knots[: i + 1]))
+        / sp.factorial(alpha)
+        for i in range(alpha + 1)
+    ]
     norms = []
     for order in range(alpha):
         values = []
@@ -92,15 +103,23 @@ def bump_norms(alpha):
             p = sp.Poly(sp.expand(sp.diff(piece, x, order)), x)
             inner = [r for r in _roots(p.diff()) if a < r < b]
             values += [sp.radsimp(sp.expand(p.eval(t))) for t in (a, b, *inner)]
-        norms.append(sp.radsimp(sp.expand(sp.sqrtdenest(max((sp.Abs(v) for v in values), key=lambda v: v.evalf(40))))))
+        norms.append(
+            sp.radsimp(
+                sp.expand(
+                    sp.sqrtdenest(max((sp.Abs(v) for v in values), key=lambda v: v.evalf(40)))
+                )
+            )
+        )
     return (*norms, sp.Integer(1))
 
 
 def _roots(p):
-    """Real roots of a polynomial of degree at most two; of a cubic those that it has together with 1/2, else none.
+    """Real roots of a polynomial of degree at most two; of a cubic those that it has together with
+    1/2, else none.
 
-    Cubics are the pieces of ``psi_4'`` and are asked for zeros in ``(0, 1)`` only.  There ``psi_a^(k)`` has exactly ``k``
-    zeros (``lem-bump``, *Maxima*), so ``psi_4'`` has one, which is at 1/2 by symmetry, and the other pieces have none.
+    Cubics are the pieces of ``psi_4'`` and are asked for zeros in ``(0, 1)`` only.  There
+    ``psi_a^(k)`` has exactly ``k`` zeros (``lem-bump``, *Maxima*), so ``psi_4'`` has one, which is
+    at 1/2 by symmetry, and the other pieces have none.
     """
     x = p.gen
     if p.degree() == 3:

@@ -1,8 +1,9 @@
-"""Euler splines and Favard constants: the extremal functions of periodic spline spaces (book: ``lem-euler``).
+"""Euler splines and Favard constants: the extremal functions of periodic spline spaces (book:
+``lem-euler``).
 
-The Euler spline ``eps_a`` is the function with period 2 whose derivative of order ``a`` is 1 on ``[0, 1)`` and -1 on
-``[1, 2)``, and which changes its sign under ``x -> x + 1``.  On a circle of length 1 with ``n`` cells, ``n`` even, it is
-``n^-a eps_a(n x)``.
+The Euler spline ``eps_a`` is the function with period 2 whose derivative of order ``a`` is 1 on
+``[0, 1)`` and -1 on ``[1, 2)``, and which changes its sign under ``x -> x + 1``.  On a circle of
+length 1 with ``n`` cells, ``n`` even, it is ``n^-a eps_a(n x)``.
 """
 
 from fractions import Fraction
@@ -39,7 +40,8 @@ def euler_piece(degree):
     Returns
     -------
     tuple of Fraction
-        Coefficients of ``1, x, .., x^a``: antiderivatives of 1 with ``eps(0) + eps(1) = 0`` (``lem-euler``).
+        Coefficients of ``1, x, .., x^a``: antiderivatives of 1 with ``eps(0) + eps(1) = 0``
+        (``lem-euler``).
     """
     check_degree(degree)
     if degree == 0:
@@ -60,14 +62,16 @@ def favard(degree):
     Returns
     -------
     Fraction
-        ``|eps_a(0)|`` for odd ``a``, ``|eps_a(1/2)|`` for even ``a``; ``K_a`` is the Favard constant (``lem-euler``).
+        ``|eps_a(0)|`` for odd ``a``, ``|eps_a(1/2)|`` for even ``a``; ``K_a`` is the Favard
+        constant (``lem-euler``).
     """
     place = Fraction(1, 2) if degree % 2 == 0 else Fraction(0)
     return abs(sum(c * place**k for k, c in enumerate(euler_piece(degree))))
 
 
 def euler_spline(degree, knots, x, derivative=0):
-    """The Euler spline on the circle, ``n^-a eps_a(n x)``, or a derivative of it (book: ``lem-euler``).
+    """The Euler spline on the circle, ``n^-a eps_a(n x)``, or a derivative of it (book:
+    ``lem-euler``).
 
     Parameters
     ----------
@@ -81,7 +85,8 @@ def euler_spline(degree, knots, x, derivative=0):
 
     Returns
     -------
-    float64 array of the shape of ``x``; its maximum is ``favard(a - derivative) / n^(a - derivative)``.
+    float64 array of the shape of ``x``; its maximum is ``favard(a - derivative) / n^(a -
+    derivative)``.
     """
     check_degree(degree)
     check_knots(knots)
@@ -114,7 +119,8 @@ def periodic_matrix(degree, knots, x, derivative=0):
     t = np.asarray(x, dtype=float) * knots
     cell = np.floor(t).astype(int)
     values = local_values(degree + 1, t - cell, derivative) * float(knots) ** derivative
-    matrix, rows = np.zeros((len(t), knots)), np.arange(len(t))
+    matrix = np.zeros((len(t), knots))
+    rows = np.arange(len(t))
     for k in range(degree + 1):
         np.add.at(matrix, (rows, (cell - degree + k) % knots), values[:, k])
     return matrix

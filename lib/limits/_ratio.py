@@ -1,4 +1,6 @@
-"""Upper over lower bound at equal numbers of parameters: how far our networks are from the best (``cor-optimality``)."""
+"""Upper over lower bound at equal numbers of parameters: how far our networks are from the best
+(``cor-optimality``).
+"""
 
 from dataclasses import dataclass
 from math import factorial
@@ -6,7 +8,7 @@ from math import factorial
 from lib import relu, splines
 from lib.limits._widths import width
 
-SHARE = 1 / 100   # the network may add this fraction of the spline's bound
+SHARE = 1 / 100  # the network may add this fraction of the spline's bound
 
 
 @dataclass(frozen=True)
@@ -18,9 +20,11 @@ class Ratio:
     parameters : int
         ``T = (N + m - 1)^D``: the coefficients, all that depends on the function.
     refinement : int
-        ``n``, the least for which the network adds at most a hundredth to both bounds of the spline.
+        ``n``, the least for which the network adds at most a hundredth to both bounds of the
+        spline.
     upper, lower : float
-        Of our networks (``thm-cube``); of every method with as many continuously chosen parameters (``thm-favard``).
+        Of our networks (``thm-cube``); of every method with as many continuously chosen parameters
+        (``thm-favard``).
     """
 
     parameters: int
@@ -45,12 +49,15 @@ def largest_coefficient(order, cells, dim):
     Returns
     -------
     float
-        The smaller of ``Lambda^D`` and ``sum_{k<m} (D a h)^k / k! + Lambda^D (D b h)^m / m!``: the Taylor polynomial of ``f``
-        at the middle of the nodes of ``lambda_j`` has a blossom at knots that are at most ``a h`` away in each variable
-        (``lem-marsden``), and its remainder is seen at nodes that are at most ``b h`` away.
+        The smaller of ``Lambda^D`` and ``sum_{k<m} (D a h)^k / k! + Lambda^D (D b h)^m / m!``: the
+        Taylor polynomial of ``f`` at the middle of the nodes of ``lambda_j`` has a blossom at knots
+        that are at most ``a h`` away in each variable (``lem-marsden``), and its remainder is seen
+        at nodes that are at most ``b h`` away.
     """
-    norm, a, b = float(splines.weight_sum(order)) ** dim, 0.0, 0.0
-    for j in range(1 - order, 1):   # the functionals at the right end are mirror images
+    norm = float(splines.weight_sum(order)) ** dim
+    a = 0.0
+    b = 0.0
+    for j in range(1 - order, 1):  # the functionals at the right end are mirror images
         nodes = splines.functional(order, cells, j)[0]
         middle = (min(nodes) + max(nodes)) / 2
         a = max(a, *(abs(float(k - middle)) for k in range(j + 1, j + order)))
@@ -60,7 +67,8 @@ def largest_coefficient(order, cells, dim):
 
 
 def ratio(order, cells, dim, s=0):
-    """Our bound over the lower bound, for smoothness ``alpha = m`` and the same number of parameters.
+    """Our bound over the lower bound, for smoothness ``alpha = m`` and the same number of
+    parameters.
 
     Book: ``cor-optimality``.
 
@@ -92,7 +100,7 @@ def ratio(order, cells, dim, s=0):
         network = relu.spline_error(order, dim, cells, refinement, largest)
         if network.value <= SHARE * spline.value and network.slope <= SHARE * spline.gradient:
             break
-        refinement += 1   # refused beyond 40
+        refinement += 1  # refused beyond 40
     parameters = (cells + order - 1) ** dim
     upper = (spline.value + network.value, spline.gradient + network.slope)[s]
     return Ratio(parameters, refinement, upper, width(parameters, order, dim, s))

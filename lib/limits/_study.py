@@ -1,4 +1,6 @@
-"""The built network, the same architecture trained, and the built one trained further (book: chapter 08)."""
+"""The built network, the same architecture trained, and the built one trained further (book:
+chapter 08).
+"""
 
 import copy
 import time
@@ -13,18 +15,34 @@ from lib.approximation import Cube, Target, approximate
 from lib.errors import integer, require
 from lib.limits._training import fit
 
-FORMULA, ORDER, CELLS, BLOCKS = "sin(2*pi*x1)*exp(x2)", 3, 6, 2
+FORMULA = "sin(2*pi*x1)*exp(x2)"
+ORDER = 3
+CELLS = 6
+BLOCKS = 2
 STEPS = {"built": 2000, "passing": 2000, "he": 2000, "perceptron": 10_000}
-LOSSES = {"built": (False, True), "passing": (False, True), "he": (False,), "perceptron": (False, True)}   # with slopes?
-RATES = {"built": (1e-6, 1e-5, 1e-4), **dict.fromkeys(("passing", "he", "perceptron"), (1e-3, 3e-3, 1e-2))}
-SEEDS, TUNING_SEED, POINTS = (0, 1, 2, 3, 4), 100, 1 << 17
+# with slopes?
+LOSSES = {
+    "built": (False, True),
+    "passing": (False, True),
+    "he": (False,),
+    "perceptron": (False, True),
+}
+RATES = {
+    "built": (1e-6, 1e-5, 1e-4),
+    **dict.fromkeys(("passing", "he", "perceptron"), (1e-3, 3e-3, 1e-2)),
+}
+SEEDS = (0, 1, 2, 3, 4)
+TUNING_SEED = 100
+POINTS = 1 << 17
 
 
 @cache
 def built():
     """The target and our network for it (`Target`, `Approximation`)."""
     target = Target.from_sympy(FORMULA)
-    return target, approximate(target, Cube(2), order=ORDER, cells=CELLS, kernel_size=2, blocks=BLOCKS)
+    return target, approximate(
+        target, Cube(2), order=ORDER, cells=CELLS, kernel_size=2, blocks=BLOCKS
+    )
 
 
 def start(kind, seed):
@@ -33,10 +51,11 @@ def start(kind, seed):
     Parameters
     ----------
     kind : str
-        ``built``: ours.  ``he``: the same modules with normal weights of variance 2 over the number of inputs, biases zero.
-        ``passing``: the same modules; in the first and the last layer of each block the moduli of such numbers, in between
-        each channel passes on one channel of its group, with a tenth of such noise; biases zero, ``FC`` as built.
-        ``perceptron``: a fully connected network of about as many parameters, four hidden layers of 101.
+        ``built``: ours.  ``he``: the same modules with normal weights of variance 2 over the number
+        of inputs, biases zero. ``passing``: the same modules; in the first and the last layer of
+        each block the moduli of such numbers, in between each channel passes on one channel of its
+        group, with a tenth of such noise; biases zero, ``FC`` as built. ``perceptron``: a fully
+        connected network of about as many parameters, four hidden layers of 101.
     seed : int
 
     Returns
@@ -55,7 +74,11 @@ def start(kind, seed):
         for layer in layers:
             layer.weight.data = noise(layer.weight.shape, layer.weight.shape[1])
             layer.bias.data.zero_()
-        return nn.Sequential(*(part for layer in layers[:-1] for part in (layer, nn.ReLU())), layers[-1], nn.Flatten(0))
+        return nn.Sequential(
+            *(part for layer in layers[:-1] for part in (layer, nn.ReLU())),
+            layers[-1],
+            nn.Flatten(0),
+        )
     network = copy.deepcopy(built()[1].network)
     if kind == "built":
         return network
@@ -64,7 +87,7 @@ def start(kind, seed):
             out, width, kernel = layer.weight.shape
             weight = noise(layer.weight.shape, width * kernel)
             if kind == "passing" and layer in (block[0], block[-1]):
-                weight = weight.abs()   # both coordinates are seen, and no channel is dead
+                weight = weight.abs()  # both coordinates are seen, and no channel is dead
             elif kind == "passing":
                 rows = torch.arange(out)
                 weight *= 0.1
@@ -82,10 +105,15 @@ def errors(network):
     Returns
     -------
     dict
-        ``value``, ``slope`` (largest partial derivative), ``inner_slope`` (the same farther than 1/100 from the boundary),
-        ``mean_value``, ``mean_slope`` (root mean squares, of the length of the gradient).
+        ``value``, ``slope`` (largest partial derivative), ``inner_slope`` (the same farther than
+        1/100 from the boundary), ``mean_value``, ``mean_slope`` (root mean squares, of the length
+        of the gradient).
     """
-    target, worst, inner, squares, count = built()[0], np.zeros(2), 0.0, np.zeros(2), 0
+    target = built()[0]
+    worst = np.zeros(2)
+    inner = 0.0
+    squares = np.zeros(2)
+    count = 0
     for x in Cube(2).sample(POINTS, 1).split(1 << 12):
         f, df = target.value_and_gradient(x)
         x.requires_grad_(True)
@@ -98,7 +126,13 @@ def errors(network):
         squares += [float((value**2).sum()), float((off**2).sum())]
         count += len(x)
     mean = np.sqrt(squares / count)
-    return {"value": worst[0], "slope": worst[1], "inner_slope": inner, "mean_value": mean[0], "mean_slope": mean[1]}
+    return {
+        "value": worst[0],
+        "slope": worst[1],
+        "inner_slope": inner,
+        "mean_value": mean[0],
+        "mean_slope": mean[1],
+    }
 
 
 def train(kind, slopes, rate, seed, steps):
@@ -107,26 +141,39 @@ def train(kind, slopes, rate, seed, steps):
     Returns
     -------
     dict
-        The errors, ``first`` and ``last`` loss (mean of the last 50 steps), ``parameters``, ``seconds``.
+        The errors, ``first`` and ``last`` loss (mean of the last 50 steps), ``parameters``,
+        ``seconds``.
     """
     network = start(kind, seed)
     begin = time.perf_counter()
     losses = fit(network, built()[0], np.arange(steps) / steps, rate=rate, slopes=slopes, seed=seed)
     seconds = time.perf_counter() - begin
-    return {**errors(network), "first": losses[0], "last": losses[-50:].mean(), "seconds": round(seconds, 1),
-            "parameters": sum(p.numel() for p in network.parameters())}
+    return {
+        **errors(network),
+        "first": losses[0],
+        "last": losses[-50:].mean(),
+        "seconds": round(seconds, 1),
+        "parameters": sum(p.numel() for p in network.parameters()),
+    }
 
 
 def tuning(steps=None):
-    """The cells that choose the step sizes: every start, loss and rate, with a seed of their own."""
+    """The cells that choose the step sizes: every start, loss and rate, with a seed of their
+    own.
+    """
     steps = STEPS if steps is None else dict.fromkeys(STEPS, integer("steps", steps, 1))
-    return [{"kind": kind, "slopes": slopes, "rate": rate, "seed": TUNING_SEED, "steps": steps[kind]}
-            for kind in STEPS for slopes in LOSSES[kind] for rate in RATES[kind]]
+    return [
+        {"kind": kind, "slopes": slopes, "rate": rate, "seed": TUNING_SEED, "steps": steps[kind]}
+        for kind in STEPS
+        for slopes in LOSSES[kind]
+        for rate in RATES[kind]
+    ]
 
 
 def comparison(tuned):
-    """The cells of the comparison: every start and loss, five seeds, at the rate whose largest error was smallest: in value,
-    or in slope where slopes were trained."""
+    """The cells of the comparison: every start and loss, five seeds, at the rate whose largest
+    error was smallest: in value, or in slope where slopes were trained.
+    """
     best = {}
     for row in tuned:
         cell = row["cell"]
@@ -138,13 +185,22 @@ def comparison(tuned):
 
 
 def summary(records):
-    """Means and standard deviations over the seeds: ``{(kind, slopes): {error: (mean, deviation)}}``."""
+    """Means and standard deviations over the seeds: ``{(kind, slopes): {error: (mean,
+    deviation)}}``.
+    """
     groups = {}
     for row in records:
         groups.setdefault((row["cell"]["kind"], row["cell"]["slopes"]), []).append(row["result"])
-    return {key: {name: (float(np.mean([r[name] for r in rows])), float(np.std([r[name] for r in rows], ddof=1)))
-                  for name in ("value", "slope", "inner_slope", "mean_value", "mean_slope", "seconds")}
-            for key, rows in groups.items()}
+    return {
+        key: {
+            name: (
+                float(np.mean([r[name] for r in rows])),
+                float(np.std([r[name] for r in rows], ddof=1)),
+            )
+            for name in ("value", "slope", "inner_slope", "mean_value", "mean_slope", "seconds")
+        }
+        for key, rows in groups.items()
+    }
 
 
 def study(folder, jobs=1, progress=lambda items, total: items, steps=None):

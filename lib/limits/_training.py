@@ -1,4 +1,6 @@
-"""Training a network on the value, or on value and slope, of a target (book: chapter 08, "From proof to training")."""
+"""Training a network on the value, or on value and slope, of a target (book: chapter 08, "From
+proof to training").
+"""
 
 import numpy as np
 import torch
@@ -6,14 +8,16 @@ from torch import nn
 
 from lib.errors import positive
 
-WARM_UP = 0.05   # part of the training in which the step size grows
+WARM_UP = 0.05  # part of the training in which the step size grows
 
 
 def fit(network, target, spent, *, rate, slopes, batch=256, seed=0):
-    """Train all parameters of a network by Adam, step size by warm-up and cosine, with new random points in every step.
+    """Train all parameters of a network by Adam, step size by warm-up and cosine, with new random
+    points in every step.
 
-    The loss is the mean squared error of the value over the mean square of the target; with ``slopes`` the same for the
-    gradient is added.  The norm of the gradient of the loss is cut at 1.
+    The loss is the mean squared error of the value over the mean square of the target; with
+    ``slopes`` the same for the gradient is added.  The norm of the gradient of the loss is cut at
+    1.
 
     Parameters
     ----------
@@ -40,7 +44,8 @@ def fit(network, target, spent, *, rate, slopes, batch=256, seed=0):
     dtype = next(network.parameters()).dtype
     x = torch.rand(4096, target.dim, generator=generator, dtype=torch.float64)
     size = [float((g**2).mean()) for g in target.value_and_gradient(x)]
-    optimizer, losses = torch.optim.Adam(network.parameters(), lr=rate), []
+    optimizer = torch.optim.Adam(network.parameters(), lr=rate)
+    losses = []
     for part in spent:
         for group in optimizer.param_groups:
             group["lr"] = rate * min(1, (part + 1e-3) / WARM_UP) * (1 + np.cos(np.pi * part)) / 2

@@ -1,4 +1,5 @@
-"""Lower bounds for every method that chooses ``p`` numbers continuously (book: ``thm-bernstein``, ``thm-favard``).
+"""Lower bounds for every method that chooses ``p`` numbers continuously (book: ``thm-bernstein``,
+``thm-favard``).
 
 The class is the unit ball of ``W^{a,inf}([0,1]^D)``; errors are ``max |g|`` for ``s = 0``,
  ``max_k max |d_k g|`` for ``s = 1``.
@@ -8,7 +9,6 @@ from fractions import Fraction
 from functools import cache
 from itertools import combinations_with_replacement
 from math import prod
-
 
 from lib.errors import integer, require
 from lib.limits._bump import bump_norms
@@ -30,7 +30,8 @@ def _root(count, dim):
 
 
 def partitions(parameters, dim, s=0):
-    """The least even ``n`` with ``n^D >= p + 1 + s``: a space of periodic splines too large for ``p`` numbers.
+    """The least even ``n`` with ``n^D >= p + 1 + s``: a space of periodic splines too large for
+    ``p`` numbers.
 
     Parameters
     ----------
@@ -56,12 +57,13 @@ def spline_constant(alpha, dim, s=0):
     Returns
     -------
     Fraction
-        ``phi_{a-s}`` for ``D = 1``; ``phi_a^2 / (phi_1 phi_{a-1})`` and ``phi_a / phi_1`` for ``D >= 2``, ``a >= 2``.  It is
-        computed as the least value, over the derivatives of order ``a``, of what ``lem-spline-bernstein`` gives.
+        ``phi_{a-s}`` for ``D = 1``; ``phi_a^2 / (phi_1 phi_{a-1})`` and ``phi_a / phi_1`` for ``D
+        >= 2``, ``a >= 2``.  It is computed as the least value, over the derivatives of order ``a``,
+        of what ``lem-spline-bernstein`` gives.
     """
     _check(alpha, dim, s)
 
-    def growth(degree, times):   # |g^(times)| <= growth n^times |g| for splines of a degree
+    def growth(degree, times):  # |g^(times)| <= growth n^times |g| for splines of a degree
         return favard(degree - times) / favard(degree)
 
     largest = Fraction(0)
@@ -69,9 +71,12 @@ def spline_constant(alpha, dim, s=0):
         orders = [axes.count(i) for i in range(dim) if i in axes]
         if s == 0:
             found = prod(growth(alpha, k) for k in orders)
-        else:   # one derivative is inside the norm; the best axis for it
-            found = min(growth(alpha - 1, k - 1) * prod(growth(alpha, o) for j, o in enumerate(orders) if j != i)
-                        for i, k in enumerate(orders))
+        else:  # one derivative is inside the norm; the best axis for it
+            found = min(
+                growth(alpha - 1, k - 1)
+                * prod(growth(alpha, o) for j, o in enumerate(orders) if j != i)
+                for i, k in enumerate(orders)
+            )
         largest = max(largest, found)
     return 1 / largest
 
@@ -90,21 +95,29 @@ def width(parameters, alpha, dim, s=0):
     float
         ``c n^-(a-s)`` with `spline_constant` and `partitions`.
     """
-    return float(spline_constant(alpha, dim, s)) * float(partitions(parameters, dim, s)) ** (s - alpha)
+    return float(spline_constant(alpha, dim, s)) * float(partitions(parameters, dim, s)) ** (
+        s - alpha
+    )
 
 
 @cache
 def bump_constant(alpha, dim, s=0):
-    """``|psi|_s / |psi|_a`` of the product of perfect B-splines in ``D`` variables; float (``lem-bump``)."""
+    """``|psi|_s / |psi|_a`` of the product of perfect B-splines in ``D`` variables; float
+    (``lem-bump``).
+    """
     _check(alpha, dim, s)
     norms = [float(v) for v in bump_norms(alpha)]
-    orders = [[axes.count(i) for i in range(dim)] for axes in combinations_with_replacement(range(dim), alpha)]
+    orders = [
+        [axes.count(i) for i in range(dim)]
+        for axes in combinations_with_replacement(range(dim), alpha)
+    ]
     largest = max(prod(norms[k] for k in row) for row in orders)
     return norms[s] * norms[0] ** (dim - 1) / largest
 
 
 def bump_width(parameters, alpha, dim, s=0):
-    """A lower bound of the error on the class, by bumps in the cells of a grid (``thm-bernstein``, ``prop-bits``).
+    """A lower bound of the error on the class, by bumps in the cells of a grid (``thm-bernstein``,
+    ``prop-bits``).
 
     Parameters
     ----------

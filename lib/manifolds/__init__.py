@@ -1,6 +1,16 @@
-"""Chapter 06: manifolds in the unit cube, their charts, partitions of unity and chart determination."""
+"""Chapter 06: manifolds in the unit cube, their charts, partitions of unity and chart
+determination.
+"""
 
-from lib.manifolds._atlas import Atlas, farthest_points, inset, living_terms, projected_radius, room, smallest_mesh
+from lib.manifolds._atlas import (
+    Atlas,
+    farthest_points,
+    inset,
+    living_terms,
+    projected_radius,
+    room,
+    smallest_mesh,
+)
 from lib.manifolds._base import Manifold
 from lib.manifolds._choose import choose_atlas, score
 from lib.manifolds._closed_forms import RotationGroup, Sphere
@@ -8,15 +18,52 @@ from lib.manifolds._curves import FourierCurve, circle, ellipse, isometry, reach
 from lib.manifolds._images import image_rotations, rotated
 from lib.manifolds._level_sets import LevelSet, ellipsoid, peanut, torus
 from lib.manifolds._norms import (
-    GRID, ball_grid, derivative_norms, differences, largest_nearby, lines, samples, smooth_along_lines,
+    GRID,
+    ball_grid,
+    derivative_norms,
+    differences,
+    largest_nearby,
+    lines,
+    samples,
+    smooth_along_lines,
 )
 from lib.manifolds._reach import federer_quotients, reach_of_zeros
 from lib.manifolds._union import Union
 
 __all__ = [
-    "GRID", "Atlas", "FourierCurve", "LevelSet", "Manifold", "RotationGroup", "Sphere", "Union", "ball_grid", "choose_atlas",
-    "circle", "derivative_norms", "differences", "ellipse", "ellipsoid", "farthest_points", "federer_quotients",
-    "image_rotations", "inset", "isometry", "largest_nearby", "lines", "living_terms", "peanut", "projected_radius",
-    "reach_enclosure", "reach_of_zeros", "room", "rotated", "samples", "score", "smallest_mesh", "smooth_along_lines",
-    "torus", "trefoil",
+    "GRID",
+    "Atlas",
+    "FourierCurve",
+    "LevelSet",
+    "Manifold",
+    "RotationGroup",
+    "Sphere",
+    "Union",
+    "ball_grid",
+    "choose_atlas",
+    "circle",
+    "derivative_norms",
+    "differences",
+    "ellipse",
+    "ellipsoid",
+    "farthest_points",
+    "federer_quotients",
+    "image_rotations",
+    "inset",
+    "isometry",
+    "largest_nearby",
+    "lines",
+    "living_terms",
+    "peanut",
+    "projected_radius",
+    "reach_enclosure",
+    "reach_of_zeros",
+    "room",
+    "rotated",
+    "samples",
+    "score",
+    "smallest_mesh",
+    "smooth_along_lines",
+    "torus",
+    "trefoil",
 ]

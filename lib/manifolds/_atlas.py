@@ -1,4 +1,6 @@
-"""Atlases: charts that cover, with their bumps and gates (book: ``lem-atlas``, ``lem-partition``, ``prop-chart-local``)."""
+"""Atlases: charts that cover, with their bumps and gates (book: ``lem-atlas``,
+``lem-partition``, ``prop-chart-local``).
+"""
 
 from functools import cached_property
 from math import ceil
@@ -12,22 +14,27 @@ from lib.manifolds._base import OFF, Manifold
 from lib.splines import check_order, functional
 
 MAXIMUM_CHARTS = 5000
-_RAMP = 0.1        # theta: the gates open between 2 tau^2 (1 - theta) and 2 tau^2 (1 + theta)
-_NET = 1 / 12      # radius of the certificate's net, in units of the reach
-_LOOKED = 20_000   # points of the net, at random, at which the reach is checked
-_CHECKED = 150     # points of a chart between which injectivity is checked
-_NEAR = 1 / 50     # points nearer to each other than this, in units of the reach, are not compared: rounding
-_SLACK = 1e-4      # ... which leaves relative errors below this
+_RAMP = 0.1  # theta: the gates open between 2 tau^2 (1 - theta) and 2 tau^2 (1 + theta)
+_NET = 1 / 12  # radius of the certificate's net, in units of the reach
+_LOOKED = 20_000  # points of the net, at random, at which the reach is checked
+_CHECKED = 150  # points of a chart between which injectivity is checked
+# points nearer to each other than this, in units of the reach, are not compared: rounding
+_NEAR = 1 / 50
+_SLACK = 1e-4  # ... which leaves relative errors below this
 _CHUNK = 1 << 15
 
 
 def projected_radius(distance, reach):
-    """``g(t) = t sqrt(1 - t^2 / (4 tau^2))``: at least so far apart are the projections (``lem-federer``)."""
+    """``g(t) = t sqrt(1 - t^2 / (4 tau^2))``: at least so far apart are the projections
+    (``lem-federer``).
+    """
     return distance * np.sqrt(1 - distance**2 / (4 * reach**2))
 
 
 def inset(order):
-    """``delta_m``: how far the nodes of an interior functional lie inside its support, in mesh units."""
+    """``delta_m``: how far the nodes of an interior functional lie inside its support, in mesh
+    units.
+    """
     nodes = functional(order, 4 * order, 0)[0]
     return float(min(nodes[0], order - nodes[-1]))
 
@@ -35,8 +42,8 @@ def inset(order):
 def living_terms(dim, order, cells):
     """The terms of a chart with ``N`` cells across its ball whose coefficient can differ from zero.
 
-    Those whose dual functional has a node in the open ball of radius ``N / 2`` around the middle of the
-    ``N + 2m`` cells.
+    Those whose dual functional has a node in the open ball of radius ``N / 2`` around the middle of
+    the ``N + 2m`` cells.
 
     Returns
     -------
@@ -44,13 +51,19 @@ def living_terms(dim, order, cells):
         Multi-indices.
     """
     edge = cells + 2 * order
-    nearest = np.array([min(abs(float(t) - edge / 2) for t in functional(order, edge, j)[0]) for j in range(1 - order, edge)])
+    nearest = np.array(
+        [
+            min(abs(float(t) - edge / 2) for t in functional(order, edge, j)[0])
+            for j in range(1 - order, edge)
+        ]
+    )
     square = sum(np.meshgrid(*[nearest**2] * dim, indexing="ij"))
     return np.stack(np.nonzero(square < cells**2 / 4), axis=1) - (order - 1)
 
 
 def smallest_mesh(reach, bump_radius, dim, order):
-    """``N_0``: from there on no term is alive on the manifold where a gate is neither open nor closed.
+    """``N_0``: from there on no term is alive on the manifold where a gate is neither open nor
+    closed.
 
     ``r_1 (1 + 2 sqrt(d) (m - delta_m) / N) <= tau sqrt(1 - theta^2)`` (``prop-chart-local``).
     """
@@ -65,12 +78,15 @@ def room(reach):
 
 
 def _first_largest(values):
-    """The first index of the largest value, or of one that is as large up to rounding: the same on every machine."""
+    """The first index of the largest value, or of one that is as large up to rounding: the same
+    on every machine.
+    """
     return int((values >= values.max() * (1 - 1e-9)).argmax())
 
 
 def farthest_points(points, radius, limit=MAXIMUM_CHARTS):
-    """Greedy centres among ``points`` (P, D) until all are within ``radius`` of one, or there are ``limit``.
+    """Greedy centres among ``points`` (P, D) until all are within ``radius`` of one, or there are
+    ``limit``.
 
     Returns
     -------
@@ -79,7 +95,8 @@ def farthest_points(points, radius, limit=MAXIMUM_CHARTS):
         ``radii[k]``: the largest distance of a point from the first ``k + 1`` centres.
     """
     norms = (points**2).sum(1)
-    chosen, radii = [_first_largest(((points - points.mean(0)) ** 2).sum(1))], []
+    chosen = [_first_largest(((points - points.mean(0)) ** 2).sum(1))]
+    radii = []
     distance = np.full(len(points), np.inf)
     while True:
         c = points[chosen[-1]]
@@ -92,7 +109,8 @@ def farthest_points(points, radius, limit=MAXIMUM_CHARTS):
 
 
 class Atlas:
-    """Charts ``y = V_i^T (x - c_i) / (2 r_1)``, in which the support of a bump is in the ball of radius 1/2.
+    """Charts ``y = V_i^T (x - c_i) / (2 r_1)``, in which the support of a bump is in the ball of
+    radius 1/2.
 
     Book: ``lem-chart``, ``lem-atlas``, ``lem-partition``.
 
@@ -104,8 +122,9 @@ class Atlas:
     bump_radius : float
         ``r_1 > r_0``: the bump ``(1 - |x - c_i|^2 / r_1^2)_+^q`` vanishes from there on.
     exponent : int
-        ``q >= 2``; the partition of unity is of class ``C^{q-1,1}``, so `lib.approximate` uses the smoothness ``q - 1`` at
-        most: derivatives of that order are continuous, and their samples converge.
+        ``q >= 2``; the partition of unity is of class ``C^{q-1,1}``, so `lib.approximate` uses the
+        smoothness ``q - 1`` at most: derivatives of that order are continuous, and their samples
+        converge.
     centres : float64 array, shape (A, D), optional
         Points of the manifold to be used as centres; by default greedily chosen farthest points.
 
@@ -115,38 +134,66 @@ class Atlas:
     cover_radius : float
         The certified one, at most what was asked for.
     net, net_radius : float64 array (P, D) and float
-        What the certificate rests on: no point of the manifold is farther than the radius from the net.
+        What the certificate rests on: no point of the manifold is farther than the radius from the
+        net.
 
     Raises
     ------
     InputError
-        If the radii are not ``r_0 < r_1 < tau sqrt(1 - theta^2)``, ``theta = 1/10``, or given centres do
-        not cover.
+        If the radii are not ``r_0 < r_1 < tau sqrt(1 - theta^2)``, ``theta = 1/10``, or given
+        centres do not cover.
     """
 
     def __init__(self, manifold, cover_radius, bump_radius, exponent, centres=None):
         require(isinstance(manifold, Manifold), "manifold", manifold, "a manifold of lib.manifolds")
-        self.manifold, self.bump_radius = manifold, positive("bump_radius", bump_radius)
+        self.manifold = manifold
+        self.bump_radius = positive("bump_radius", bump_radius)
         self.exponent = integer("exponent", exponent, 2)
         tau = manifold.reach
-        require(self.bump_radius < room(tau), "bump_radius", bump_radius,
-                f"below {room(tau):.6g}: beyond, charts need not be injective (the reach is {tau:.6g})")
-        require(positive("cover_radius", cover_radius) < bump_radius, "cover_radius", cover_radius,
-                f"below the radius of the bumps, {bump_radius:.6g}")
+        require(
+            self.bump_radius < room(tau),
+            "bump_radius",
+            bump_radius,
+            f"below {room(tau):.6g}: beyond, charts need not be injective (the reach is {tau:.6g})",
+        )
+        require(
+            positive("cover_radius", cover_radius) < bump_radius,
+            "cover_radius",
+            cover_radius,
+            f"below the radius of the bumps, {bump_radius:.6g}",
+        )
         self.net, self.net_radius = certificate_net(manifold)
-        require(self.net_radius < cover_radius, "cover_radius", cover_radius,
-                f"above the radius of the net, {self.net_radius:.3g}")
+        require(
+            self.net_radius < cover_radius,
+            "cover_radius",
+            cover_radius,
+            f"above the radius of the net, {self.net_radius:.3g}",
+        )
         if centres is None:
             centres = self.net[farthest_points(self.net, cover_radius - self.net_radius)[0]]
         self.centres = np.asarray(centres, float)
-        require(self.centres.ndim == 2 and len(self.centres) and self.centres.shape[1] == manifold.ambient_dim, "centres",
-                self.centres.shape, f"an array (A, {manifold.ambient_dim}), A at least 1")
-        require(manifold.distance(self.centres).max() <= OFF, "centres", f"{manifold.distance(self.centres).max():.2g} off",
-                "points of the manifold")
+        require(
+            self.centres.ndim == 2
+            and len(self.centres)
+            and self.centres.shape[1] == manifold.ambient_dim,
+            "centres",
+            self.centres.shape,
+            f"an array (A, {manifold.ambient_dim}), A at least 1",
+        )
+        require(
+            manifold.distance(self.centres).max() <= OFF,
+            "centres",
+            f"{manifold.distance(self.centres).max():.2g} off",
+            "points of the manifold",
+        )
         self.tree = cKDTree(self.centres)
         self.cover_radius = float(self.tree.query(self.net)[0].max()) + self.net_radius
-        require(self.cover_radius <= cover_radius * (1 + 1e-12), "centres", f"{len(self.centres)} points",
-                f"a cover of radius {cover_radius:.6g}; certified is {self.cover_radius:.6g}")
+        require(
+            self.cover_radius <= cover_radius * (1 + 1e-12),
+            "centres",
+            f"{len(self.centres)} points",
+            f"a cover of radius {cover_radius:.6g}; certified is {self.cover_radius:.6g}",
+        )
         self.frames = manifold.tangent_basis(self.centres)
         self._neighbours = self.tree.query_ball_point(self.centres, 2 * self.bump_radius)
 
@@ -154,8 +201,10 @@ class Atlas:
         return len(self.centres)
 
     def __repr__(self):
-        return (f"Atlas of {self.manifold.name}: {len(self)} charts, r_0={self.cover_radius:.4g}, "
-                f"r_1={self.bump_radius:.4g}, q={self.exponent}")
+        return (
+            f"Atlas of {self.manifold.name}: {len(self)} charts, r_0={self.cover_radius:.4g}, "
+            f"r_1={self.bump_radius:.4g}, q={self.exponent}"
+        )
 
     @property
     def dim(self):
@@ -184,14 +233,17 @@ class Atlas:
 
     @cached_property
     def distortion(self):
-        """The smallest ``|V_i^T (x - y)| / |x - y|`` found over pairs of net points of a chart (at most 150 points each).
+        """The smallest ``|V_i^T (x - y)| / |x - y|`` found over pairs of net points of a chart (at
+        most 150 points each).
 
-        By ``lem-chart`` it is at least ``sqrt(1 - t^2 / tau^2)`` if both projections are at most ``t`` long, and the
-        largest is ``tau sqrt(1 - theta^2)``: at least ``theta = 1/10``.  These bounds are compared pair by pair, and
-        Federer's inequality (``lem-federer``) between each centre and up to 20 000 points of the net.  A violation shows
-        that the reach which the manifold claims is too large.  What is checked are consequences at points, so a claim a few
-        percent too large may pass; one that is 1.1 times too large or more is noticed, where curvature or the distance of
-        two sheets sets the reach (tests: ellipse, ellipsoid, torus, two circles).
+        By ``lem-chart`` it is at least ``sqrt(1 - t^2 / tau^2)`` if both projections are at most
+        ``t`` long, and the largest is ``tau sqrt(1 - theta^2)``: at least ``theta = 1/10``.  These
+        bounds are compared pair by pair, and Federer's inequality (``lem-federer``) between each
+        centre and up to 20 000 points of the net.  A violation shows that the reach which the
+        manifold claims is too large.  What is checked are consequences at points, so a claim a few
+        percent too large may pass; one that is 1.1 times too large or more is noticed, where
+        curvature or the distance of two sheets sets the reach (tests: ellipse, ellipsoid, torus,
+        two circles).
 
         Raises
         ------
@@ -201,18 +253,30 @@ class Atlas:
         tau, smallest = self.manifold.reach, np.inf
         net = np.random.default_rng(0).permutation(self.net)[:_LOOKED]
         for i, (centre, frame) in enumerate(zip(self.centres, self.frames)):
-            flat, square = (net - centre) @ frame, ((net - centre) ** 2).sum(1)
+            flat = (net - centre) @ frame
+            square = ((net - centre) ** 2).sum(1)
             self._obey_federer(flat, square)
-            chart = np.nonzero((square <= self.open_radius**2) & ((flat**2).sum(1) < room(tau) ** 2))[0][:_CHECKED]
+            chart = np.nonzero(
+                (square <= self.open_radius**2) & ((flat**2).sum(1) < room(tau) ** 2)
+            )[0][:_CHECKED]
             x, flat = net[chart], flat[chart]
-            apart, length = np.linalg.norm(x[:, None] - x[None], axis=2), np.linalg.norm(flat, axis=1)
+            apart = np.linalg.norm(x[:, None] - x[None], axis=2)
+            length = np.linalg.norm(flat, axis=1)
             pairs = apart > _NEAR * tau
             allowed = np.sqrt(1 - np.maximum(length[:, None], length[None])[pairs] ** 2 / tau**2)
             ratio = np.linalg.norm(flat[:, None] - flat[None], axis=2)[pairs] / apart[pairs]
-            smallest, worst = min(smallest, ratio.min(initial=np.inf)), (ratio / allowed).min(initial=np.inf)
-            require(worst >= 1 - _SLACK, "reach", tau,
-                    f"smaller: chart {i} of {self.manifold.name} folds or is too steep (the projections of two of its points "
-                    f"are {worst:.2g} times as far apart as that reach says at least)")
+            smallest, worst = (
+                min(smallest, ratio.min(initial=np.inf)),
+                (ratio / allowed).min(initial=np.inf),
+            )
+            require(
+                worst >= 1 - _SLACK,
+                "reach",
+                tau,
+                f"smaller: chart {i} of {self.manifold.name} folds or is too steep (the projections"
+                f" of two of its points are {worst:.2g} times as far apart as that reach says at"
+                " least)",
+            )
         return float(smallest)
 
     def _obey_federer(self, flat, square):
@@ -227,17 +291,28 @@ class Atlas:
         far = square > (_NEAR * tau) ** 2
         off = np.sqrt(np.maximum(square - (flat**2).sum(1), 0))[far]
         quotient = (square[far] / (2 * np.maximum(off, 1e-300))).min(initial=np.inf)
-        require(quotient >= tau * (1 - _SLACK), "reach", tau,
-                f"at most {quotient:.6g}: that is Federer's quotient for a centre and a point of {self.manifold.name}")
+        require(
+            quotient >= tau * (1 - _SLACK),
+            "reach",
+            tau,
+            f"at most {quotient:.6g}: that is Federer's quotient for a centre and a point of"
+            f" {self.manifold.name}",
+        )
 
     # ---- charts
 
     def inverse(self, i, y):
-        """The points of the manifold with coordinates ``y`` (P, d), ``|y| < 1/2``, in chart ``i``; (P, D)."""
-        return self.manifold.inverse_chart(self.centres[i], self.frames[i], 2 * self.bump_radius * y)
+        """The points of the manifold with coordinates ``y`` (P, d), ``|y| < 1/2``, in chart
+        ``i``; (P, D).
+        """
+        return self.manifold.inverse_chart(
+            self.centres[i], self.frames[i], 2 * self.bump_radius * y
+        )
 
     def mesh(self, i, order, cells):
-        """The map to mesh units: matrix (d, D), offset (d,) and the number of cells ``N + 2m`` of the chart."""
+        """The map to mesh units: matrix (d, D), offset (d,) and the number of cells ``N + 2m``
+        of the chart.
+        """
         edge = cells + 2 * order
         matrix = cells / (2 * self.bump_radius) * self.frames[i].T
         return matrix, edge / 2 - matrix @ self.centres[i], edge
@@ -276,9 +351,11 @@ class Atlas:
         near = self._neighbours[i]
         own = near.index(i)
         for start in range(0, len(x), _CHUNK):
-            eta = self.bumps(x[start:start + _CHUNK], near)
+            eta = self.bumps(x[start : start + _CHUNK], near)
             total = eta.sum(1)
-            result[start:start + _CHUNK] = np.where(eta[:, own] > 0, eta[:, own] / np.where(total > 0, total, 1), 0)
+            result[start : start + _CHUNK] = np.where(
+                eta[:, own] > 0, eta[:, own] / np.where(total > 0, total, 1), 0
+            )
         return result
 
     # ---- overlaps
@@ -288,7 +365,9 @@ class Atlas:
         return cKDTree(self.net)
 
     def meeting(self, radius):
-        """For each centre the net points that certify where it matters: within ``radius`` plus the net's radius."""
+        """For each centre the net points that certify where it matters: within ``radius`` plus
+        the net's radius.
+        """
         return self._net_tree.query_ball_point(self.centres, radius + self.net_radius)
 
     def largest_sum(self, weights, radius):

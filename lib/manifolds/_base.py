@@ -5,15 +5,16 @@ import torch
 
 from lib.errors import integer, require
 
-OFF = 1e-8   # a point at most this far from a manifold counts as a point of it
+OFF = 1e-8  # a point at most this far from a manifold counts as a point of it
 
 
 class Manifold:
     """A compact ``d``-dimensional manifold without boundary in ``[0,1]^D``.
 
-    Points, which go to targets and networks, are rows of float64 tensors: `sample`, `batches`, `check`, `along`, `slope`.
-    The geometry is computed in numpy, from arrays or tensors to arrays.  A subclass supplies `draw`, `project`,
-    `tangent_basis`, `inverse_chart` and `net`, and `geodesic` where a closed form is known.
+    Points, which go to targets and networks, are rows of float64 tensors: `sample`, `batches`,
+    `check`, `along`, `slope`. The geometry is computed in numpy, from arrays or tensors to arrays.
+    A subclass supplies `draw`, `project`, `tangent_basis`, `inverse_chart` and `net`, and
+    `geodesic` where a closed form is known.
 
     Attributes
     ----------
@@ -31,10 +32,14 @@ class Manifold:
     volume = None
 
     def __repr__(self):
-        return f"{self.name} (d={self.dim}, D={self.ambient_dim}, reach {self.reach:.4g}: {self.reach_source})"
+        return (
+            f"{self.name} (d={self.dim}, D={self.ambient_dim}, reach {self.reach:.4g}:"
+            f" {self.reach_source})"
+        )
 
     def project(self, x):
-        """A nearby point of the manifold for points close to it (the nearest one where that is cheap).
+        """A nearby point of the manifold for points close to it (the nearest one where that is
+        cheap).
 
         Parameters
         ----------
@@ -47,7 +52,9 @@ class Manifold:
         raise NotImplementedError
 
     def tangent_basis(self, x):
-        """Orthonormal bases of the tangent spaces at points of the manifold: (P, D) to (P, D, d)."""
+        """Orthonormal bases of the tangent spaces at points of the manifold: (P, D) to (P, D,
+        d).
+        """
         raise NotImplementedError
 
     def inverse_chart(self, centre, frame, t):
@@ -74,7 +81,9 @@ class Manifold:
         raise NotImplementedError
 
     def draw(self, points, seed=0):
-        """Random points with a positive density (not uniform in general): float64 array (points, D)."""
+        """Random points with a positive density (not uniform in general): float64 array (points,
+        D).
+        """
         raise NotImplementedError
 
     def sample(self, points, seed=0):
@@ -82,7 +91,9 @@ class Manifold:
         return torch.from_numpy(self.draw(integer("points", points, 0), seed))
 
     def batches(self, points, seed=0):
-        """Samples in float64 tensors (P, D) that together hold ``points`` points; the first is ``sample(P, seed)``."""
+        """Samples in float64 tensors (P, D) that together hold ``points`` points; the first is
+        ``sample(P, seed)``.
+        """
         size = max(1 << 10, min(1 << 16, (1 << 20) // self.ambient_dim))
         for number, start in enumerate(range(0, points, size)):
             yield self.sample(min(size, points - start), (seed, number) if number else seed)
@@ -105,7 +116,9 @@ class Manifold:
         raise NotImplementedError
 
     def geodesic(self, x, y):
-        """Lengths of shortest paths between rows of ``x`` and ``y`` (P, D): (P,), or None if no closed form is known."""
+        """Lengths of shortest paths between rows of ``x`` and ``y`` (P, D): (P,), or None if no
+        closed form is known.
+        """
         return None
 
     def tangent_projector(self, x):
@@ -119,13 +132,19 @@ class Manifold:
         return np.linalg.norm(x - self.project(x), axis=1)
 
     def check(self, x):
-        """Raise `InputError` unless the rows of ``x``, float64 tensor (P, D), lie on the manifold (to 1e-8)."""
+        """Raise `InputError` unless the rows of ``x``, float64 tensor (P, D), lie on the
+        manifold (to 1e-8).
+        """
         x = x.detach().numpy()
         require(np.isfinite(x).all(), "x", "values that are not finite", "finite")
         far = self.distance(x) if len(x) else np.zeros(0)
         worst = int(far.argmax()) if len(x) else 0
-        require(len(x) == 0 or far[worst] <= OFF, "x", x[worst:worst + 1].tolist(),
-                f"points of the manifold {self.name}; this one is {far.max(initial=0):.2g} away")
+        require(
+            len(x) == 0 or far[worst] <= OFF,
+            "x",
+            x[worst : worst + 1].tolist(),
+            f"points of the manifold {self.name}; this one is {far.max(initial=0):.2g} away",
+        )
 
     def towards(self, x):
         """A tangent direction at points (P, D), none of them special; float64 tensors both."""
@@ -138,7 +157,9 @@ class Manifold:
         return (basis @ (basis.transpose(1, 2) @ gradient[..., None]))[..., 0]
 
     def slope(self, x, gradient):
-        """Euclidean length of the tangential part of ambient gradients, float64 tensors (P, D); (P,)."""
+        """Euclidean length of the tangential part of ambient gradients, float64 tensors (P, D);
+        (P,).
+        """
         basis = gradient.new_tensor(self.tangent_basis(x.detach().numpy()))
         return (basis.transpose(1, 2) @ gradient[..., None])[..., 0].norm(dim=1)
 
@@ -146,5 +167,9 @@ class Manifold:
 def check_cube(name, low, high):
     """Raise `InputError` unless the box from ``low`` to ``high`` (arrays) lies in the unit cube."""
     inside = low.min() >= -1e-12 and high.max() <= 1 + 1e-12
-    require(inside, "manifold", f"{name}, coordinates from {low.min():.6g} to {high.max():.6g}",
-            "inside the unit cube [0,1]^D; scale or move it")
+    require(
+        inside,
+        "manifold",
+        f"{name}, coordinates from {low.min():.6g} to {high.max():.6g}",
+        "inside the unit cube [0,1]^D; scale or move it",
+    )

@@ -8,23 +8,28 @@ from lib.errors import require
 from lib.manifolds._atlas import Atlas, certificate_net, farthest_points, smallest_mesh
 from lib.manifolds._norms import ball_grid, differences, samples
 
-BUMPS = (0.4, 0.5, 0.6, 0.7, 0.8)        # r_1 / tau
-COVERS = (0.5, 0.6, 0.7, 0.8)            # r_0 / r_1
+BUMPS = (0.4, 0.5, 0.6, 0.7, 0.8)  # r_1 / tau
+COVERS = (0.5, 0.6, 0.7, 0.8)  # r_0 / r_1
 MAXIMUM_TRIED = 1500
-_CELLS = 16                              # the mesh that is aimed at where none is given
+_CELLS = 16  # the mesh that is aimed at where none is given
 _GRID = {1: 128, 2: 48, 3: 20}
 
 
 def score(atlas, alpha, charts=3):
-    """What the value bound of ``f = 1`` would be at one term: ``overlap A^{alpha/d} max |d^alpha rho_i|``.
+    """What the value bound of ``f = 1`` would be at one term: ``overlap A^{alpha/d} max |d^alpha
+    rho_i|``.
 
-    At a given number of terms, ``N`` is proportional to ``A^{-1/d}``, so this compares atlases fairly.
-    The norms are estimates: sampled in a few charts, on a coarse grid.
+    At a given number of terms, ``N`` is proportional to ``A^{-1/d}``, so this compares atlases
+    fairly. The norms are estimates: sampled in a few charts, on a coarse grid.
     """
     which = np.unique(np.linspace(0, len(atlas) - 1, charts).astype(int))
     grid = _GRID.get(atlas.dim, 12)
     axis, inside = ball_grid(atlas.dim, grid, alpha)
-    norm = max(d.max() for i in which for d in differences(samples(atlas, i, None, axis, inside), 1 / grid, alpha).values())
+    norm = max(
+        d.max()
+        for i in which
+        for d in differences(samples(atlas, i, None, axis, inside), 1 / grid, alpha).values()
+    )
     return atlas.overlap * len(atlas) ** (alpha / atlas.dim) * norm
 
 
@@ -39,8 +44,8 @@ def choose_atlas(manifold, order=4, cells=None):
         ``m``: the derivatives of this order count; exponents ``m + 1`` and ``m + 2`` are
         tried, with which those of the bumps are continuous.
     cells : int, optional
-        The gates must hold from this many cells on; by default from 16 on, or 24, 32, .. if no atlas
-        does.
+        The gates must hold from this many cells on; by default from 16 on, or 24, 32, .. if no
+        atlas does.
 
     Returns
     -------
@@ -55,9 +60,15 @@ def choose_atlas(manifold, order=4, cells=None):
     net, radius = certificate_net(manifold)
     least = {b: smallest_mesh(tau, b * tau, d, order) for b in BUMPS}
     limit = cells if cells is not None else max(_CELLS, min(least.values()))
-    require(min(least.values()) <= limit, "cells", cells,
-            f"at least {min(least.values())}: with fewer, terms are alive where a gate is half open")
-    covers = sorted({(b * c * tau, b * tau) for b in BUMPS if least[b] <= limit for c in COVERS}, reverse=True)
+    require(
+        min(least.values()) <= limit,
+        "cells",
+        cells,
+        f"at least {min(least.values())}: with fewer, terms are alive where a gate is half open",
+    )
+    covers = sorted(
+        {(b * c * tau, b * tau) for b in BUMPS if least[b] <= limit for c in COVERS}, reverse=True
+    )
     # greedy centres are nested: one run serves every covering radius
     finest = max(covers[-1][0] - radius, radius)
     order_of_choice, radii = farthest_points(net, finest, MAXIMUM_TRIED)
@@ -66,11 +77,16 @@ def choose_atlas(manifold, order=4, cells=None):
         enough = np.nonzero(radii <= cover - radius)[0]
         if len(enough) == 0:
             continue
-        centres = net[order_of_choice[:enough[0] + 1]]
+        centres = net[order_of_choice[: enough[0] + 1]]
         for q in (order + 1, order + 2):
             atlas = Atlas(manifold, cover, bump, q, centres)
             value = score(atlas, order)
             if best is None or value < best[0]:
                 best = (value, atlas)
-    require(best is not None, "manifold", manifold.name, f"covered by at most {MAXIMUM_TRIED} charts (give an Atlas)")
+    require(
+        best is not None,
+        "manifold",
+        manifold.name,
+        f"covered by at most {MAXIMUM_TRIED} charts (give an Atlas)",
+    )
     return best[1]

@@ -9,8 +9,12 @@ from lib.manifolds._base import Manifold, check_cube
 
 
 def _within(t, reach):
-    require(t.size == 0 or np.linalg.norm(t, axis=-1).max() < reach, "t", float(np.linalg.norm(t, axis=-1).max(initial=0)),
-            f"shorter than the reach, {reach:.6g}")
+    require(
+        t.size == 0 or np.linalg.norm(t, axis=-1).max() < reach,
+        "t",
+        float(np.linalg.norm(t, axis=-1).max(initial=0)),
+        f"shorter than the reach, {reach:.6g}",
+    )
 
 
 class Sphere(Manifold):
@@ -27,7 +31,8 @@ class Sphere(Manifold):
 
     def __init__(self, radius=0.5):
         self.radius = self.reach = positive("radius", radius)
-        self.name, self.volume = f"sphere of radius {radius:g}", 4 * np.pi * self.radius**2
+        self.name = f"sphere of radius {radius:g}"
+        self.volume = 4 * np.pi * self.radius**2
         self.middle = np.full(3, 0.5)
         check_cube(self.name, self.middle - self.radius, self.middle + self.radius)
 
@@ -37,8 +42,9 @@ class Sphere(Manifold):
 
     def tangent_basis(self, x):
         normal = (np.asarray(x) - self.middle) / self.radius
-        sign = np.where(normal[:, 2] >= 0, 1.0, -1.0)   # Duff et al. 2017: no branch near a pole
-        a, b = -1 / (sign + normal[:, 2]), -normal[:, 0] * normal[:, 1] / (sign + normal[:, 2])
+        sign = np.where(normal[:, 2] >= 0, 1.0, -1.0)  # Duff et al. 2017: no branch near a pole
+        a = -1 / (sign + normal[:, 2])
+        b = -normal[:, 0] * normal[:, 1] / (sign + normal[:, 2])
         first = np.stack([1 + sign * normal[:, 0] ** 2 * a, sign * b, -sign * normal[:, 0]], axis=1)
         second = np.stack([b, sign + normal[:, 1] ** 2 * a, -normal[:, 1]], axis=1)
         return np.stack([first, second], axis=2)
@@ -51,7 +57,9 @@ class Sphere(Manifold):
 
     def draw(self, points, seed=0):
         """Uniform on the sphere."""
-        return self.middle + self.radius * uniform_direction(3).rvs(points, random_state=np.random.default_rng(seed))
+        return self.middle + self.radius * uniform_direction(3).rvs(
+            points, random_state=np.random.default_rng(seed)
+        )
 
     def net(self, radius):
         """A grid of latitudes and longitudes; the radius is that of its cells along the sphere."""
@@ -61,11 +69,21 @@ class Sphere(Manifold):
         latitude = (np.arange(rows) + 0.5) / rows * np.pi
         longitude = np.arange(columns) / columns * 2 * np.pi
         a, b = np.meshgrid(latitude, longitude, indexing="ij")
-        points = np.stack([np.sin(a) * np.cos(b), np.sin(a) * np.sin(b), np.cos(a)], axis=-1).reshape(-1, 3)
+        points = np.stack(
+            [np.sin(a) * np.cos(b), np.sin(a) * np.sin(b), np.cos(a)], axis=-1
+        ).reshape(-1, 3)
         return self.middle + self.radius * points, self.radius * np.pi / rows / np.sqrt(2)
 
     def geodesic(self, x, y):
-        return 2 * self.radius * np.arcsin(np.clip(np.linalg.norm(np.asarray(x) - np.asarray(y), axis=1) / (2 * self.radius), 0, 1))
+        return (
+            2
+            * self.radius
+            * np.arcsin(
+                np.clip(
+                    np.linalg.norm(np.asarray(x) - np.asarray(y), axis=1) / (2 * self.radius), 0, 1
+                )
+            )
+        )
 
 
 # a basis of the skew matrices, of Frobenius norm sqrt(2) each
@@ -78,9 +96,9 @@ class RotationGroup(Manifold):
     """``SO(3)`` as ``1/2 + s R`` in ``[0,1]^9``, ``d = 3``.
 
     The reach is ``sqrt(2) s``: the nearest symmetric matrix to the identity for which the nearest
-    rotation is not unique is ``diag(0, 0, 1)`` (the polar factor is unique as long as the sum of the
-    two smallest singular values, the last one signed, is positive), and SO(3) looks the same from
-    each of its points.
+    rotation is not unique is ``diag(0, 0, 1)`` (the polar factor is unique as long as the sum of
+    the two smallest singular values, the last one signed, is positive), and SO(3) looks the same
+    from each of its points.
 
     Parameters
     ----------
@@ -95,7 +113,8 @@ class RotationGroup(Manifold):
         self.scale = positive("scale", scale)
         self.reach = np.sqrt(2) * self.scale
         self.name = f"SO(3) scaled by {scale:g}"
-        self.volume = 8 * np.pi**2 * self.reach**3   # pi^2 R^3 with R = 2 reach: half a three-sphere
+        # pi^2 R^3 with R = 2 reach: half a three-sphere
+        self.volume = 8 * np.pi**2 * self.reach**3
         check_cube(self.name, np.full(9, 0.5 - self.scale), np.full(9, 0.5 + self.scale))
 
     def matrices(self, x):
@@ -107,23 +126,31 @@ class RotationGroup(Manifold):
         return 0.5 + self.scale * matrices.reshape(-1, 9)
 
     def project(self, x):
-        """The nearest rotation: the polar factor, with the sign of the last singular vector mended."""
+        """The nearest rotation: the polar factor, with the sign of the last singular vector
+        mended.
+        """
         u, _, v = np.linalg.svd(self.matrices(x))
         sign = np.linalg.det(u @ v)
-        return self.points(u * np.stack([np.ones_like(sign), np.ones_like(sign), sign], axis=1)[:, None, :] @ v)
+        return self.points(
+            u * np.stack([np.ones_like(sign), np.ones_like(sign), sign], axis=1)[:, None, :] @ v
+        )
 
     def tangent_basis(self, x):
         basis = self.matrices(x)[:, None] @ _SKEW / np.sqrt(2)
         return np.swapaxes(basis.reshape(-1, 3, 9), 1, 2)
 
     def inverse_chart(self, centre, frame, t):
-        """The skew part of ``R_0^T R`` is ``sin(angle)`` times the axis, so the angle is an arc sine."""
+        """The skew part of ``R_0^T R`` is ``sin(angle)`` times the axis, so the angle is an arc
+        sine.
+        """
         _within(t, self.reach)
         start = self.matrices(centre)[0]
         # coordinates in the basis of `tangent_basis`, whatever frame was given
         own = t @ (frame.T @ self.tangent_basis(centre[None])[0]) / self.reach
         sine = np.linalg.norm(own, axis=1, keepdims=True)
-        vector = own * np.where(sine > 0, np.arcsin(np.minimum(sine, 1)) / np.where(sine > 0, sine, 1), 1.0)
+        vector = own * np.where(
+            sine > 0, np.arcsin(np.minimum(sine, 1)) / np.where(sine > 0, sine, 1), 1.0
+        )
         return self.points(start @ Rotation.from_rotvec(vector).as_matrix())
 
     def draw(self, points, seed=0):
@@ -131,9 +158,12 @@ class RotationGroup(Manifold):
         return self.points(Rotation.random(points, rng=np.random.default_rng(seed)).as_matrix())
 
     def net(self, radius):
-        """A grid of Euler angles ``(a, b, c)``: each turns at speed sqrt(2) s, the outer two at an angle ``b``."""
+        """A grid of Euler angles ``(a, b, c)``: each turns at speed sqrt(2) s, the outer two at
+        an angle ``b``.
+        """
         step = positive("radius", radius) / self.reach * 2 / np.sqrt(5)
-        b_count, count = int(np.ceil(np.pi / step)), int(np.ceil(2 * np.pi / step))
+        b_count = int(np.ceil(np.pi / step))
+        count = int(np.ceil(2 * np.pi / step))
         a = np.arange(count) / count * 2 * np.pi
         b = (np.arange(b_count) + 0.5) / b_count * np.pi
         angles = np.stack(np.meshgrid(a, b, a, indexing="ij"), axis=-1).reshape(-1, 3)
@@ -142,5 +172,6 @@ class RotationGroup(Manifold):
         return points, self.reach * np.hypot(2 * half_a, half_b)
 
     def geodesic(self, x, y):
-        chord = np.linalg.norm(np.asarray(x) - np.asarray(y), axis=1) / (2 * self.reach)   # sin of half the angle
+        # sin of half the angle
+        chord = np.linalg.norm(np.asarray(x) - np.asarray(y), axis=1) / (2 * self.reach)
         return 2 * self.reach * np.arcsin(np.clip(chord, 0, 1))

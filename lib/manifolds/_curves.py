@@ -9,9 +9,10 @@ from lib.errors import integer, positive, require
 from lib.manifolds._base import Manifold, check_cube
 
 _NEWTON = 12
-_SMALL = 1e-10   # a step after which Newton's method has arrived: the next would be about its square
-_PAIRS = 3000      # parameters between which pairs are compared for the reach
-_FINE = 1 << 14    # parameters at which the curvature is bounded
+# a step after which Newton's method has arrived: the next would be about its square
+_SMALL = 1e-10
+_PAIRS = 3000  # parameters between which pairs are compared for the reach
+_FINE = 1 << 14  # parameters at which the curvature is bounded
 
 
 class FourierCurve(Manifold):
@@ -23,8 +24,8 @@ class FourierCurve(Manifold):
         ``a_1 .. a_F`` and ``b_1 .. b_F``.
     centre : float64 array, shape (D,)
     frame : float64 array, shape (D, p)
-        ``U``, with orthonormal columns: an isometry, so nothing but `project`, `sample` and the like
-        sees ``D``.
+        ``U``, with orthonormal columns: an isometry, so nothing but `project`, `sample` and the
+        like sees ``D``.
     name : str
     reach : float, optional
         If it is known; by default a lower bound is computed (see `reach_enclosure`).
@@ -39,41 +40,80 @@ class FourierCurve(Manifold):
 
     dim = 1
 
-    def __init__(self, cosine, sine, centre, frame, name="Fourier curve", reach=None, reach_source="given"):
+    def __init__(
+        self, cosine, sine, centre, frame, name="Fourier curve", reach=None, reach_source="given"
+    ):
         self.cosine, self.sine = (_matrix(n, v) for n, v in (("cosine", cosine), ("sine", sine)))
-        self.frame, self.middle, self.name = _matrix("frame", frame), np.ravel(np.asarray(centre, float)), name
-        require(self.sine.shape == self.cosine.shape, "sine", self.sine.shape, f"of the shape of cosine, {self.cosine.shape}")
-        require(self.frame.shape == (len(self.middle), self.cosine.shape[1]), "frame", self.frame.shape,
-                f"a matrix ({len(self.middle)}, {self.cosine.shape[1]}): centre and coefficients fix its shape")
-        require(np.allclose(self.frame.T @ self.frame, np.eye(self.frame.shape[1]), atol=1e-12), "frame",
-                self.frame, "a matrix with orthonormal columns")
+        self.frame = _matrix("frame", frame)
+        self.middle = np.ravel(np.asarray(centre, float))
+        self.name = name
+        require(
+            self.sine.shape == self.cosine.shape,
+            "sine",
+            self.sine.shape,
+            f"of the shape of cosine, {self.cosine.shape}",
+        )
+        require(
+            self.frame.shape == (len(self.middle), self.cosine.shape[1]),
+            "frame",
+            self.frame.shape,
+            f"a matrix ({len(self.middle)}, {self.cosine.shape[1]}): centre and coefficients fix"
+            " its shape",
+        )
+        require(
+            np.allclose(self.frame.T @ self.frame, np.eye(self.frame.shape[1]), atol=1e-12),
+            "frame",
+            self.frame,
+            "a matrix with orthonormal columns",
+        )
         self.ambient_dim = len(self.middle)
         self.wave = np.arange(1, len(self.cosine) + 1)
         size = np.hypot(np.linalg.norm(self.cosine, axis=1), np.linalg.norm(self.sine, axis=1))
         t = np.arange(_FINE) / _FINE * 2 * np.pi
-        self._parameters, self._step = t, 2 * np.pi / _FINE
-        # bounds of |x^(k)|, k = 4, 3, 2, 1: a crude one, then the grid and the bound of the next derivative
+        self._parameters = t
+        self._step = 2 * np.pi / _FINE
+        # bounds of |x^(k)|, k = 4, 3, 2, 1: a crude one, then the grid and the bound of the next
+        # derivative
         self._sup = [float((size * self.wave**4.0).sum())]
         for k in (3, 2, 1):
-            self._sup.insert(0, np.linalg.norm(self.local(t, k), axis=1).max() + self._sup[0] * self._step / 2)
+            self._sup.insert(
+                0, np.linalg.norm(self.local(t, k), axis=1).max() + self._sup[0] * self._step / 2
+            )
         self._points = self.local(t)
         speed = np.linalg.norm(self.local(t, 1), axis=1)
         self._slowest = speed.min() - self._sup[1] * self._step / 2
-        require(self._slowest > 0, "cosine", f"slowest speed found {speed.min():.3g}", "a curve that never stops")
+        require(
+            self._slowest > 0,
+            "cosine",
+            f"slowest speed found {speed.min():.3g}",
+            "a curve that never stops",
+        )
         self._arc = np.concatenate([[0], np.cumsum((speed + np.roll(speed, -1)) / 2 * self._step)])
-        self.volume = float(self._arc[-1])   # the trapezoidal rule converges geometrically here
-        bend = np.abs(self.frame) @ np.hypot(self.cosine, self.sine).T @ self.wave.astype(float) ** 2
+        self.volume = float(self._arc[-1])  # the trapezoidal rule converges geometrically here
+        bend = (
+            np.abs(self.frame) @ np.hypot(self.cosine, self.sine).T @ self.wave.astype(float) ** 2
+        )
         between = bend * self._step**2 / 8
-        ambient = [self.middle + self._points[i:i + 1024] @ self.frame.T for i in range(0, _FINE, 1024)]
-        check_cube(name, np.min([a.min(0) for a in ambient], axis=0) - between,
-                   np.max([a.max(0) for a in ambient], axis=0) + between)
+        ambient = [
+            self.middle + self._points[i : i + 1024] @ self.frame.T for i in range(0, _FINE, 1024)
+        ]
+        check_cube(
+            name,
+            np.min([a.min(0) for a in ambient], axis=0) - between,
+            np.max([a.max(0) for a in ambient], axis=0) + between,
+        )
         if reach is None:
             self.reach, self.reach_above = reach_enclosure(self)
-            require(self.reach > 1e-3 * self.volume / _PAIRS, "cosine", f"reach {self.reach:.2g}",
-                    f"a curve without double points ({name} crosses or retraces itself, or nearly so)")
+            require(
+                self.reach > 1e-3 * self.volume / _PAIRS,
+                "cosine",
+                f"reach {self.reach:.2g}",
+                f"a curve without double points ({name} crosses or retraces itself, or nearly so)",
+            )
             self.reach_source = "lower bound from pairs of points and the curvature"
         else:
-            self.reach, self.reach_source = positive("reach", reach), reach_source
+            self.reach = positive("reach", reach)
+            self.reach_source = reach_source
 
     def local(self, t, order=0):
         """``x^(order)(t)`` in the coordinates of the frame (without the centre): (P,) to (P, p)."""
@@ -94,7 +134,9 @@ class FourierCurve(Manifold):
         y = (np.asarray(x) - self.middle) @ self.frame
         t = self._parameters[self._tree.query(y)[1]]
         for _ in range(_NEWTON):
-            gap, slope, bend = self.local(t) - y, self.local(t, 1), self.local(t, 2)
+            gap = self.local(t) - y
+            slope = self.local(t, 1)
+            bend = self.local(t, 2)
             second = (slope * slope).sum(1) + (gap * bend).sum(1)
             step = (gap * slope).sum(1) / np.where(second > 0, second, (slope * slope).sum(1))
             t = t - np.clip(step, -self._step, self._step)
@@ -114,9 +156,16 @@ class FourierCurve(Manifold):
         start = self.parameter(centre[None])[0]
         direction = self.frame.T @ frame[:, 0]
         forward = np.sign(self.local(start, 1) @ direction)
-        length = np.interp(start, np.append(self._parameters, 2 * np.pi), self._arc) + forward * t[:, 0]
+        length = (
+            np.interp(start, np.append(self._parameters, 2 * np.pi), self._arc) + forward * t[:, 0]
+        )
         turns = np.floor(length / self.volume)
-        s = np.interp(length - turns * self.volume, self._arc, np.append(self._parameters, 2 * np.pi)) + 2 * np.pi * turns
+        s = (
+            np.interp(
+                length - turns * self.volume, self._arc, np.append(self._parameters, 2 * np.pi)
+            )
+            + 2 * np.pi * turns
+        )
         origin = self.local(start)
         for _ in range(_NEWTON):
             gap = (self.local(s) - origin) @ direction - t[:, 0]
@@ -126,7 +175,12 @@ class FourierCurve(Manifold):
             if np.abs(step).max(initial=0) <= _SMALL:
                 break
         residual = np.abs((self.local(s) - origin) @ direction - t[:, 0]).max(initial=0)
-        require(residual <= 1e-12, "t", float(np.abs(t).max(initial=0)), "inside the chart; Newton's method did not converge")
+        require(
+            residual <= 1e-12,
+            "t",
+            float(np.abs(t).max(initial=0)),
+            "inside the chart; Newton's method did not converge",
+        )
         return self.points(s)
 
     def draw(self, points, seed=0):
@@ -138,22 +192,31 @@ class FourierCurve(Manifold):
         return self.points(np.arange(count) / count * 2 * np.pi), self._sup[0] * np.pi / count
 
     def geodesic(self, x, y):
-        """Arc length by the trapezoidal rule and linear interpolation, to about 1e-6 of the length."""
+        """Arc length by the trapezoidal rule and linear interpolation, to about 1e-6 of the
+        length.
+        """
         knots = np.append(self._parameters, 2 * np.pi)
-        along = np.abs(np.interp(self.parameter(x), knots, self._arc) - np.interp(self.parameter(y), knots, self._arc))
+        along = np.abs(
+            np.interp(self.parameter(x), knots, self._arc)
+            - np.interp(self.parameter(y), knots, self._arc)
+        )
         return np.minimum(along, self.volume - along)
 
 
 def reach_enclosure(curve):
     """A lower bound of the reach of a `FourierCurve` and an upper one, from pairs of points.
 
-    The reach is the infimum of ``|y - x|^2 / (2 dist(y - x, T_x))`` over pairs of points (Federer 1959,
-    Thm 4.18).  Pairs along an arc shorter than ``pi`` over the largest curvature have at least the
-    smallest radius of curvature; for the others the quotient is bounded from below between the points
-    of a grid through the speed and the curvature.  In float64, without outward rounding.
+    The reach is the infimum of ``|y - x|^2 / (2 dist(y - x, T_x))`` over pairs of points (Federer
+    1959, Thm 4.18).  Pairs along an arc shorter than ``pi`` over the largest curvature have at
+    least the smallest radius of curvature; for the others the quotient is bounded from below
+    between the points of a grid through the speed and the curvature.  In float64, without outward
+    rounding.
     """
-    t, grid = curve._parameters, 2 * np.pi / _PAIRS
-    slope, bend, v0 = curve.local(t, 1), curve.local(t, 2), curve._slowest
+    t = curve._parameters
+    grid = 2 * np.pi / _PAIRS
+    slope = curve.local(t, 1)
+    bend = curve.local(t, 2)
+    v0 = curve._slowest
     speed = np.linalg.norm(slope, axis=1, keepdims=True)
     normal = bend - (bend * slope).sum(1, keepdims=True) / speed**2 * slope
     curvature = np.linalg.norm(normal, axis=1) / speed[:, 0] ** 2
@@ -163,16 +226,24 @@ def reach_enclosure(curve):
     x, tangent = curve.local(s), curve.local(s, 1)
     tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
     arc = np.interp(s, np.append(t, 2 * np.pi), curve._arc)
-    move = b1 * grid / 2   # how far a point can be from its grid point
-    below, above, norms = 1 / most, 1 / curvature.max(), (x**2).sum(1)
+    move = b1 * grid / 2  # how far a point can be from its grid point
+    below = 1 / most
+    above = 1 / curvature.max()
+    norms = (x**2).sum(1)
     for i in range(0, _PAIRS, 500):
-        gap = np.sqrt(np.maximum(norms[None] + norms[i:i + 500, None] - 2 * x[i:i + 500] @ x.T, 0))
-        forward = (x @ tangent[i:i + 500].T).T - (x[i:i + 500] * tangent[i:i + 500]).sum(1)[:, None]
+        gap = np.sqrt(
+            np.maximum(norms[None] + norms[i : i + 500, None] - 2 * x[i : i + 500] @ x.T, 0)
+        )
+        forward = (x @ tangent[i : i + 500].T).T - (x[i : i + 500] * tangent[i : i + 500]).sum(1)[
+            :, None
+        ]
         off = np.sqrt(np.maximum(gap**2 - forward**2, 0))
-        along = np.abs(arc[None] - arc[i:i + 500, None])
+        along = np.abs(arc[None] - arc[i : i + 500, None])
         along = np.minimum(along, curve.volume - along)
         far = along > np.pi / most - 2 * move
-        quotient = np.maximum(gap - 2 * move, 0) ** 2 / (2 * (off + 2 * move + most * move * (gap + 2 * move)))
+        quotient = np.maximum(gap - 2 * move, 0) ** 2 / (
+            2 * (off + 2 * move + most * move * (gap + 2 * move))
+        )
         below = min(below, quotient[far].min(initial=np.inf))
         above = min(above, (gap[far] ** 2 / (2 * np.maximum(off[far], 1e-300))).min(initial=np.inf))
     return float(below), float(above)
@@ -180,7 +251,12 @@ def reach_enclosure(curve):
 
 def _matrix(name, value):
     value = np.asarray(value, float)
-    require(value.ndim == 2 and value.size > 0 and np.isfinite(value).all(), name, value.shape, "a finite matrix")
+    require(
+        value.ndim == 2 and value.size > 0 and np.isfinite(value).all(),
+        name,
+        value.shape,
+        "a finite matrix",
+    )
     return value
 
 
@@ -197,18 +273,31 @@ def circle(radius=0.4, ambient_dim=2, seed=0):
 
 
 def ellipse(a=0.45, b=0.3, ambient_dim=2, seed=0, name=None):
-    """An ellipse with semi-axes ``a >= b`` in a random plane of ``R^D``; its reach is ``b^2 / a``."""
+    """An ellipse with semi-axes ``a >= b`` in a random plane of ``R^D``; its reach is ``b^2 /
+    a``.
+    """
     a, b = positive("a", a), positive("b", b)
     require(a >= b, "a", a, f"at least b = {b:g}")
     frame = isometry(ambient_dim, 2, seed)
-    return FourierCurve([[a, 0.0]], [[0.0, b]], np.full(ambient_dim, 0.5), frame,
-                        name or f"ellipse with semi-axes {a:g} and {b:g}", b * b / a, "smallest radius of curvature, b^2/a")
+    return FourierCurve(
+        [[a, 0.0]],
+        [[0.0, b]],
+        np.full(ambient_dim, 0.5),
+        frame,
+        name or f"ellipse with semi-axes {a:g} and {b:g}",
+        b * b / a,
+        "smallest radius of curvature, b^2/a",
+    )
 
 
 def trefoil(scale=0.15, ambient_dim=3, seed=0):
-    """The trefoil knot ``scale (sin t + 2 sin 2t, cos t - 2 cos 2t, -sin 3t)`` in a random 3-space of ``R^D``."""
+    """The trefoil knot ``scale (sin t + 2 sin 2t, cos t - 2 cos 2t, -sin 3t)`` in a random
+    3-space of ``R^D``.
+    """
     scale = positive("scale", scale)
     cosine = scale * np.array([[0, 1, 0], [0, -2, 0], [0, 0, 0]])
     sine = scale * np.array([[1, 0, 0], [2, 0, 0], [0, 0, -1]])
     frame = isometry(ambient_dim, 3, seed)
-    return FourierCurve(cosine, sine, np.full(ambient_dim, 0.5), frame, f"trefoil scaled by {scale:g}")
+    return FourierCurve(
+        cosine, sine, np.full(ambient_dim, 0.5), frame, f"trefoil scaled by {scale:g}"
+    )

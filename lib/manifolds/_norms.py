@@ -1,15 +1,18 @@
-"""Estimates of derivatives of functions in charts, by divided differences (book: ``lem-partition``)."""
+"""Estimates of derivatives of functions in charts, by divided differences (book:
+``lem-partition``).
+"""
 
 import numpy as np
 from scipy.ndimage import maximum_filter
 
 from lib.splines import needed_derivatives
 
-GRID = {1: 512, 2: 128, 3: 24}   # cells across the ball of a chart, for sampling derivatives
+GRID = {1: 512, 2: 128, 3: 24}  # cells across the ball of a chart, for sampling derivatives
 
 
 def ball_grid(dim, grid, pad):
-    """Coordinates in ``[-1/2, 1/2]`` with ``pad`` steps more on each side, and which grid points lie in the open ball.
+    """Coordinates in ``[-1/2, 1/2]`` with ``pad`` steps more on each side, and which grid points
+    lie in the open ball.
 
     Returns
     -------
@@ -42,10 +45,11 @@ def samples(atlas, i, function, axis, inside):
 
 
 def differences(values, step, alpha, lag=1):
-    """The moduli of the divided differences that approach ``d^nu g``, for all ``nu`` of `needed_derivatives`.
+    """The moduli of the divided differences that approach ``d^nu g``, for all ``nu`` of
+    `needed_derivatives`.
 
-    Each is a mean of the derivative over a box of at most ``alpha * lag`` steps, from its index on, so
-    none exceeds the supremum.
+    Each is a mean of the derivative over a box of at most ``alpha * lag`` steps, from its index on,
+    so none exceeds the supremum.
 
     Parameters
     ----------
@@ -68,12 +72,15 @@ def differences(values, step, alpha, lag=1):
             for _ in range(times):
                 moved = np.moveaxis(difference, axis, 0)
                 difference = np.moveaxis(moved[lag:] - moved[:-lag], 0, axis)
-        found[index] = np.pad(np.abs(difference) / (step * lag) ** alpha, [(0, times * lag) for times in index])
+        found[index] = np.pad(
+            np.abs(difference) / (step * lag) ** alpha, [(0, times * lag) for times in index]
+        )
     return found
 
 
 def derivative_norms(values, grid, alpha, lags=(1, 2)):
-    """Sampled norms of the derivatives of a function on the grid of `ball_grid`: lower estimates of the suprema.
+    """Sampled norms of the derivatives of a function on the grid of `ball_grid`: lower estimates of
+    the suprema.
 
     Returns
     -------
@@ -85,7 +92,8 @@ def derivative_norms(values, grid, alpha, lags=(1, 2)):
 
 
 def lines(dim):
-    """Points on lines through the ball of a chart, parallel to the axes: 8 for each axis for ``d = 2``, 9 for ``d = 3``.
+    """Points on lines through the ball of a chart, parallel to the axes: 8 for each axis for ``d =
+    2``, 9 for ``d = 3``.
 
     Returns
     -------
@@ -97,10 +105,17 @@ def lines(dim):
     offsets = (np.arange(8) + 0.5) / 8 - 0.5 if dim == 2 else np.array([-0.3, 0.05, 0.25])
     found = []
     for axis in range(dim):
-        place = np.stack(np.meshgrid(*[offsets] * (dim - 1), indexing="ij"), axis=-1).reshape(-1, dim - 1) if dim > 1 \
+        place = (
+            np.stack(np.meshgrid(*[offsets] * (dim - 1), indexing="ij"), axis=-1).reshape(
+                -1, dim - 1
+            )
+            if dim > 1
             else np.zeros((1, 0))
+        )
         along = np.broadcast_to(np.linspace(-0.5, 0.5, count + 1), (len(place), count + 1))
-        found.append(np.insert(np.broadcast_to(place[:, None], (*along.shape, dim - 1)), axis, along, axis=2))
+        found.append(
+            np.insert(np.broadcast_to(place[:, None], (*along.shape, dim - 1)), axis, along, axis=2)
+        )
     return np.concatenate(found), 1 / count
 
 
@@ -108,9 +123,9 @@ def smooth_along_lines(values, step, alpha, size):
     """Whether derivatives of order ``alpha`` along lines look bounded.
 
     The largest divided difference over one step must be at most 1.6 times the largest one over four
-    steps, apart from what rounding explains.  (Where the derivative of order ``alpha - 1`` jumps, the
-    ratio is at least 2, wherever between the points it does; where the derivative is continuous and
-    resolved, it is nearly 1.)
+    steps, apart from what rounding explains.  (Where the derivative of order ``alpha - 1`` jumps,
+    the ratio is at least 2, wherever between the points it does; where the derivative is continuous
+    and resolved, it is nearly 1.)
 
     Parameters
     ----------

@@ -1,9 +1,11 @@
-"""The reach of a manifold: Federer's quotients, and bounds for zeros of formulas (book: "Where the reach comes from").
+"""The reach of a manifold: Federer's quotients, and bounds for zeros of formulas (book: "Where the
+reach comes from").
 
-The reach of a compact manifold of class ``C^2`` is the smaller of its smallest radius of curvature and half its shortest
-bottleneck.  Both are bounded from below over boxes that cover the zeros.  On a box with centre ``c`` the equations are
-multiplied by the matrix that makes the rows of the Jacobian at ``c`` orthonormal; from there to any point of the box
-Taylor's theorem, with rigorous bounds of second and third derivatives, says how far Jacobian and second derivatives move.
+The reach of a compact manifold of class ``C^2`` is the smaller of its smallest radius of curvature
+and half its shortest bottleneck.  Both are bounded from below over boxes that cover the zeros.  On
+a box with centre ``c`` the equations are multiplied by the matrix that makes the rows of the
+Jacobian at ``c`` orthonormal; from there to any point of the box Taylor's theorem, with rigorous
+bounds of second and third derivatives, says how far Jacobian and second derivatives move.
 """
 
 from itertools import product
@@ -13,19 +15,21 @@ from scipy.spatial import cKDTree
 
 from lib.errors import require
 
-GAP = {1: 0.1, 2: 0.15, 3: 0.2}   # by dimension: the bounds from below and above are to differ by so much, relatively
-SMALLEST = 1e-4       # a reach below this is refused: nets are too fine
-_POINTS = 400         # between which quotients are taken to begin with
-_LOOKED = 4000        # boxes, or pieces of normals, in which the upper bound is improved at a time
-_CLOSE = 0.01         # what is called regular is so, rounding included
-_ANGLES = 32          # directions of a tangent plane in which curvature vectors are looked at
-_MAXIMUM = 300_000    # boxes, or ten times as many pairs of boxes, that may be undecided at a time
-_FINEST = 2.0**-22    # half width of a box
+# by dimension: the bounds from below and above are to differ by so much, relatively
+GAP = {1: 0.1, 2: 0.15, 3: 0.2}
+SMALLEST = 1e-4  # a reach below this is refused: nets are too fine
+_POINTS = 400  # between which quotients are taken to begin with
+_LOOKED = 4000  # boxes, or pieces of normals, in which the upper bound is improved at a time
+_CLOSE = 0.01  # what is called regular is so, rounding included
+_ANGLES = 32  # directions of a tangent plane in which curvature vectors are looked at
+_MAXIMUM = 300_000  # boxes, or ten times as many pairs of boxes, that may be undecided at a time
+_FINEST = 2.0**-22  # half width of a box
 _CHUNK = 1 << 14
 
 
 def federer_quotients(x, basis, y):
-    """``|y - x|^2 / (2 dist(y - x, T_x M))``, at least the reach for points of a manifold (``lem-federer``).
+    """``|y - x|^2 / (2 dist(y - x, T_x M))``, at least the reach for points of a manifold
+    (``lem-federer``).
 
     Parameters
     ----------
@@ -46,10 +50,11 @@ def federer_quotients(x, basis, y):
 
 
 def _largest_bend(forms):
-    """``max |(a^T Q_k a)_k|`` over unit vectors, for symmetric matrices ``Q`` (P, c, d, d): lower and upper bound, (P,) each.
+    """``max |(a^T Q_k a)_k|`` over unit vectors, for symmetric matrices ``Q`` (P, c, d, d): lower
+    and upper bound, (P,) each.
 
-    Exact for curves and for one equation.  On surfaces with two equations 32 directions are looked at; a trigonometric
-    polynomial of degree 2 stays within ``cos 2x`` of its maximum (M. Riesz).
+    Exact for curves and for one equation.  On surfaces with two equations 32 directions are looked
+    at; a trigonometric polynomial of degree 2 stays within ``cos 2x`` of its maximum (M. Riesz).
     """
     count, d = forms.shape[1:3]
     if d == 1:
@@ -83,10 +88,11 @@ class Boxes:
     half : float
         Half width of the boxes.
     regular : float64 array, shape (P,)
-        ``s``: lower bound of the smallest singular value of the (normalised) Jacobian over a box; if it is not
-        positive, the gradients may be dependent in the box.
+        ``s``: lower bound of the smallest singular value of the (normalised) Jacobian over a box;
+        if it is not positive, the gradients may be dependent in the box.
     turn : float64 array, shape (P,)
-        The largest sine of an angle between a tangent space in the box and the kernel of the Jacobian at its centre.
+        The largest sine of an angle between a tangent space in the box and the kernel of the
+        Jacobian at its centre.
     radius : float64 array, shape (P,)
         Lower bound of the radii of curvature of the zeros in the box.
     tangent : float64 array, shape (P, D, d)
@@ -96,72 +102,120 @@ class Boxes:
     """
 
     def __init__(self, surface, centres, half):
-        self.surface, self.centres, self.half = surface, centres, half
+        self.surface = surface
+        self.centres = centres
+        self.half = half
         self.diagonal = half * np.sqrt(centres.shape[1])
-        parts = [self._look(centres[i:i + _CHUNK]) for i in range(0, max(len(centres), 1), _CHUNK)]
-        (self.regular, self.turn, self.radius, self.tangent, self.normal, self._foot, self._lift, self._second, self._limit,
-         self._third) = (np.concatenate(p) for p in zip(*parts))
+        parts = [
+            self._look(centres[i : i + _CHUNK]) for i in range(0, max(len(centres), 1), _CHUNK)
+        ]
+        (
+            self.regular,
+            self.turn,
+            self.radius,
+            self.tangent,
+            self.normal,
+            self._foot,
+            self._lift,
+            self._second,
+            self._limit,
+            self._third,
+        ) = (np.concatenate(p) for p in zip(*parts))
 
     def _look(self, x):
         surface, half = self.surface, self.half
-        jacobian, second = surface.jacobian(x), surface.hessian(x)
+        jacobian = surface.jacobian(x)
+        second = surface.hessian(x)
         values, vectors = np.linalg.eigh(jacobian @ np.swapaxes(jacobian, 1, 2))
-        # the rows of `scale` times the Jacobian are orthonormal; where they cannot be, nothing is decided
+        # the rows of `scale` times the Jacobian are orthonormal; where they cannot be, nothing is
+        # decided
         independent = values[:, 0] > 1e-24 * np.maximum(values[:, -1], 1e-200)
         root = 1 / np.sqrt(np.where(independent[:, None], values, 1))
         scale = np.swapaxes(vectors * root[:, None], 1, 2)
         frame = np.linalg.qr(np.swapaxes(jacobian, 1, 2), mode="complete")[0]
-        normal, tangent = frame[:, :, :jacobian.shape[1]], frame[:, :, jacobian.shape[1]:]
+        normal = frame[:, :, : jacobian.shape[1]]
+        tangent = frame[:, :, jacobian.shape[1] :]
         here = np.einsum("pab,pbij->paij", scale, second)
         limit = np.einsum("pab,bij->paij", np.abs(scale), surface.second)
         third = np.einsum("pab,bij->paij", np.abs(scale), surface.third)
         moved = np.minimum(half * third, limit + np.abs(here))
         everywhere = _size(np.minimum(np.abs(here) + moved, limit))
         # a zero in the box is so far from the centre at most, and so far in normal directions
-        far, value = self.diagonal, np.linalg.norm(np.einsum("pab,pb->pa", scale, surface.values(x)), axis=1)
+        far = self.diagonal
+        value = np.linalg.norm(np.einsum("pab,pb->pa", scale, surface.values(x)), axis=1)
         lift = np.minimum(value + everywhere * far**2 / 2, far)
-        flat, steep = (np.einsum("pik,paij,pjl->pakl", tangent, here, other) for other in (tangent, normal))
+        flat, steep = (
+            np.einsum("pik,paij,pjl->pakl", tangent, here, other) for other in (tangent, normal)
+        )
         across = np.einsum("pik,paij,pjl->pakl", normal, here, normal)
         sloped = _size(steep) * far + _size(across) * lift + _size(moved) * far
         regular = np.where(independent, 1 - np.minimum(sloped, everywhere * far), -1.0)
-        turned = np.minimum(_size(flat) * far + _size(steep) * lift + _size(moved) * far, everywhere * far)
+        turned = np.minimum(
+            _size(flat) * far + _size(steep) * lift + _size(moved) * far, everywhere * far
+        )
         turn = np.minimum(np.where(regular > 0, turned / np.maximum(regular, 1e-300), 1), 1)
-        bend = _largest_bend(flat)[1] + 2 * turn * _size(steep) + turn**2 * _size(across) + _size(moved)
+        bend = (
+            _largest_bend(flat)[1]
+            + 2 * turn * _size(steep)
+            + turn**2 * _size(across)
+            + _size(moved)
+        )
         radius = np.maximum(regular, 0) / np.maximum(np.minimum(bend, everywhere), 1e-300)
         normal = normal[:, :, 0] * _sign(normal, jacobian)
         foot = x - value[:, None] * np.sign(surface.values(x)[:, :1]) * normal
-        return regular, turn, radius, tangent, normal, foot, everywhere * far**2 / 2, here, limit, third
+        return (
+            regular,
+            turn,
+            radius,
+            tangent,
+            normal,
+            foot,
+            everywhere * far**2 / 2,
+            here,
+            limit,
+            third,
+        )
 
     def take(self, which):
         """Some of the boxes."""
         other = object.__new__(Boxes)
-        other.__dict__ = {k: v[which] if isinstance(v, np.ndarray) else v for k, v in self.__dict__.items()}
+        other.__dict__ = {
+            k: v[which] if isinstance(v, np.ndarray) else v for k, v in self.__dict__.items()
+        }
         return other
 
     def split(self):
-        """The halves of the boxes that may hold a zero, and a table (P, 2^D) of their numbers, -1 for the others."""
-        table = np.full((len(self.centres), 2**self.centres.shape[1]), -1)
+        """The halves of the boxes that may hold a zero, and a table (P, 2^D) of their numbers,
+        -1 for the others.
+        """
+        table = np.full((len(self.centres), 2 ** self.centres.shape[1]), -1)
         corners = np.array(list(product((-1, 1), repeat=self.centres.shape[1])))
-        children = (self.centres[:, None] + self.half / 2 * corners).reshape(-1, self.centres.shape[1])
+        children = (self.centres[:, None] + self.half / 2 * corners).reshape(
+            -1, self.centres.shape[1]
+        )
         kept = self.surface.may_vanish(children, self.half / 2)
         table.reshape(-1)[kept] = np.arange(kept.sum())
         return Boxes(self.surface, children[kept], self.half / 2), table
 
     def too_short(self, which, length, reached):
-        """Whether a bottleneck that starts in a box cannot be so long (P,) yet; it stays within ``reached`` in coordinates.
+        """Whether a bottleneck that starts in a box cannot be so long (P,) yet; it stays within
+        ``reached`` in coordinates.
 
-        ``0 = F(y) - F(x) = J v + v' H v / 2`` with ``v = y - x`` normal at ``x``, so that ``|J v| >= s |v|``.
+        ``0 = F(y) - F(x) = J v + v' H v / 2`` with ``v = y - x`` normal at ``x``, so that ``|J v|
+        >= s |v|``.
         """
         third = np.multiply(reached.reshape(-1, 1, 1, 1), self._third[which])
         bent = _size(np.minimum(np.abs(self._second[which]) + third, self._limit[which]))
         return bent * length < 2 * self.regular[which]
 
     def pairs_left(self, first, second, goal):
-        """Which pairs of boxes (index arrays) may hold the ends of a bottleneck shorter than ``2 goal``."""
+        """Which pairs of boxes (index arrays) may hold the ends of a bottleneck shorter than ``2
+        goal``.
+        """
         move = self.centres[second] - self.centres[first]
         longest = np.linalg.norm(move, axis=1) + 2 * self.diagonal
         left = np.sqrt((np.maximum(np.abs(move) - 2 * self.half, 0) ** 2).sum(1)) < 2 * goal
-        for i in (first, second):   # a bottleneck is normal at both ends
+        for i in (first, second):  # a bottleneck is normal at both ends
             along = np.linalg.norm(np.einsum("pi,pij->pj", move, self.tangent[i]), axis=1)
             left &= along - 2 * self.diagonal <= self.turn[i] * longest
         place = np.nonzero(left)[0]
@@ -170,12 +224,13 @@ class Boxes:
         return left
 
     def rays_left(self, which, goal):
-        """For one equation: where along the normals through a box the manifold may be met again, nearer than ``2 goal``.
+        """For one equation: where along the normals through a box the manifold may be met again,
+        nearer than ``2 goal``.
 
-        The normals at points ``x`` of the box are compared with the one at the foot of its centre, piece by piece: ``x`` is
-        off it by half a diagonal at most along the tangent space and by a square of that across, and its normal leans by
-        the angle that the tangent space turns.  A piece is free of zeros if ``F`` in its middle is larger than it can
-        change by that.
+        The normals at points ``x`` of the box are compared with the one at the foot of its centre,
+        piece by piece: ``x`` is off it by half a diagonal at most along the tangent space and by a
+        square of that across, and its normal leans by the angle that the tangent space turns.  A
+        piece is free of zeros if ``F`` in its middle is larger than it can change by that.
 
         Returns
         -------
@@ -188,7 +243,9 @@ class Boxes:
         free = np.zeros(len(boxes))
         for part in 2.0 ** np.arange(-8, 1) * 2 * goal:
             free[self.too_short(boxes, part, np.full(len(boxes), part + self.diagonal))] = part
-        box, piece = (a.ravel() for a in np.meshgrid(np.arange(len(boxes)), np.arange(count), indexing="ij"))
+        box, piece = (
+            a.ravel() for a in np.meshgrid(np.arange(len(boxes)), np.arange(count), indexing="ij")
+        )
         kept = (piece + 1) * length > free[box]
         box, middle = np.tile(boxes[box[kept]], 2), (piece[kept] + 0.5) * length
         middle, reached = np.append(middle, -middle), np.tile(middle + length / 2, 2)
@@ -196,20 +253,29 @@ class Boxes:
         along = self.diagonal + np.sin(np.minimum(lean, np.pi / 2)) * reached
         across = self._lift[box] + (1 - np.cos(lean)) * reached + length / 2
         aim = self._foot[box] + middle[:, None] * self.normal[box]
-        inside = np.clip(aim, self.surface.low, self.surface.high)   # the manifold is in this box
+        inside = np.clip(aim, self.surface.low, self.surface.high)  # the manifold is in this box
         slope = self.surface.jacobian(inside)[:, 0]
         normal = (slope * self.normal[box]).sum(1)
         level = np.sqrt(np.maximum((slope**2).sum(1) - normal**2, 0))
-        out, off = np.linalg.norm(aim - inside, axis=1), along**2 + across**2
-        change = np.where(out > 0, np.linalg.norm(slope, axis=1) * np.sqrt(off), level * along + np.abs(normal) * across)
-        left = np.abs(self.surface.values(inside)[:, 0]) <= change + np.linalg.norm(self.surface.second) / 2 * off
+        out = np.linalg.norm(aim - inside, axis=1)
+        off = along**2 + across**2
+        change = np.where(
+            out > 0,
+            np.linalg.norm(slope, axis=1) * np.sqrt(off),
+            level * along + np.abs(normal) * across,
+        )
+        left = (
+            np.abs(self.surface.values(inside)[:, 0])
+            <= change + np.linalg.norm(self.surface.second) / 2 * off
+        )
         left &= out**2 <= off
         return box[left], middle[left]
 
 
 def _attained(surface, points):
     """The smallest radius of curvature at points (P, D) of the manifold."""
-    jacobian, basis = surface.jacobian(points), surface.tangent_basis(points)
+    jacobian = surface.jacobian(points)
+    basis = surface.tangent_basis(points)
     flat = np.einsum("pik,paij,pjl->pakl", basis, surface.hessian(points), basis)
     # the curvature vector w solves J w = -(a' H a)
     gram = np.linalg.cholesky(jacobian @ np.swapaxes(jacobian, 1, 2))
@@ -218,7 +284,9 @@ def _attained(surface, points):
 
 
 def _arrived(surface, points):
-    """Which points lie on the manifold: in the open cube, and the next Newton step would be tiny."""
+    """Which points lie on the manifold: in the open cube, and the next Newton step would be
+    tiny.
+    """
     good = np.isfinite(points).all(1) & (points > 0).all(1) & (points < 1).all(1)
     slope = np.linalg.norm(surface.jacobian(points[good]), axis=2)
     good[good] = (np.abs(surface.values(points[good])) <= 1e-11 * slope).all(1)
@@ -226,7 +294,9 @@ def _arrived(surface, points):
 
 
 def _on(surface, boxes):
-    """The projections of those centres that arrive on the manifold, and which do; none from irregular boxes."""
+    """The projections of those centres that arrive on the manifold, and which do; none from
+    irregular boxes.
+    """
     good = boxes.regular > 0.5
     points = surface.project(boxes.centres[good])
     good[good] = arrived = _arrived(surface, points)
@@ -237,7 +307,8 @@ def _pairs(surface, points, others):
     """The smallest quotient of ``points[i]`` and ``others[i]``, both ways."""
     found = np.inf
     for x, y in ((points, others), (others, points)):
-        basis, step = surface.tangent_basis(x), y - x
+        basis = surface.tangent_basis(x)
+        step = y - x
         square = (step**2).sum(1)
         off = np.sqrt(np.maximum(square - (np.einsum("pi,pij->pj", step, basis) ** 2).sum(1), 0))
         found = min(found, (square[off > 1e-7] / (2 * off[off > 1e-7])).min(initial=np.inf))
@@ -247,9 +318,9 @@ def _pairs(surface, points, others):
 def reach_of_zeros(surface):
     """A lower and an upper bound of the reach of the zeros of formulas, by subdivision.
 
-    From below, every box that may hold a zero is bounded in curvature and shown to hold no end of a bottleneck shorter than
-    twice the bound; what is undecided is subdivided.  From above: radii of curvature and Federer's quotients at points.
-    In float64, without outward rounding.
+    From below, every box that may hold a zero is bounded in curvature and shown to hold no end of a
+    bottleneck shorter than twice the bound; what is undecided is subdivided.  From above: radii of
+    curvature and Federer's quotients at points. In float64, without outward rounding.
 
     Parameters
     ----------
@@ -259,13 +330,17 @@ def reach_of_zeros(surface):
     Returns
     -------
     below, above : float
-        In a ratio of 0.9 (0.8 in dimension three) unless too many boxes would be needed; ``below`` is 0 if nothing was shown.
+        In a ratio of 0.9 (0.8 in dimension three) unless too many boxes would be needed; ``below``
+        is 0 if nothing was shown.
     """
     points = surface.draw(_POINTS, 1)
     points = points[_arrived(surface, points)]
     if len(points) == 0:
         return 0.0, 0.0
-    above = min(_attained(surface, points), federer_quotients(points, surface.tangent_basis(points), points).min())
+    above = min(
+        _attained(surface, points),
+        federer_quotients(points, surface.tangent_basis(points), points).min(),
+    )
     share = 1 - GAP[surface.dim]
     curved, above = _curvature(surface, above, share)
     apart, above = (_rays if surface.codim == 1 else _bottlenecks)(surface, above, share)
@@ -277,7 +352,9 @@ def _start(surface, width):
 
 
 def _curvature(surface, above, share):
-    """A lower bound of the radii of curvature (infinite if all are above the goal), and the upper bound improved."""
+    """A lower bound of the radii of curvature (infinite if all are above the goal), and the
+    upper bound improved.
+    """
     boxes = _start(surface, 1 / 16)
     while True:
         points = _on(surface, boxes.take(np.argsort(boxes.radius, kind="stable")[:_LOOKED]))[0]
@@ -296,20 +373,31 @@ def _coarse(surface, above):
 
 
 def _rays(surface, above, share):
-    """A lower bound of half the distances to the next zero along normals, for one equation; the upper bound improved.
+    """A lower bound of half the distances to the next zero along normals, for one equation; the
+    upper bound improved.
 
     Half such a distance is a Federer quotient, and a bottleneck is one.
     """
     boxes = _coarse(surface, above)
     while True:
         size = max(1, int(4 * _CHUNK * boxes.diagonal / above))
-        found = [boxes.rays_left(slice(i, i + size), share * above) for i in range(0, len(boxes.centres), size)]
-        box, place = (np.concatenate(f) for f in zip(*found)) if found else (np.zeros(0, int), np.zeros(0))
+        found = [
+            boxes.rays_left(slice(i, i + size), share * above)
+            for i in range(0, len(boxes.centres), size)
+        ]
+        box, place = (
+            (np.concatenate(f) for f in zip(*found)) if found else (np.zeros(0, int), np.zeros(0))
+        )
         if len(box) == 0:
             return np.inf, above
         some = np.unique(np.linspace(0, len(box) - 1, _LOOKED).astype(int))
-        ends = [surface.project(x) for x in (boxes.centres[box[some]],
-                                             boxes.centres[box[some]] + place[some, None] * boxes.normal[box[some]])]
+        ends = [
+            surface.project(x)
+            for x in (
+                boxes.centres[box[some]],
+                boxes.centres[box[some]] + place[some, None] * boxes.normal[box[some]],
+            )
+        ]
         good = _arrived(surface, ends[0]) & _arrived(surface, ends[1])
         above = min(above, _pairs(surface, ends[0][good], ends[1][good]))
         used = np.unique(box)
@@ -319,23 +407,35 @@ def _rays(surface, above, share):
 
 
 def _bottlenecks(surface, above, share):
-    """A lower bound of half the length of bottlenecks, from pairs of boxes, and the upper bound improved."""
+    """A lower bound of half the length of bottlenecks, from pairs of boxes, and the upper bound
+    improved.
+    """
     boxes = _coarse(surface, above)
-    first, second = cKDTree(boxes.centres).query_pairs(2 * above + 2 * boxes.diagonal, output_type="ndarray").T
+    first, second = (
+        cKDTree(boxes.centres).query_pairs(2 * above + 2 * boxes.diagonal, output_type="ndarray").T
+    )
     own = np.arange(len(boxes.centres))
     first, second = np.append(first, own), np.append(second, own)
     while len(first):
-        keep = np.concatenate([boxes.pairs_left(first[i:i + _CHUNK], second[i:i + _CHUNK], share * above)
-                               for i in range(0, len(first), _CHUNK)])
+        keep = np.concatenate(
+            [
+                boxes.pairs_left(first[i : i + _CHUNK], second[i : i + _CHUNK], share * above)
+                for i in range(0, len(first), _CHUNK)
+            ]
+        )
         first, second = first[keep], second[keep]
         used, place = np.unique(np.append(first, second), return_inverse=True)
         boxes, (first, second) = boxes.take(used), place.reshape(2, -1)
         points, good = _on(surface, boxes)
         number = np.cumsum(good) - 1
         both = good[first] & good[second] & (first != second)
-        above = min(above, _pairs(surface, points[number[first[both]]], points[number[second[both]]]))
+        above = min(
+            above, _pairs(surface, points[number[first[both]]], points[number[second[both]]])
+        )
         if len(first) > 10 * _MAXIMUM or boxes.half < _FINEST or above < SMALLEST:
-            shortest = np.maximum(np.abs(boxes.centres[first] - boxes.centres[second]) - 2 * boxes.half, 0)
+            shortest = np.maximum(
+                np.abs(boxes.centres[first] - boxes.centres[second]) - 2 * boxes.half, 0
+            )
             return float(np.linalg.norm(shortest, axis=1).min() / 2), above
         boxes, table = boxes.split()
         first, second = _children(first, second, table)
@@ -352,8 +452,9 @@ def _children(first, second, table):
 def singular_point(surface):
     """A zero where the gradients are linearly dependent, as far as boxes can tell, or None.
 
-    Boxes that may hold a zero and dependent gradients are halved until there are none, or very many, or they are tiny.
-    From those that are left Gauss and Newton's method looks for a solution of ``F = 0``, ``J' l = 0``, ``|l| = 1``.
+    Boxes that may hold a zero and dependent gradients are halved until there are none, or very
+    many, or they are tiny. From those that are left Gauss and Newton's method looks for a solution
+    of ``F = 0``, ``J' l = 0``, ``|l| = 1``.
 
     Returns
     -------
@@ -376,10 +477,14 @@ def singular_point(surface):
 
 
 def _dependent(surface, x):
-    """Newton's method from one point; None if it does not arrive at a zero with dependent gradients."""
+    """Newton's method from one point; None if it does not arrive at a zero with dependent
+    gradients.
+    """
     left = np.linalg.svd(surface.jacobian(x[None])[0])[0][:, -1]
     for _ in range(60):
-        value, jacobian, second = (f(x[None])[0] for f in (surface.values, surface.jacobian, surface.hessian))
+        value, jacobian, second = (
+            f(x[None])[0] for f in (surface.values, surface.jacobian, surface.hessian)
+        )
         residual = np.concatenate([value, jacobian.T @ left, [(left @ left - 1) / 2]])
         if np.abs(residual).max() <= 1e-13 * surface.scale:
             break
@@ -387,10 +492,13 @@ def _dependent(surface, x):
         middle = np.hstack([np.einsum("a,aij->ij", left, second), jacobian.T])
         bottom = np.append(np.zeros(len(x)), left)[None]
         step = np.linalg.lstsq(np.vstack([top, middle, bottom]), residual, rcond=1e-10)[0]
-        x, left = x - step[:len(x)], left - step[len(x):]
+        x, left = x - step[: len(x)], left - step[len(x) :]
         if not ((x > 0) & (x < 1)).all():
             return None
-    good = np.abs(value).max() <= 1e-12 * surface.scale and np.linalg.norm(jacobian.T @ left) <= 1e-6 * surface.scale
+    good = (
+        np.abs(value).max() <= 1e-12 * surface.scale
+        and np.linalg.norm(jacobian.T @ left) <= 1e-6 * surface.scale
+    )
     return x if good else None
 
 
@@ -399,6 +507,10 @@ def require_regular(surface, formulas):
     point = singular_point(surface)
     where = "" if point is None else ", ".join(f"{t:.6g}" for t in point)
     several = len(surface.second) > 1
-    require(point is None, "formulas", formulas,
-            f"with {'linearly independent gradients' if several else 'a gradient that is not zero'} on the set; "
-            f"{'they are dependent' if several else 'it vanishes'} at about ({where})")
+    require(
+        point is None,
+        "formulas",
+        formulas,
+        f"with {'linearly independent gradients' if several else 'a gradient that is not zero'} on"
+        f" the set; {'they are dependent' if several else 'it vanishes'} at about ({where})",
+    )

@@ -26,35 +26,56 @@ class Union(Manifold):
     Raises
     ------
     InputError
-        For parts of different dimensions, or so close that no positive lower bound of a distance is found.
+        For parts of different dimensions, or so close that no positive lower bound of a distance is
+        found.
     """
 
     def __init__(self, parts):
         self.parts = tuple(parts)
-        require(len(self.parts) >= 2 and all(isinstance(p, Manifold) for p in self.parts), "parts", parts,
-                "two manifolds at least")
+        require(
+            len(self.parts) >= 2 and all(isinstance(p, Manifold) for p in self.parts),
+            "parts",
+            parts,
+            "two manifolds at least",
+        )
         dims = {(p.dim, p.ambient_dim) for p in self.parts}
         require(len(dims) == 1, "parts", sorted(dims), "of one dimension, in one cube")
-        (self.dim, self.ambient_dim), self.name = dims.pop(), " and ".join(p.name for p in self.parts)
+        (self.dim, self.ambient_dim), self.name = (
+            dims.pop(),
+            " and ".join(p.name for p in self.parts),
+        )
         nets = [p.net(p.reach / 50) for p in self.parts]
         self._tree = cKDTree(np.concatenate([x for x, _ in nets]))
         self._owner = np.repeat(np.arange(len(nets)), [len(x) for x, _ in nets])
-        self.gap = min(float(cKDTree(x).query(y)[0].min()) - r - s
-                       for i, (x, r) in enumerate(nets) for y, s in nets[:i])
+        self.gap = min(
+            float(cKDTree(x).query(y)[0].min()) - r - s
+            for i, (x, r) in enumerate(nets)
+            for y, s in nets[:i]
+        )
         least = min(p.reach for p in self.parts)
-        require(self.gap > least / 50, "parts", f"distance at least {self.gap:.3g} only", "farther apart: they nearly meet")
+        require(
+            self.gap > least / 50,
+            "parts",
+            f"distance at least {self.gap:.3g} only",
+            "farther apart: they nearly meet",
+        )
         self.reach = min(least, self.gap / 2)
-        self.reach_source = "the smallest of the parts" if self.reach == least else "half the distance of two parts"
+        self.reach_source = (
+            "the smallest of the parts" if self.reach == least else "half the distance of two parts"
+        )
         volumes = [p.volume for p in self.parts]
         self.volume = None if None in volumes else sum(volumes)
 
     def part(self, x):
-        """The index of the part with the nearest point of a fine net: the nearest part, near the union; (P, D) to (P,)."""
+        """The index of the part with the nearest point of a fine net: the nearest part, near the
+        union; (P, D) to (P,).
+        """
         return self._owner[self._tree.query(x)[1]]
 
     def _each(self, x, function, shape):
         x = np.asarray(x)
-        result, which = np.empty((len(x), *shape)), self.part(x)
+        result = np.empty((len(x), *shape))
+        which = self.part(x)
         for i, p in enumerate(self.parts):
             if (which == i).any():
                 result[which == i] = function(p, x[which == i])
@@ -83,7 +104,9 @@ class Union(Manifold):
     def geodesic(self, x, y):
         """Infinite between different parts; None if a part has no closed form."""
         x, y = np.asarray(x), np.asarray(y)
-        here, there, result = self.part(x), self.part(y), np.full(len(x), np.inf)
+        here = self.part(x)
+        there = self.part(y)
+        result = np.full(len(x), np.inf)
         for i, p in enumerate(self.parts):
             both = (here == i) & (there == i)
             lengths = p.geodesic(x[both], y[both])

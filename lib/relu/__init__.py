@@ -1,17 +1,53 @@
-"""Chapter 03: the ReLU calculus in W^{1,inf}: maps, layer lists (`lib.relu.layers`), error bounds."""
+"""Chapter 03: the ReLU calculus in W^{1,inf}: maps, layer lists (`lib.relu.layers`), error
+bounds.
+"""
 
 from lib.relu import layers
 from lib.relu._errors import (
-    MAXIMUM_REFINEMENT, MINIMUM_REFINEMENT, Error, bspline_error, bspline_slope, check_refinement, fold_terms,
-    power_error, product_error, spline_error, square_error, tensor_error,
+    MAXIMUM_REFINEMENT,
+    MINIMUM_REFINEMENT,
+    Error,
+    bspline_error,
+    bspline_slope,
+    check_refinement,
+    fold_terms,
+    power_error,
+    product_error,
+    spline_error,
+    square_error,
+    tensor_error,
 )
 from lib.relu._maps import (
-    bspline, bspline_of_distance, power, product, square, tensor_bspline, tensor_product, tent,
+    bspline,
+    bspline_of_distance,
+    power,
+    product,
+    square,
+    tensor_bspline,
+    tensor_product,
+    tent,
 )
 
 __all__ = [
-    "MAXIMUM_REFINEMENT", "MINIMUM_REFINEMENT", "Error", "bspline", "bspline_error", "bspline_of_distance",
-    "bspline_slope", "check_refinement", "fold_terms", "layers", "power", "power_error", "product",
-    "product_error", "spline_error", "square", "square_error", "tensor_bspline", "tensor_error",
-    "tensor_product", "tent",
+    "MAXIMUM_REFINEMENT",
+    "MINIMUM_REFINEMENT",
+    "Error",
+    "bspline",
+    "bspline_error",
+    "bspline_of_distance",
+    "bspline_slope",
+    "check_refinement",
+    "fold_terms",
+    "layers",
+    "power",
+    "power_error",
+    "product",
+    "product_error",
+    "spline_error",
+    "square",
+    "square_error",
+    "tensor_bspline",
+    "tensor_error",
+    "tensor_product",
+    "tent",
 ]

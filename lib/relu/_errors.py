@@ -9,12 +9,14 @@ from typing import NamedTuple
 from lib.errors import integer, require
 from lib.splines import check_order
 
-MINIMUM_REFINEMENT = 4   # below it the proof that N~_m is non-negative fails for m = 5 (prop-bspline-net)
+# below it the proof that N~_m is non-negative fails for m = 5 (prop-bspline-net)
+MINIMUM_REFINEMENT = 4
 MAXIMUM_REFINEMENT = 40
 
 
 class Error(NamedTuple):
-    """Bounds of ``sup |g~ - g|`` (``value``) and of ``sup |g~' - g'|`` almost everywhere (``slope``).
+    """Bounds of ``sup |g~ - g|`` (``value``) and of ``sup |g~' - g'|`` almost everywhere
+    (``slope``).
 
     For several variables ``slope`` bounds every partial derivative.
     """
@@ -83,24 +85,39 @@ def fold_terms(order):
         scale = 0.5
         while scale < width:
             scale *= 2
-        terms.append((r, (-1) ** r, comb(order, r) * scale ** (order - 1) / factorial(order - 1), width, scale))
+        terms.append(
+            (
+                r,
+                (-1) ** r,
+                comb(order, r) * scale ** (order - 1) / factorial(order - 1),
+                width,
+                scale,
+            )
+        )
     return terms
 
 
 def bspline_error(order, n):
-    """``eta_0, eta_1``: the network ``N~_m`` against ``N_m`` in value and slope (``prop-bspline-net``)."""
+    """``eta_0, eta_1``: the network ``N~_m`` against ``N_m`` in value and slope
+    (``prop-bspline-net``).
+    """
     n = check_refinement(n, MINIMUM_REFINEMENT)
     if order == 2:
         return Error(0.0, 0.0)
     value, slope = power_error(order - 1, n)
     terms = fold_terms(order)
-    return Error(sum(a * value for _, _, a, _, _ in terms), sum(a * slope / scale for _, _, a, _, scale in terms))
+    return Error(
+        sum(a * value for _, _, a, _, _ in terms),
+        sum(a * slope / scale for _, _, a, _, scale in terms),
+    )
 
 
 def bspline_slope(order):
-    """``B = max |N_m'|``, rounded upwards: 1, 1, 2/3, 5 (3 + sqrt 5) / 48 for ``m`` = 2, 3, 4, 5 (``lem-bspline``).
+    """``B = max |N_m'|``, rounded upwards: 1, 1, 2/3, 5 (3 + sqrt 5) / 48 for ``m`` = 2, 3, 4, 5
+    (``lem-bspline``).
 
-    It is attained at the zero of ``N_m''`` nearest to the left end (``m > 3``): ``4/3`` and ``(5 + sqrt 5) / 4``.
+    It is attained at the zero of ``N_m''`` nearest to the left end (``m > 3``): ``4/3`` and ``(5 +
+    sqrt 5) / 4``.
     """
     order = check_order(order)
     return {2: 1.0, 3: 1.0, 4: nextafter(2 / 3, 1), 5: nextafter(5 * (3 + sqrt(5)) / 48, 1)}[order]

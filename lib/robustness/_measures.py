@@ -15,7 +15,8 @@ def margin_and_gradient(model, x, y, batch=500, limits=UNIT):
     Raises
     ------
     InputError
-        For pictures out of the declared range, pixels, scores or gradients that are not finite, labels that are no classes.
+        For pictures out of the declared range, pixels, scores or gradients that are not finite,
+        labels that are no classes.
     """
     pictures("x", x, limits)
     labels("y", y, len(x))
@@ -30,7 +31,8 @@ def margin_and_gradient(model, x, y, batch=500, limits=UNIT):
 
 
 def local_lipschitz(model, x, radius, *, steps=10, seed=0, batch=500, limits=UNIT):
-    """The largest ``|p(x') - p(x)|_1 / |x' - x|_inf`` found in the ball, ``p`` the softmax of the scores (Yang et al. 2020).
+    """The largest ``|p(x') - p(x)|_1 / |x' - x|_inf`` found in the ball, ``p`` the softmax of the
+    scores (Yang et al. 2020).
 
     Parameters
     ----------
@@ -53,7 +55,8 @@ def local_lipschitz(model, x, radius, *, steps=10, seed=0, batch=500, limits=UNI
     """
     low, high = pictures("x", x, limits)
     radius = radius_of(positive("radius", radius), x, "linf", (low, high))
-    generator, found = torch.Generator().manual_seed(seed), []
+    generator = torch.Generator().manual_seed(seed)
+    found = []
     for part in torch.arange(len(x)).split(batch):
         centre = x[part]
         with torch.no_grad():
@@ -63,7 +66,9 @@ def local_lipschitz(model, x, radius, *, steps=10, seed=0, batch=500, limits=UNI
             away = (point - centre).abs().flatten(1).amax(1).clamp_min(1e-6 * (high - low))
             return (functional.softmax(scored(model, point, part), 1) - here).abs().sum(1) / away
 
-        best = pgd(quotient, centre, radius, steps=steps, generator=generator, limits=limits, index=part)
+        best = pgd(
+            quotient, centre, radius, steps=steps, generator=generator, limits=limits, index=part
+        )
         found.append(quotient(best).detach())
     return torch.cat(found)
 
@@ -83,9 +88,10 @@ def measures(model, x, y, radius, *, restarts=2, steps=20, seed=0, limits=UNIT):
     Returns
     -------
     dict of float
-        ``clean`` and ``robust`` accuracy (`attack`); ``slope``: the mean of ``|grad margin|_1``; ``relative_slope``: the
-        median of ``|grad margin|_1 / margin`` over the pictures that are classified correctly, so one over the radius to
-        first order; ``lipschitz``: mean of `local_lipschitz`.
+        ``clean`` and ``robust`` accuracy (`attack`); ``slope``: the mean of ``|grad margin|_1``;
+        ``relative_slope``: the median of ``|grad margin|_1 / margin`` over the pictures that are
+        classified correctly, so one over the radius to first order; ``lipschitz``: mean of
+        `local_lipschitz`.
 
     Raises
     ------
@@ -95,9 +101,15 @@ def measures(model, x, y, radius, *, restarts=2, steps=20, seed=0, limits=UNIT):
     margin, gradient = margin_and_gradient(model, x, y, limits=limits)
     length = gradient.abs().flatten(1).sum(1)
     right = margin > 0
-    _, robust = attack(model, x, y, radius, steps=steps, restarts=restarts, seed=seed, limits=limits)
+    _, robust = attack(
+        model, x, y, radius, steps=steps, restarts=restarts, seed=seed, limits=limits
+    )
     return {
-        "clean": float(right.float().mean()), "robust": float(robust.float().mean()), "slope": float(length.mean()),
-        "relative_slope": float((length[right] / margin[right]).median()) if right.any() else float("inf"),
+        "clean": float(right.float().mean()),
+        "robust": float(robust.float().mean()),
+        "slope": float(length.mean()),
+        "relative_slope": float((length[right] / margin[right]).median())
+        if right.any()
+        else float("inf"),
         "lipschitz": float(local_lipschitz(model, x, radius, seed=seed, limits=limits).mean()),
     }

@@ -1,4 +1,6 @@
-"""The networks of the book as image classifiers: residual blocks of convolutions, width ``J``, ``M`` blocks (chapter 09)."""
+"""The networks of the book as image classifiers: residual blocks of convolutions, width ``J``,
+``M`` blocks (chapter 09).
+"""
 
 import torch
 from torch import nn
@@ -9,11 +11,12 @@ from lib.robustness._pixels import finite_scores, labels
 
 
 class ImageClassifier(nn.Module):
-    """``FC o pool o (id + B_M) o .. o (id + B_1) o P`` with ``B(z) = W_2 * relu(W_1 * relu(z))``, 3 x 3 filters.
+    """``FC o pool o (id + B_M) o .. o (id + B_1) o P`` with ``B(z) = W_2 * relu(W_1 * relu(z))``, 3
+    x 3 filters.
 
-    ``P`` is a convolution from the channels of the picture to ``J`` channels, ``FC`` a linear map of means over squares of
-    2 x 2 pixels to ten scores.  No normalisation.  The second convolution of a block starts at zero, so that a network
-    starts as one without blocks.
+    ``P`` is a convolution from the channels of the picture to ``J`` channels, ``FC`` a linear map
+    of means over squares of 2 x 2 pixels to ten scores.  No normalisation.  The second convolution
+    of a block starts at zero, so that a network starts as one without blocks.
 
     Parameters
     ----------
@@ -39,14 +42,19 @@ class ImageClassifier(nn.Module):
         require(height % 2 == 0 == wide % 2, "shape", shape, "of even height and width")
         self.first = nn.Conv2d(channels, width, 3, padding=1)
         self.blocks = nn.ModuleList(
-            nn.ModuleList([nn.Conv2d(width, width, 3, padding=1), nn.Conv2d(width, width, 3, padding=1)])
-            for _ in range(blocks))
+            nn.ModuleList(
+                [nn.Conv2d(width, width, 3, padding=1), nn.Conv2d(width, width, 3, padding=1)]
+            )
+            for _ in range(blocks)
+        )
         self.last = nn.Linear(width * (height // 2) * (wide // 2), classes)
         generator = torch.Generator().manual_seed(seed)
         for layer in [self.first, *(c for block in self.blocks for c in block), self.last]:
             inputs = layer.weight[0].numel()
             with torch.no_grad():
-                layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator) * (2 / inputs) ** 0.5)
+                layer.weight.copy_(
+                    torch.randn(layer.weight.shape, generator=generator) * (2 / inputs) ** 0.5
+                )
                 layer.bias.zero_()
         for block in self.blocks:
             nn.init.zeros_(block[1].weight)
@@ -60,7 +68,9 @@ class ImageClassifier(nn.Module):
 
 
 def scored(model, x, index=None):
-    """Scores (P, classes) of pictures (P, ..); `InputError` names the picture, by ``index`` (P,), whose are not finite."""
+    """Scores (P, classes) of pictures (P, ..); `InputError` names the picture, by ``index``
+    (P,), whose are not finite.
+    """
     scores = model(x)
     finite_scores(scores, len(x), index)
     return scores
@@ -72,8 +82,8 @@ def margins(scores, y, index=None):
     Raises
     ------
     InputError
-        For scores that are not finite (of them no one could say whose is the largest), and labels that are no class;
-        named by ``index`` (P,) where the pictures are not 0, 1, ..
+        For scores that are not finite (of them no one could say whose is the largest), and labels
+        that are no class; named by ``index`` (P,) where the pictures are not 0, 1, ..
     """
     finite_scores(scores, len(scores), index)
     labels("y", y, len(scores), scores.shape[1], index)

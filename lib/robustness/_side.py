@@ -1,4 +1,6 @@
-"""One task, built and trained: labels on the rotations of two digits (book: chapter 09, "Built and trained")."""
+"""One task, built and trained: labels on the rotations of two digits (book: chapter 09, "Built
+and trained").
+"""
 
 from functools import cache, partial
 
@@ -17,34 +19,50 @@ from lib.robustness._zonotope import certified
 
 DIGITS = (2, 7)
 METHODS = ("built", "natural", "pgd")
-AMBIENT = (0.1, 0.2, 0.4)          # Euclidean radii of attacks in the cube of pixels
-PROVED = (0.005, 0.01, 0.02)       # radii of certificates in the maximum norm
-RADIUS, EPOCHS, TRAINING, TEST, DENSE = 0.05, 20, 4000, 500, 8192
+AMBIENT = (0.1, 0.2, 0.4)  # Euclidean radii of attacks in the cube of pixels
+PROVED = (0.005, 0.01, 0.02)  # radii of certificates in the maximum norm
+RADIUS = 0.05
+EPOCHS = 20
+TRAINING = 4000
+TEST = 500
+DENSE = 8192
 
 
 @cache
 def rotated_digits():
-    """All rotations of a 2 and of a 7 of scikit-learn's digits, as one manifold, and our network for a label on it.
+    """All rotations of a 2 and of a 7 of scikit-learn's digits, as one manifold, and our network
+    for a label on it.
 
-    Two linear functions of the pixels are the cosine and the sine of the angle on both curves, a third one is 1 on one and
-    -1 on the other; the label is the sign of ``sin 3 t`` on the first and of ``-sin 3 t`` on the second.
+    Two linear functions of the pixels are the cosine and the sine of the angle on both curves, a
+    third one is 1 on one and -1 on the other; the label is the sign of ``sin 3 t`` on the first and
+    of ``-sin 3 t`` on the second.
 
     Returns
     -------
     Approximation
     """
     found = load_digits()
-    curves = [image_rotations(found.images[np.flatnonzero(found.target == k)[0]] / 16, name=f"rotations of a {k}")
-              for k in DIGITS]
+    curves = [
+        image_rotations(
+            found.images[np.flatnonzero(found.target == k)[0]] / 16, name=f"rotations of a {k}"
+        )
+        for k in DIGITS
+    ]
     t = np.arange(256) / 256 * 2 * np.pi
     points = np.concatenate([c.points(t) for c in curves])
-    wanted = np.concatenate([np.stack([np.cos(t), np.sin(t), np.full_like(t, s)], axis=1) for s in (1.0, -1.0)])
+    wanted = np.concatenate(
+        [np.stack([np.cos(t), np.sin(t), np.full_like(t, s)], axis=1) for s in (1.0, -1.0)]
+    )
     middle = points.mean(0)
-    weights = torch.from_numpy(np.linalg.lstsq(np.c_[points - middle, np.ones(len(points))], wanted, rcond=1e-9)[0])
+    weights = torch.from_numpy(
+        np.linalg.lstsq(np.c_[points - middle, np.ones(len(points))], wanted, rcond=1e-9)[0]
+    )
 
     def label(x):
-        c, s, which = (torch.cat([x - torch.from_numpy(middle), torch.ones_like(x[:, :1])], 1) @ weights).T
-        return which * s * (4 * c**2 - 1)   # sin 3 t = sin t (4 cos^2 t - 1)
+        c, s, which = (
+            torch.cat([x - torch.from_numpy(middle), torch.ones_like(x[:, :1])], 1) @ weights
+        ).T
+        return which * s * (4 * c**2 - 1)  # sin 3 t = sin t (4 cos^2 t - 1)
 
     return approximate(label, Union(curves), order=4, cells=32)
 
@@ -78,18 +96,19 @@ def compare(method, seed):
     Parameters
     ----------
     method : str
-        ``built``; or ``natural`` or ``pgd``: an `ImageClassifier` with 16 channels and 2 blocks, trained on 4000 labelled
-        points of the manifold.
+        ``built``; or ``natural`` or ``pgd``: an `ImageClassifier` with 16 channels and 2 blocks,
+        trained on 4000 labelled points of the manifold.
     seed : int
         Of weights, training points and attacks.
 
     Returns
     -------
     dict
-        ``accuracy`` on the manifold; ``along``: median distance to the nearest point of the manifold with another label,
-        among 8192; ``space r``: share of points that keep a right label under attack in the ball of radius r of pixel
-        space; ``proved r``: share that is certified in the maximum norm (zonotopes, trained ones only); ``certified``:
-        median certified radius along the manifold (built one only).
+        ``accuracy`` on the manifold; ``along``: median distance to the nearest point of the
+        manifold with another label, among 8192; ``space r``: share of points that keep a right
+        label under attack in the ball of radius r of pixel space; ``proved r``: share that is
+        certified in the maximum norm (zonotopes, trained ones only); ``certified``: median
+        certified radius along the manifold (built one only).
     """
     require(method in METHODS, "method", method, f"one of {METHODS}")
     a = rotated_digits()
@@ -100,29 +119,46 @@ def compare(method, seed):
     def labels(points):
         return target.values(points) > 0
 
-    y, found = torch.from_numpy(labels(x).astype(np.int64)), {}
+    y = torch.from_numpy(labels(x).astype(np.int64))
+    found = {}
     if method == "built":
-        signed, predict = partial(evaluate, a), lambda p: evaluate(a, torch.from_numpy(p)).numpy() > 0
+        signed = partial(evaluate, a)
+        predict = lambda p: evaluate(a, torch.from_numpy(p)).numpy() > 0
         found["certified"] = float(radii(a, torch.from_numpy(x)).median())
     else:
         points = manifold.draw(TRAINING, seed)
         model = ImageClassifier((1, side, side), 16, 2, classes=2, seed=seed)
         pictures = torch.from_numpy(points).float().view(-1, 1, side, side)
-        train(model, pictures, torch.from_numpy(labels(points).astype(np.int64)), method, radius=RADIUS, epochs=EPOCHS,
-              seed=seed)
+        train(
+            model,
+            pictures,
+            torch.from_numpy(labels(points).astype(np.int64)),
+            method,
+            radius=RADIUS,
+            epochs=EPOCHS,
+            seed=seed,
+        )
         model.double()
 
         def signed(p):
             return margins(model(p.view(-1, 1, side, side)), torch.ones(len(p), dtype=torch.int64))
 
         def predict(p):
-            return torch.cat([signed(part).detach() for part in torch.from_numpy(p).split(1024)]).numpy() > 0
+            return (
+                torch.cat(
+                    [signed(part).detach() for part in torch.from_numpy(p).split(1024)]
+                ).numpy()
+                > 0
+            )
+
     own = predict(x)
     right = torch.from_numpy(own == labels(x))
     change = nearest_change(dense, predict(dense), x, own)
     found |= {"accuracy": float(right.double().mean()), "along": float(np.median(change))}
     for radius in AMBIENT:
-        changed = attack_in_space(signed, torch.from_numpy(x), torch.full((TEST,), radius, dtype=torch.float64), seed=seed)
+        changed = attack_in_space(
+            signed, torch.from_numpy(x), torch.full((TEST,), radius, dtype=torch.float64), seed=seed
+        )
         found[f"space {radius}"] = float((right & ~changed).double().mean())
     for radius in PROVED if method != "built" else ():
         proved = certified(model, torch.from_numpy(x).view(-1, 1, side, side), y, radius)
@@ -132,4 +168,6 @@ def compare(method, seed):
 
 def side_cells():
     """The built network once, the trained ones for three seeds."""
-    return [{"method": "built", "seed": 0}] + [{"method": m, "seed": seed} for m in METHODS[1:] for seed in (0, 1, 2)]
+    return [{"method": "built", "seed": 0}] + [
+        {"method": m, "seed": seed} for m in METHODS[1:] for seed in (0, 1, 2)
+    ]

@@ -1,4 +1,6 @@
-"""Width times depth times training: the cells of the experiment, and what is made of their records (book: chapter 09)."""
+"""Width times depth times training: the cells of the experiment, and what is made of their
+records (book: chapter 09).
+"""
 
 import time
 
@@ -17,7 +19,7 @@ from lib.robustness._zonotope import certified
 RADIUS = 0.15
 SEEDS = (0, 1, 2)
 EPOCHS = (10, 40)
-SIZES = ((4, 2), (8, 2), (16, 2), (32, 2), (8, 1), (8, 4), (8, 8))   # J, M
+SIZES = ((4, 2), (8, 2), (16, 2), (32, 2), (8, 1), (8, 4), (8, 8))  # J, M
 SETS = {"digits": _data.digits, "mnist5k": _data.mnist5k}
 
 
@@ -42,27 +44,54 @@ def trained(data, width, blocks, method, epochs, seed):
     require(data in SETS, "data", data, f"one of {', '.join(SETS)}")
     pictures = SETS[data]()
     model = ImageClassifier(pictures.shape, width, blocks, seed=seed)
-    train(model, pictures.train_x, pictures.train_y, method, radius=RADIUS, epochs=epochs, seed=seed,
-          limits=pictures.limits)
+    train(
+        model,
+        pictures.train_x,
+        pictures.train_y,
+        method,
+        radius=RADIUS,
+        epochs=epochs,
+        seed=seed,
+        limits=pictures.limits,
+    )
     return model, pictures
 
 
 def cell(data, width, blocks, method, epochs, seed):
-    """Train and measure: one record of the sweep, a dict of numbers (`measures`), with the seconds of training."""
+    """Train and measure: one record of the sweep, a dict of numbers (`measures`), with the
+    seconds of training.
+    """
     begin = time.perf_counter()
     model, pictures = trained(data, width, blocks, method, epochs, seed)
     seconds = time.perf_counter() - begin
-    return {**measures(model, pictures.test_x, pictures.test_y, RADIUS, limits=pictures.limits),
-            "training_seconds": round(seconds, 1),
-            "parameters": sum(p.numel() for p in model.parameters())}
+    return {
+        **measures(model, pictures.test_x, pictures.test_y, RADIUS, limits=pictures.limits),
+        "training_seconds": round(seconds, 1),
+        "parameters": sum(p.numel() for p in model.parameters()),
+    }
 
 
 def cells(data="mnist5k", sizes=SIZES, methods=("pgd", "natural"), epochs=EPOCHS, seeds=SEEDS):
     """The cells of the full sweep; TRADES for two widths, at the smaller number of epochs."""
-    found = [{"data": data, "width": J, "blocks": M, "method": method, "epochs": E, "seed": seed}
-             for E in epochs for method in methods for J, M in sizes for seed in seeds]
-    found += [{"data": data, "width": J, "blocks": 2, "method": "trades", "epochs": epochs[0], "seed": seed}
-              for J in (4, 16) for seed in seeds]
+    found = [
+        {"data": data, "width": J, "blocks": M, "method": method, "epochs": E, "seed": seed}
+        for E in epochs
+        for method in methods
+        for J, M in sizes
+        for seed in seeds
+    ]
+    found += [
+        {
+            "data": data,
+            "width": J,
+            "blocks": 2,
+            "method": "trades",
+            "epochs": epochs[0],
+            "seed": seed,
+        }
+        for J in (4, 16)
+        for seed in seeds
+    ]
     return found
 
 
@@ -77,36 +106,73 @@ def table(records):
     groups = {}
     for row in records:
         c = row["cell"]
-        groups.setdefault((c["method"], c["epochs"], c["width"], c["blocks"]), []).append(row["result"])
-    return {key: {name: (float(np.mean([r[name] for r in rows])),
-                         float(np.std([r[name] for r in rows], ddof=1) / len(rows) ** 0.5) if len(rows) > 1 else float("nan"))
-                  for name in rows[0]} for key, rows in groups.items()}
+        groups.setdefault((c["method"], c["epochs"], c["width"], c["blocks"]), []).append(
+            row["result"]
+        )
+    return {
+        key: {
+            name: (
+                float(np.mean([r[name] for r in rows])),
+                float(np.std([r[name] for r in rows], ddof=1) / len(rows) ** 0.5)
+                if len(rows) > 1
+                else float("nan"),
+            )
+            for name in rows[0]
+        }
+        for key, rows in groups.items()
+    }
 
 
-HEADLINES = (("pgd", 4, 2, 10), ("pgd", 8, 8, 10), ("pgd", 32, 2, 40), ("trades", 16, 2, 10))   # method, J, M, epochs
+# method, J, M, epochs
+HEADLINES = (("pgd", 4, 2, 10), ("pgd", 8, 8, 10), ("pgd", 32, 2, 40), ("trades", 16, 2, 10))
 
 
 def headline(data, width, blocks, method, epochs, seed, points):
-    """A model trained again, attacked by ours and by the kept ensemble at the same pictures, the first ones of the test."""
+    """A model trained again, attacked by ours and by the kept ensemble at the same pictures, the
+    first ones of the test.
+    """
     model, pictures = trained(data, width, blocks, method, epochs, seed)
     x, y = pictures.test_x[:points], pictures.test_y[:points]
     kept = ensemble(model, x, y, RADIUS, seed=seed, limits=pictures.limits)
     _, ours = attack(model, x, y, RADIUS, restarts=2, seed=seed, limits=pictures.limits)
-    return {"ours": float(ours.float().mean()), "ensemble": float(kept.float().mean()),
-            "either": float((ours & kept).float().mean())}
+    return {
+        "ours": float(ours.float().mean()),
+        "ensemble": float(kept.float().mean()),
+        "either": float((ours & kept).float().mean()),
+    }
 
 
 def headline_cells(data="mnist5k", points=500):
     """The reported models, of the first seed."""
-    return [{"data": data, "width": J, "blocks": M, "method": method, "epochs": epochs, "seed": SEEDS[0], "points": points}
-            for method, J, M, epochs in HEADLINES]
+    return [
+        {
+            "data": data,
+            "width": J,
+            "blocks": M,
+            "method": method,
+            "epochs": epochs,
+            "seed": SEEDS[0],
+            "points": points,
+        }
+        for method, J, M, epochs in HEADLINES
+    ]
 
 
 def strong(data, width, blocks, method, epochs, seed, points, targets):
     """The same models and pictures under the strong version of our attack."""
     model, pictures = trained(data, width, blocks, method, epochs, seed)
     x, y = pictures.test_x[:points], pictures.test_y[:points]
-    _, robust = attack(model, x, y, RADIUS, steps=40, restarts=2, targets=targets, seed=seed, limits=pictures.limits)
+    _, robust = attack(
+        model,
+        x,
+        y,
+        RADIUS,
+        steps=40,
+        restarts=2,
+        targets=targets,
+        seed=seed,
+        limits=pictures.limits,
+    )
     return {"strong": float(robust.float().mean())}
 
 
@@ -115,15 +181,21 @@ def strong_cells():
     return [{**cell, "targets": 3} for cell in headline_cells()]
 
 
-PROVED = (0.02, 0.05, 0.1)   # radii of certificates
+PROVED = (0.02, 0.05, 0.1)  # radii of certificates
 
 
 def proved(width, blocks, seed):
-    """Shares of 200 pictures that zonotopes certify, and that withstand attack, for a classifier of digits trained by PGD."""
+    """Shares of 200 pictures that zonotopes certify, and that withstand attack, for a classifier
+    of digits trained by PGD.
+    """
     model, pictures = trained("digits", width, blocks, "pgd", EPOCHS[0], seed)
-    x, y, found = pictures.test_x[:200], pictures.test_y[:200], {}
+    x = pictures.test_x[:200]
+    y = pictures.test_y[:200]
+    found = {}
     for radius in PROVED:
-        found[f"proved {radius}"] = float(certified(model, x, y, radius, pictures.limits).double().mean())
+        found[f"proved {radius}"] = float(
+            certified(model, x, y, radius, pictures.limits).double().mean()
+        )
         _, robust = attack(model, x, y, radius, seed=seed, limits=pictures.limits)
         found[f"robust {radius}"] = float(robust.double().mean())
     return found
@@ -134,6 +206,13 @@ def proved_cells():
     return [{"width": J, "blocks": M, "seed": SEEDS[0]} for J, M in ((4, 1), (8, 1), (8, 2))]
 
 
-def sweep_table(folder, jobs=1, progress=lambda items, total: items, scheduler=None, data="mnist5k", epochs=EPOCHS):
+def sweep_table(
+    folder,
+    jobs=1,
+    progress=lambda items, total: items,
+    scheduler=None,
+    data="mnist5k",
+    epochs=EPOCHS,
+):
     """Run the sweep, as far as there are no records (`lib.sweep.run`), and return its `table`."""
     return table(sweep.run(cell, cells(data, epochs=epochs), folder, jobs, progress, scheduler))

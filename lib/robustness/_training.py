@@ -1,4 +1,6 @@
-"""Natural training, PGD training (Madry et al. 2018) and TRADES (Zhang et al. 2019) of classifiers (book: chapter 09)."""
+"""Natural training, PGD training (Madry et al. 2018) and TRADES (Zhang et al. 2019) of
+classifiers (book: chapter 09).
+"""
 
 import torch
 from torch.nn import functional
@@ -9,13 +11,16 @@ from lib.robustness._model import scored
 from lib.robustness._pixels import UNIT, labels, pictures, radius_of
 
 METHODS = ("natural", "pgd", "trades")
-_STEPS = 3         # of the attack in training
-_TRADES = 6.0      # weight of the second term of TRADES
+_STEPS = 3  # of the attack in training
+_TRADES = 6.0  # weight of the second term of TRADES
 _DECAY = 1e-4
 
 
-def train(model, x, y, method, *, radius, epochs, rate=None, ramp=0.5, batch=100, seed=0, limits=UNIT):
-    """Train a classifier; AdamW with one cycle of the step size; the radius of the attack grows at first.
+def train(
+    model, x, y, method, *, radius, epochs, rate=None, ramp=0.5, batch=100, seed=0, limits=UNIT
+):
+    """Train a classifier; AdamW with one cycle of the step size; the radius of the attack grows at
+    first.
 
     Parameters
     ----------
@@ -24,15 +29,17 @@ def train(model, x, y, method, *, radius, epochs, rate=None, ramp=0.5, batch=100
     x, y : float and int64 tensors (P, C, H, W) and (P,)
         Within ``limits``, and classes.
     method : str
-        ``natural``: cross entropy.  ``pgd``: cross entropy where three steps of ascent in the ball lead.  ``trades``:
-        cross entropy plus 6 times the divergence between the distributions there and at the picture, whose ascent it is.
+        ``natural``: cross entropy.  ``pgd``: cross entropy where three steps of ascent in the ball
+        lead.  ``trades``: cross entropy plus 6 times the divergence between the distributions there
+        and at the picture, whose ascent it is.
     radius : float
         Of the ball, maximum norm; not larger than the range.
     epochs : int
     rate : float, optional
         Largest step size; by default ``0.01 / sqrt(J)`` of the width ``J`` of the first layer.
     ramp : float
-        Part of the training over which the radius grows from zero; 0: the full radius from the start.
+        Part of the training over which the radius grows from zero; 0: the full radius from the
+        start.
     batch : int
     seed : int
         Of the order of pictures and the starts of attacks.
@@ -47,8 +54,9 @@ def train(model, x, y, method, *, radius, epochs, rate=None, ramp=0.5, batch=100
     Raises
     ------
     InputError
-        Before the model is changed, for pictures out of the range, a pixel that is not finite, labels that are no classes
-        and sizes that are not allowed; later, for scores that are no longer finite, as after steps that were too large.
+        Before the model is changed, for pictures out of the range, a pixel that is not finite,
+        labels that are no classes and sizes that are not allowed; later, for scores that are no
+        longer finite, as after steps that were too large.
     """
     require(method in METHODS, "method", method, f"one of {METHODS}")
     epochs = integer("epochs", epochs, 1)
@@ -80,14 +88,24 @@ def train(model, x, y, method, *, radius, epochs, rate=None, ramp=0.5, batch=100
 def _loss(model, x, y, part, method, radius, generator, limits):
     def scores_of(point):
         scores = scored(model, point, part)
-        labels("y", y, len(x), scores.shape[1])   # all of them, so that the first batch shows what is wrong
+        # all of them, so that the first batch shows what is wrong
+        labels("y", y, len(x), scores.shape[1])
         return scores
 
     def entropy(point, reduction="none"):
         return functional.cross_entropy(scores_of(point), y[part], reduction=reduction)
 
     def ascended(loss):
-        return pgd(loss, x[part], radius, steps=_STEPS, generator=generator, keep_best=False, limits=limits, index=part)
+        return pgd(
+            loss,
+            x[part],
+            radius,
+            steps=_STEPS,
+            generator=generator,
+            keep_best=False,
+            limits=limits,
+            index=part,
+        )
 
     if method != "trades":
         return entropy(x[part] if method == "natural" else ascended(entropy), "mean")
@@ -95,7 +113,12 @@ def _loss(model, x, y, part, method, radius, generator, limits):
     fixed = scores.detach().log_softmax(1)
 
     def divergence(point, reference=fixed):
-        return functional.kl_div(scores_of(point).log_softmax(1), reference, reduction="none", log_target=True).sum(1)
+        return functional.kl_div(
+            scores_of(point).log_softmax(1), reference, reduction="none", log_target=True
+        ).sum(1)
 
     point = ascended(divergence)
-    return functional.cross_entropy(scores, y[part]) + _TRADES * divergence(point, scores.log_softmax(1)).mean()
+    return (
+        functional.cross_entropy(scores, y[part])
+        + _TRADES * divergence(point, scores.log_softmax(1)).mean()
+    )

@@ -1,8 +1,9 @@
 """Certified margins of image classifiers by zonotopes (Gehr et al. 2018; book: chapter 09).
 
-A zonotope is the set of all ``c + sum_k e_k g_k`` with ``|e_k| <= 1``.  Linear layers map it exactly; over a ReLU that may
-have both signs it becomes a slightly larger one with a generator more, the least one with the same slope in all old
-generators.  In float64, without outward rounding.
+A zonotope is the set of all ``c + sum_k e_k g_k`` with ``|e_k| <= 1``.  Linear layers map it
+exactly; over a ReLU that may have both signs it becomes a slightly larger one with a generator
+more, the least one with the same slope in all old generators.  In float64, without outward
+rounding.
 """
 
 import copy
@@ -18,13 +19,17 @@ from lib.robustness._pixels import UNIT, pictures, radius_of
 
 @dataclass(frozen=True)
 class Zonotope:
-    """Centre (C, H, W) or (n,) and generators, one more dimension in front (book: ``lem-zonotope``)."""
+    """Centre (C, H, W) or (n,) and generators, one more dimension in front (book:
+    ``lem-zonotope``).
+    """
 
     centre: torch.Tensor
     generators: torch.Tensor
 
     def linear(self, layer, bias):
-        """The image under a map ``layer`` of batches, without its bias, which is added to the centre."""
+        """The image under a map ``layer`` of batches, without its bias, which is added to the
+        centre.
+        """
         return Zonotope(layer(self.centre[None])[0] + bias, layer(self.generators))
 
     def bounds(self):
@@ -41,21 +46,31 @@ class Zonotope:
         place = torch.nonzero(crossing.flatten())[:, 0]
         new = torch.zeros(len(place), crossing.numel(), dtype=low.dtype)
         new[torch.arange(len(place)), place] = lift.flatten()[place]
-        return Zonotope(slope * self.centre + lift, torch.cat([slope * self.generators, new.view(-1, *low.shape)]))
+        return Zonotope(
+            slope * self.centre + lift,
+            torch.cat([slope * self.generators, new.view(-1, *low.shape)]),
+        )
 
     def plus(self, later):
-        """The sum with a zonotope that was made from this one: its first generators mean the same."""
+        """The sum with a zonotope that was made from this one: its first generators mean the
+        same.
+        """
         missing = len(later.generators) - len(self.generators)
-        padded = torch.cat([self.generators, self.generators.new_zeros(missing, *self.centre.shape)])
+        padded = torch.cat(
+            [self.generators, self.generators.new_zeros(missing, *self.centre.shape)]
+        )
         return Zonotope(self.centre + later.centre, padded + later.generators)
 
 
 def _convolved(zonotope, conv):
-    return zonotope.linear(lambda z: functional.conv2d(z, conv.weight, padding=1), conv.bias[:, None, None])
+    return zonotope.linear(
+        lambda z: functional.conv2d(z, conv.weight, padding=1), conv.bias[:, None, None]
+    )
 
 
 def scores(model, x, radius, relu=Zonotope.relu, limits=UNIT):
-    """A zonotope that holds the scores of all pictures at most ``radius`` away from ``x`` (C, H, W), maximum norm.
+    """A zonotope that holds the scores of all pictures at most ``radius`` away from ``x`` (C, H,
+    W), maximum norm.
 
     Parameters
     ----------
@@ -81,7 +96,8 @@ def scores(model, x, radius, relu=Zonotope.relu, limits=UNIT):
     """
     limits = pictures("x", x[None], limits)
     radius = radius_of(positive("radius", radius), x[None], "linf", limits)
-    low, high = (x - radius).clamp(*limits), (x + radius).clamp(*limits)
+    low = (x - radius).clamp(*limits)
+    high = (x + radius).clamp(*limits)
     spread = ((high - low) / 2).flatten()
     z = _convolved(Zonotope((low + high) / 2, torch.diag(spread).view(-1, *x.shape)), model.first)
     for one, two in model.blocks:
@@ -115,7 +131,10 @@ def certified(model, x, y, radius, limits=UNIT):
         As `attack`.
     """
     limits = pictures("x", x, limits)
-    radius, model = radius_of(positive("radius", radius), x, "linf", limits), copy.deepcopy(model).double()
+    radius, model = (
+        radius_of(positive("radius", radius), x, "linf", limits),
+        copy.deepcopy(model).double(),
+    )
     found = margins(scored(model, x.double()), y) > 0
     for i in torch.nonzero(found)[:, 0].tolist():
         z = scores(model, x[i].double(), radius, limits=limits)

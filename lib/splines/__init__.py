@@ -2,15 +2,37 @@
 
 from lib.splines._bspline import ORDERS, bspline, check_order, evaluate, local_values, pieces
 from lib.splines._constants import (
-    interior_operator_norm, interior_peano_constant, interior_slope_norm, operator_norm, peano_constant, slope_norm,
+    interior_operator_norm,
+    interior_peano_constant,
+    interior_slope_norm,
+    operator_norm,
+    peano_constant,
+    slope_norm,
 )
 from lib.splines._functionals import blossom_value, functional, weight_sum
 from lib.splines._jackson import Jackson, interpolate, jackson_bound, needed_derivatives
 from lib.splines._quasi import QuasiInterpolant, allowance
 
 __all__ = [
-    "ORDERS", "Jackson", "QuasiInterpolant", "allowance", "blossom_value", "bspline", "check_order", "evaluate",
-    "functional", "interior_operator_norm", "interior_peano_constant", "interior_slope_norm",
-    "interpolate", "jackson_bound", "local_values",
-    "needed_derivatives", "operator_norm", "peano_constant", "pieces", "slope_norm", "weight_sum",
+    "ORDERS",
+    "Jackson",
+    "QuasiInterpolant",
+    "allowance",
+    "blossom_value",
+    "bspline",
+    "check_order",
+    "evaluate",
+    "functional",
+    "interior_operator_norm",
+    "interior_peano_constant",
+    "interior_slope_norm",
+    "interpolate",
+    "jackson_bound",
+    "local_values",
+    "needed_derivatives",
+    "operator_norm",
+    "peano_constant",
+    "pieces",
+    "slope_norm",
+    "weight_sum",
 ]

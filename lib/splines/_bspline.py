@@ -37,8 +37,10 @@ def pieces(order):
     """
     if order == 1:
         return ((Fraction(1),),)
-    lower, zero = pieces(order - 1), (Fraction(0),) * (order - 1)
-    start, result = Fraction(0), []
+    lower = pieces(order - 1)
+    zero = (Fraction(0),) * (order - 1)
+    start = Fraction(0)
+    result = []
     for i in range(order):
         left = lower[i] if i < order - 1 else zero
         right = lower[i - 1] if i > 0 else zero
@@ -50,7 +52,9 @@ def pieces(order):
 
 @cache
 def _piece_array(order, derivative):
-    """Float coefficients of the pieces of the ``derivative``-th derivative, shape (m, degree + 1)."""
+    """Float coefficients of the pieces of the ``derivative``-th derivative, shape (m, degree +
+    1).
+    """
     rows = [list(p) for p in pieces(order)]
     for _ in range(derivative):
         rows = [[k * c for k, c in enumerate(row)][1:] or [Fraction(0)] for row in rows]

@@ -7,7 +7,7 @@ the supremum over a cell is bounded by its values on a grid plus a Taylor remain
 therefore an upper bound, a few parts in a thousand above the true constant.
 """
 
-from functools import partial, cache
+from functools import cache, partial
 from math import factorial
 
 import numpy as np
@@ -16,8 +16,8 @@ from lib.errors import require
 from lib.splines._bspline import _piece_array, check_order
 from lib.splines._functionals import functional
 
-_SPLIT = 16        # parts into which each polynomial piece of a kernel is cut
-_GAP = 1e-3        # relative width of the enclosure of a supremum
+_SPLIT = 16  # parts into which each polynomial piece of a kernel is cut
+_GAP = 1e-3  # relative width of the enclosure of a supremum
 _ROUNDING = 1e-10  # > 1e4 operations x 1e-16 x 1e1, the size of the terms
 
 
@@ -60,11 +60,21 @@ def _bernstein(values, length):
     if degree == 0:
         return np.abs(values[..., 0]) * length
     steps = np.linspace(0, 1, degree + 1)
-    matrix = np.array([[float(_binomial(degree, k)) * s**k * (1 - s) ** (degree - k)
-                        for k in range(degree + 1)] for s in steps])
+    matrix = np.array(
+        [
+            [
+                float(_binomial(degree, k)) * s**k * (1 - s) ** (degree - k)
+                for k in range(degree + 1)
+            ]
+            for s in steps
+        ]
+    )
     b = values @ np.linalg.inv(matrix).T
-    positive, negative = np.maximum(b, 0).sum(-1), np.maximum(-b, 0).sum(-1)
-    return length / (degree + 1) * (np.abs(positive - negative) + 2 * np.minimum(positive, negative))
+    positive = np.maximum(b, 0).sum(-1)
+    negative = np.maximum(-b, 0).sum(-1)
+    return (
+        length / (degree + 1) * (np.abs(positive - negative) + 2 * np.minimum(positive, negative))
+    )
 
 
 def _binomial(n, k):
@@ -80,7 +90,8 @@ def _power(u, k):
 
 
 def _kernel_norm(nodes, weights, degree, x=None, power=None):
-    """Upper bounds of ``int |(x-t)_+^power / power! - sum_k weights_k (node_k - t)_+^degree / degree!| dt``.
+    """Upper bounds of ``int |(x-t)_+^power / power! - sum_k weights_k (node_k - t)_+^degree /
+    degree!| dt``.
 
     ``weights`` (G, K); ``x`` (G,) or None to leave the first term out.  Returns (G,).
     """
@@ -96,16 +107,25 @@ def _kernel_norm(nodes, weights, degree, x=None, power=None):
     t = start[..., None] + length[..., None] * np.linspace(0, 1, degree + 1)
     values = np.zeros(t.shape)
     for k, node in enumerate(nodes):
-        values -= np.where(middle < node, weights[:, k, None], 0.0)[..., None] * _power(node - t, degree)
+        values -= np.where(middle < node, weights[:, k, None], 0.0)[..., None] * _power(
+            node - t, degree
+        )
     if x is not None:
-        values += np.where(middle < x[:, None], 1.0, 0.0)[..., None] * _power(x[:, None, None] - t, power)
+        values += np.where(middle < x[:, None], 1.0, 0.0)[..., None] * _power(
+            x[:, None, None] - t, power
+        )
     return _bernstein(values, length).sum(-1)
 
 
 def _control_points(table):
     """Bernstein coefficients on [0,1] of polynomials ``table`` (K, n): array (n, K)."""
     n = table.shape[1]
-    return np.array([sum(table[:, i] * _binomial(k, i) / _binomial(n - 1, i) for i in range(k + 1)) for k in range(n)])
+    return np.array(
+        [
+            sum(table[:, i] * _binomial(k, i) / _binomial(n - 1, i) for i in range(k + 1))
+            for k in range(n)
+        ]
+    )
 
 
 def _sup_over_cell(nodes, table, alpha, s, offset, found):
@@ -123,9 +143,11 @@ def _sup_over_cell(nodes, table, alpha, s, offset, found):
     def spline_part(times):
         return _kernel_norm(nodes, _control_points(_derive(table, times)), degree).max()
 
-    order = 2 if s + 2 <= alpha else 1          # bounded derivatives of x -> (I-Q)F(x), F^(alpha) bounded
+    # bounded derivatives of x -> (I-Q)F(x), F^(alpha) bounded
+    order = 2 if s + 2 <= alpha else 1
     span = max(nodes[-1], offset + 1) - min(nodes[0], offset)
-    left = alpha - s - order                    # the truncated power left over after s + order derivatives
+    # the truncated power left over after s + order derivatives
+    left = alpha - s - order
     remainder = spline_part(s + order) + (1.0 if left == 0 else span**left / factorial(left))
     return _branch_and_bound(lambda t: norm(s, t, True), remainder, order, found)
 
@@ -159,7 +181,9 @@ def _branch_and_bound(function, remainder, order, found):
 
 
 def _enclose(suprema):
-    """Upper end of the maximum of several suprema, each a callable of the largest value found so far."""
+    """Upper end of the maximum of several suprema, each a callable of the largest value found so
+    far.
+    """
     found = upper = 0.0
     for supremum in suprema:
         found, end = supremum(found)
@@ -168,19 +192,23 @@ def _enclose(suprema):
 
 
 def _cells(order, cells):
-    """Every cell of a mesh of at most ``2m`` cells (at order 5 the interior functional is not symmetric)."""
+    """Every cell of a mesh of at most ``2m`` cells (at order 5 the interior functional is not
+    symmetric).
+    """
     return range(min(cells, 2 * order))
 
 
 @cache
 def _peano(order, cells, alpha, s):
     return _enclose(
-        partial(_sup_over_cell, *_cell_data(order, cells, i), alpha, s, i) for i in _cells(order, cells)
+        partial(_sup_over_cell, *_cell_data(order, cells, i), alpha, s, i)
+        for i in _cells(order, cells)
     )
 
 
 def peano_constant(order, cells, alpha, s):
-    """``k_{alpha,s}``: bounds ``|d^s (f - Q f)| <= k_{alpha,s} h^{alpha-s} ||f^(alpha)||`` in one dimension.
+    """``k_{alpha,s}``: bounds ``|d^s (f - Q f)| <= k_{alpha,s} h^{alpha-s} ||f^(alpha)||`` in one
+    dimension.
 
     Parameters
     ----------
@@ -210,7 +238,9 @@ def _interior_cell(order):
 
 @cache
 def interior_peano_constant(order, alpha, s):
-    """``k_{alpha,s}`` of a cell all of whose functionals are interior (arguments as `peano_constant`)."""
+    """``k_{alpha,s}`` of a cell all of whose functionals are interior (arguments as
+    `peano_constant`).
+    """
     return _enclose([partial(_sup_over_cell, *_interior_cell(order), alpha, s, order - 1)])
 
 
@@ -239,14 +269,18 @@ def operator_norm(order, cells):
 
 
 def slope_norm(order, cells):
-    """``q_1``: the norm of ``g' -> (Q g)'`` on the supremum norm, bounded from above (``lem-stability``)."""
+    """``q_1``: the norm of ``g' -> (Q g)'`` on the supremum norm, bounded from above
+    (``lem-stability``).
+    """
     _check(order, cells)
     return _norm(_sup_slope, order, min(cells, 2 * order))
 
 
 @cache
 def interior_operator_norm(order):
-    """``q`` of a cell all of whose functionals are interior: the norm of ``Q`` on functions of the whole line."""
+    """``q`` of a cell all of whose functionals are interior: the norm of ``Q`` on functions of
+    the whole line.
+    """
     return _enclose([partial(_sup_lebesgue, *_interior_cell(order))])
 
 

@@ -1,4 +1,5 @@
-"""Dual functionals: point-value functionals that make the spline quasi-interpolant reproduce polynomials.
+"""Dual functionals: point-value functionals that make the spline quasi-interpolant reproduce
+polynomials.
 
 Everything here is exact (``fractions.Fraction``) and lives on the mesh with ``h = 1`` and domain
 ``[0, N]``; the quasi-interpolant rescales.  Book: ``lem-marsden`` and ``lem-functionals``.
@@ -25,10 +26,10 @@ _INTERIOR = {
 _INTERIOR_FREE = {5: ("-61/1000", "69/250")}
 
 # Functionals j = -(m-1), .., -1 at the left end: absolute nodes in [0, m], then the free weights.
-# The node sets and free weights come from a linear programme that minimises
-# k_{m,1} + k_{m,0} + q/500 + eps * l1-norm over the boundary cells (nodes: multiples of 1/2 in [0, m]);
-# the other weights are solved for exactly.  For every order the boundary cells are then no worse than
-# the interior ones in k_{m,0} and k_{m,1}.
+# The node sets and free weights come from a linear programme that minimises k_{m,1} + k_{m,0} +
+# q/500 + eps * l1-norm over the boundary cells (nodes: multiples of 1/2 in [0, m]); the other
+# weights are solved for exactly.  For every order the boundary cells are then no worse than the
+# interior ones in k_{m,0} and k_{m,1}.
 _LEFT = {
     2: {-1: (("0",), ())},
     3: {
@@ -41,19 +42,29 @@ _LEFT = {
         -1: (("0", "3/2", "5/2", "4", "1", "3"), ("846/1000", "-70/1000")),
     },
     5: {
-        -4: (("0", "1", "2", "3", "5", "1/2", "3/2", "4"), ("-49594/1000", "-6763/1000", "-470/1000")),
-        -3: (("0", "1", "5/2", "4", "5", "1/2", "3/2", "2", "3", "7/2", "9/2"),
-             ("2394/1000", "-657/1000", "1444/1000", "-588/1000", "30/1000", "-10/1000")),
-        -2: (("0", "1", "5/2", "4", "5", "1/2", "3/2", "2", "3", "7/2", "9/2"),
-             ("1558/1000", "228/1000", "-574/1000", "367/1000", "-17/1000", "-9/1000")),
-        -1: (("0", "1", "2", "4", "5", "1/2", "3/2", "5/2", "7/2", "9/2"),
-             ("-534/1000", "1686/1000", "-596/1000", "42/1000", "-5/1000")),
+        -4: (
+            ("0", "1", "2", "3", "5", "1/2", "3/2", "4"),
+            ("-49594/1000", "-6763/1000", "-470/1000"),
+        ),
+        -3: (
+            ("0", "1", "5/2", "4", "5", "1/2", "3/2", "2", "3", "7/2", "9/2"),
+            ("2394/1000", "-657/1000", "1444/1000", "-588/1000", "30/1000", "-10/1000"),
+        ),
+        -2: (
+            ("0", "1", "5/2", "4", "5", "1/2", "3/2", "2", "3", "7/2", "9/2"),
+            ("1558/1000", "228/1000", "-574/1000", "367/1000", "-17/1000", "-9/1000"),
+        ),
+        -1: (
+            ("0", "1", "2", "4", "5", "1/2", "3/2", "5/2", "7/2", "9/2"),
+            ("-534/1000", "1686/1000", "-596/1000", "42/1000", "-5/1000"),
+        ),
     },
 }
 
 
 def blossom_value(order, j, power):
-    """Value at the knots ``j+1..j+m-1`` of the blossom of ``x**power`` as a polynomial of degree m-1.
+    """Value at the knots ``j+1..j+m-1`` of the blossom of ``x**power`` as a polynomial of degree
+    m-1.
 
     Parameters
     ----------
@@ -73,9 +84,11 @@ def blossom_value(order, j, power):
 def _complete(order, j, nodes, free):
     """Weights that agree with the blossom on degree < m, the last ``len(free)`` of them given."""
     nodes, free = [F(t) for t in nodes], [F(w) for w in free]
-    solved, given = nodes[: len(nodes) - len(free)], nodes[len(nodes) - len(free):]
+    solved = nodes[: len(nodes) - len(free)]
+    given = nodes[len(nodes) - len(free) :]
     rows = [
-        [t**p for t in solved] + [blossom_value(order, j, p) - sum(w * t**p for w, t in zip(free, given))]
+        [t**p for t in solved]
+        + [blossom_value(order, j, p) - sum(w * t**p for w, t in zip(free, given))]
         for p in range(order)
     ]
     weights = _solve(rows, len(solved))
@@ -97,7 +110,8 @@ def _solve(rows, unknowns):
 
 
 def weight_sum(order, interior=False):
-    """``Lambda_m``: the largest ``sum_k |w_k|`` of a functional, the norm of ``lambda_j`` on sup norm.
+    """``Lambda_m``: the largest ``sum_k |w_k|`` of a functional, the norm of ``lambda_j`` on sup
+    norm.
 
     Parameters
     ----------
@@ -125,7 +139,8 @@ def _interior(order):
 
 @cache
 def functional(order, cells, j):
-    """The dual functional ``lambda_j`` of the term ``N_m(. - j)`` on ``[0, N]`` (book: ``lem-functionals``).
+    """The dual functional ``lambda_j`` of the term ``N_m(. - j)`` on ``[0, N]`` (book:
+    ``lem-functionals``).
 
     Parameters
     ----------

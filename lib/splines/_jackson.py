@@ -7,7 +7,12 @@ import numpy as np
 
 from lib.errors import require
 from lib.splines._constants import (
-    interior_operator_norm, interior_peano_constant, interior_slope_norm, operator_norm, peano_constant, slope_norm,
+    interior_operator_norm,
+    interior_peano_constant,
+    interior_slope_norm,
+    operator_norm,
+    peano_constant,
+    slope_norm,
 )
 
 
@@ -54,9 +59,11 @@ def interpolate(value, gradient, dim, s):
 
 @dataclass(frozen=True)
 class Jackson:
-    """Bounds of ``f - Q f``: ``value`` for the supremum norm, ``partials[k]`` for ``sup |d_k .|``."""
+    """Bounds of ``f - Q f``: ``value`` for the supremum norm, ``partials[k]`` for ``sup |d_k
+    .|``.
+    """
 
-    value: float   # or an array, where the bounds of derivatives were arrays
+    value: float  # or an array, where the bounds of derivatives were arrays
     partials: tuple
 
     @property
@@ -84,8 +91,8 @@ def jackson_bound(order, cells, alpha, derivative_bounds, interior=False):
     alpha : int
         ``2 <= alpha <= m``: the smoothness of the target that is used.
     derivative_bounds : dict
-        Bounds of ``sup |d^nu f|`` on the cube for the multi-indices of `needed_derivatives`;
-        keys are tuples of length ``D``.  Arrays of one shape give bounds point by point, if each is a
+        Bounds of ``sup |d^nu f|`` on the cube for the multi-indices of `needed_derivatives`; keys
+        are tuples of length ``D``.  Arrays of one shape give bounds point by point, if each is a
         bound over the neighbourhood that the error at its point depends on.
     interior : bool
         True for a function that vanishes near the boundary of the cube, so that only interior
@@ -98,7 +105,8 @@ def jackson_bound(order, cells, alpha, derivative_bounds, interior=False):
     Raises
     ------
     InputError
-        ``alpha`` outside 2..m, a missing bound, or a bound that is not a non-negative finite number.
+        ``alpha`` outside 2..m, a missing bound, or a bound that is not a non-negative finite
+        number.
 
     Notes
     -----
@@ -110,33 +118,60 @@ def jackson_bound(order, cells, alpha, derivative_bounds, interior=False):
     dim = len(next(iter(derivative_bounds)))
     for index in needed_derivatives(dim, alpha):
         bound = derivative_bounds.get(index)
-        require(bound is not None, "derivative_bounds", sorted(derivative_bounds), f"given for {index} too")
+        require(
+            bound is not None,
+            "derivative_bounds",
+            sorted(derivative_bounds),
+            f"given for {index} too",
+        )
         good = np.all((0 <= np.asarray(bound)) & (np.asarray(bound) < np.inf))
         require(bool(good), "derivative_bounds", {index: bound}, "finite and not negative")
 
     h = 1 / cells
     if interior:
-        q, q1, peano = interior_operator_norm(order), interior_slope_norm(order), partial(interior_peano_constant, order)
+        q = interior_operator_norm(order)
+        q1 = interior_slope_norm(order)
+        peano = partial(interior_peano_constant, order)
     else:
-        q, q1, peano = operator_norm(order, cells), slope_norm(order, cells), partial(peano_constant, order, cells)
-    value_constant, mixed_constant, slope_constant = peano(alpha, 0), peano(alpha - 1, 0), peano(alpha, 1)
+        q = operator_norm(order, cells)
+        q1 = slope_norm(order, cells)
+        peano = partial(peano_constant, order, cells)
+    value_constant = peano(alpha, 0)
+    mixed_constant = peano(alpha - 1, 0)
+    slope_constant = peano(alpha, 1)
 
-    def pair(factors, bounds):   # the smallest factor with the largest bound
-        return sum(a * b for a, b in zip(sorted(factors), np.sort(bounds, axis=0)[::-1])) if bounds else 0.0
+    def pair(factors, bounds):  # the smallest factor with the largest bound
+        return (
+            sum(a * b for a, b in zip(sorted(factors), np.sort(bounds, axis=0)[::-1]))
+            if bounds
+            else 0.0
+        )
 
     pure = [derivative_bounds[axis_index(dim, *[i] * alpha)] for i in range(dim)]
-    if not np.any(pure):   # of degree below alpha in each variable: reproduced
+    if not np.any(pure):  # of degree below alpha in each variable: reproduced
         return Jackson(0.0, (0.0,) * dim)
     value = h**alpha * value_constant * pair([q**i for i in range(dim)], pure)
 
     slopes = []
     for k in range(dim):
-        mixed = [derivative_bounds[axis_index(dim, *[i] * (alpha - 1), k)] for i in range(dim) if i != k]
-        slopes.append(np.min([
-            q**place * slope_constant * pure[k]
-            + mixed_constant * pair([q**i for i in range(place)] + [q1 * q**(i - 1) for i in range(place + 1, dim)], mixed)
-            for place in range(dim)
-        ], axis=0))
+        mixed = [
+            derivative_bounds[axis_index(dim, *[i] * (alpha - 1), k)] for i in range(dim) if i != k
+        ]
+        slopes.append(
+            np.min(
+                [
+                    q**place * slope_constant * pure[k]
+                    + mixed_constant
+                    * pair(
+                        [q**i for i in range(place)]
+                        + [q1 * q ** (i - 1) for i in range(place + 1, dim)],
+                        mixed,
+                    )
+                    for place in range(dim)
+                ],
+                axis=0,
+            )
+        )
     if np.ndim(value) == 0:
         value, slopes = float(value), [float(slope) for slope in slopes]
     return Jackson(value, tuple(h ** (alpha - 1) * slope for slope in slopes))

@@ -9,9 +9,9 @@ from lib.errors import integer, require
 from lib.splines._bspline import check_order
 from lib.splines._functionals import functional, weight_sum
 
-_CHUNK = 1 << 18   # points of the target evaluated at once
+_CHUNK = 1 << 18  # points of the target evaluated at once
 _UNIT = 2.0**-53
-_TINY = 2.0**-1000   # more than all underflows
+_TINY = 2.0**-1000  # more than all underflows
 
 
 class QuasiInterpolant:
@@ -41,17 +41,37 @@ class QuasiInterpolant:
     def __init__(self, order, cells):
         self.order = order = check_order(order)
         self.cells = cells = integer("cells", cells, order)
-        interior = cells - order + 1   # lambda_0, .., lambda_{N-m} are translates of one another
-        boundary = [(j, *functional(order, cells, j)) for j in (*range(1 - order, 0), *range(interior, cells))]
+        interior = cells - order + 1  # lambda_0, .., lambda_{N-m} are translates of one another
+        boundary = [
+            (j, *functional(order, cells, j))
+            for j in (*range(1 - order, 0), *range(interior, cells))
+        ]
         nodes, weights = functional(order, cells, 0)
-        unit = lcm(*(t.denominator for _, points, _ in boundary for t in points), *(t.denominator for t in nodes))
+        unit = lcm(
+            *(t.denominator for _, points, _ in boundary for t in points),
+            *(t.denominator for t in nodes),
+        )
         place = (np.arange(interior)[:, None] * unit + [int(t * unit) for t in nodes]).reshape(-1)
-        rows = np.concatenate([np.repeat(np.arange(interior), len(nodes)), *(np.full(len(t), j) for j, t, _ in boundary)])
-        place = np.concatenate([place, *([int(t * unit) for t in points] for _, points, _ in boundary)])
-        data = np.concatenate([np.tile(np.array(weights, float), interior), *(np.array(w, float) for *_, w in boundary)])
+        rows = np.concatenate(
+            [
+                np.repeat(np.arange(interior), len(nodes)),
+                *(np.full(len(t), j) for j, t, _ in boundary),
+            ]
+        )
+        place = np.concatenate(
+            [place, *([int(t * unit) for t in points] for _, points, _ in boundary)]
+        )
+        data = np.concatenate(
+            [
+                np.tile(np.array(weights, float), interior),
+                *(np.array(w, float) for *_, w in boundary),
+            ]
+        )
         distinct, columns = np.unique(place, return_inverse=True)
         self.nodes = distinct / (unit * cells)
-        self.matrix = csr_matrix((data, (rows + order - 1, columns)), shape=(cells + order - 1, len(distinct)))
+        self.matrix = csr_matrix(
+            (data, (rows + order - 1, columns)), shape=(cells + order - 1, len(distinct))
+        )
 
     def coefficients(self, function, dim):
         """The coefficients ``c_j = lambda_j(f)`` of a function.
@@ -60,8 +80,8 @@ class QuasiInterpolant:
         ----------
         function : callable
             Maps a float64 array (P, D) of points of the cube to values (P,); called on chunks of
-            the tensor grid of `nodes`, each grid point once.  The samples are contracted slab by slab
-            and never held together.
+            the tensor grid of `nodes`, each grid point once.  The samples are contracted slab by
+            slab and never held together.
         dim : int
             ``D >= 1``.
 
@@ -75,25 +95,31 @@ class QuasiInterpolant:
             If a value is not finite.
         """
         count = len(self.nodes)
-        rest, result, by_column = count ** (dim - 1), 0, self.matrix.tocsc()
+        rest = count ** (dim - 1)
+        result = 0
+        by_column = self.matrix.tocsc()
         for first, last in self._slabs(dim):
             slab = np.empty((last - first) * rest)
             for start in range(0, len(slab), _CHUNK):
                 flat = first * rest + np.arange(start, min(start + _CHUNK, len(slab)))
                 points = self.nodes[np.stack(np.unravel_index(flat, (count,) * dim), axis=1)]
-                slab[start:start + _CHUNK] = function(points)
-            slab = self._contract(slab.reshape((last - first,) + (count,) * (dim - 1)), range(1, dim), self.matrix)
+                slab[start : start + _CHUNK] = function(points)
+            slab = self._contract(
+                slab.reshape((last - first,) + (count,) * (dim - 1)), range(1, dim), self.matrix
+            )
             result = result + by_column[:, first:last] @ slab.reshape(last - first, -1)
         return result.reshape((self.matrix.shape[0],) * dim)
 
     def coefficient_error(self, enclosure, coefficients):
-        """An upper bound of ``max_j |lambda_j(f) - c_j|``, all rounding included (``prop-rounding``).
+        """An upper bound of ``max_j |lambda_j(f) - c_j|``, all rounding included
+        (``prop-rounding``).
 
         Parameters
         ----------
         enclosure : callable
-            Maps a list of D float64 arrays, the coordinates of a part of the grid, to two arrays over that part: ``f`` at
-            every point within a relative ``2^-53`` of each coordinate is within the second of the first.
+            Maps a list of D float64 arrays, the coordinates of a part of the grid, to two arrays
+            over that part: ``f`` at every point within a relative ``2^-53`` of each coordinate is
+            within the second of the first.
         coefficients : float64 array, shape (N + m - 1,) * D
             ``c_j``.
 
@@ -102,7 +128,9 @@ class QuasiInterpolant:
         float
             Infinite if a value is not known.
         """
-        dim, result, by_column = coefficients.ndim, [0, 0], [self.matrix.tocsc(), abs(self.matrix).tocsc()]
+        dim = coefficients.ndim
+        result = [0, 0]
+        by_column = [self.matrix.tocsc(), abs(self.matrix).tocsc()]
         # in an axis: a rounding of each weight, product and sum that is not with zero
         operations = dim * (int(np.diff(self.matrix.indptr).max()) + 2)
         for first, last in self._slabs(dim):
@@ -115,10 +143,18 @@ class QuasiInterpolant:
                 slab = self._contract(samples, range(1, dim), matrix)
                 result[k] = result[k] + by_column[k][:, first:last] @ slab.reshape(last - first, -1)
         off = np.abs(result[0].reshape(coefficients.shape) - coefficients)
-        return float((off + result[1].reshape(coefficients.shape)).max() * (1 + 2 * (operations + 8) * _UNIT)) + _TINY
+        return (
+            float(
+                (off + result[1].reshape(coefficients.shape)).max()
+                * (1 + 2 * (operations + 8) * _UNIT)
+            )
+            + _TINY
+        )
 
     def _slabs(self, dim):
-        """The tensor grid of nodes in slabs of about equal size: first and last node of the first axis."""
+        """The tensor grid of nodes in slabs of about equal size: first and last node of the
+        first axis.
+        """
         thick = max(1, _CHUNK // len(self.nodes) ** (dim - 1))
         for first in range(0, len(self.nodes), thick):
             yield first, min(first + thick, len(self.nodes))
@@ -145,15 +181,25 @@ class QuasiInterpolant:
         """
         samples = np.asarray(samples, dtype=float)
         count = len(self.nodes)
-        require(samples.ndim >= 1 and set(samples.shape) == {count}, "samples", samples.shape,
-                f"an array with {count} entries along every axis")
+        require(
+            samples.ndim >= 1 and set(samples.shape) == {count},
+            "samples",
+            samples.shape,
+            f"an array with {count} entries along every axis",
+        )
         return self._contract(samples, (*range(1, samples.ndim), 0), self.matrix)
 
 
 def allowance(order, dim, coefficients):
-    """How far coefficients in float64 may be off if samples are within eight roundings: an estimate, not an enclosure.
+    """How far coefficients in float64 may be off if samples are within eight roundings: an
+    estimate, not an enclosure.
 
-    Weights of a functional add up to ``Lambda_m`` in modulus, so rounding is some ``Lambda_m^D max |c_j|`` units of roundoff
-    times the operations, at most ``m + 10`` an axis.
+    Weights of a functional add up to ``Lambda_m`` in modulus, so rounding is some ``Lambda_m^D max
+    |c_j|`` units of roundoff times the operations, at most ``m + 10`` an axis.
     """
-    return float(weight_sum(order)) ** dim * (dim * (order + 10) + 8) * _UNIT * float(np.abs(coefficients).max())
+    return (
+        float(weight_sum(order)) ** dim
+        * (dim * (order + 10) + 8)
+        * _UNIT
+        * float(np.abs(coefficients).max())
+    )
