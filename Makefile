@@ -79,7 +79,8 @@ bench: $(READY)  ## measure the record that the page "Speed" shows (seven minute
 	$(BIN)/python -m lib bench --training 120 --json lib/records/bench.json
 
 lint: $(READY)   ## check the style of the code
-	$(BIN)/ruff check lib tests book/_ext
+	$(BIN)/ruff check lib tests book/_ext notebooks
+	$(BIN)/ruff format --check lib tests book/_ext notebooks
 
 clean:           ## remove the built book (the environment stays)
 	rm -rf _build
