@@ -4,15 +4,19 @@
 >>> target = lib.Target.from_sympy("sin(2*pi*x1)*exp(x2)")
 >>> a = lib.approximate(target, lib.Cube(2), order=4, cells=8)
 >>> measured = a.measure()
->>> measured.value <= a.bound.value and measured.gradient <= a.bound.gradient
+>>> measured.value <= a.bound.value and measured.slope <= a.bound.slope
 True
 """
 
 from lib import manifolds
-from lib.approximation import Approximation, Bound, Cube, Measurement, Target, approximate, load
-from lib.certify import Certificate, SphereFace
+from lib.approximation import Approximation, Measurement, approximate, load
+from lib.certify import Certificate
 from lib.convresnet import Architecture, ConvResNet
+from lib.domains import Bound, Cube
 from lib.errors import InputError
+from lib.manifolds import SphereFace
+from lib.norms import Norms
+from lib.targets import Target
 
 __version__ = "0.1.0"
 __all__ = [
@@ -24,6 +28,7 @@ __all__ = [
     "Cube",
     "InputError",
     "Measurement",
+    "Norms",
     "SphereFace",
     "Target",
     "approximate",

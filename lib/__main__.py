@@ -139,7 +139,7 @@ def _approximate(arguments):
         f"network     M={sizes.M} L={sizes.L} J={sizes.J} K={sizes.K} kappa1={sizes.kappa1:.4g}"
         f" kappa2={sizes.kappa2:g} ({kept if built else 'not built:'} promised sizes)"
     )
-    for norm in ("value", "gradient"):
+    for norm in ("value", "slope"):
         bound, error = getattr(a.bound, norm), getattr(measured, norm)
         print(
             f"{norm:11} bound {bound:.3e}  sampled {error:.3e}  ratio"
@@ -154,15 +154,15 @@ def _approximate(arguments):
         f" them through the module; {time.perf_counter() - start:.1f} s, threads: {threads()}"
     )
     certificate = a.certify() if arguments.certify else None
-    for norm in ("value", "gradient") if certificate else ():
+    for norm in ("value", "slope") if certificate else ():
         low, high = getattr(certificate, norm)
         print(f"{norm:11} certified from {low:.4e} to {high:.4e} over the whole cube")
-    same = measured.module_difference <= 2 * a.bound.rounding_value
+    same = measured.module_difference <= 2 * a.bound.rounding.value
     checks = [
         ("sizes within the promised ones", sizes.within(a.promised)),
         ("module and sparse evaluation the same up to rounding", same),
     ]
-    for norm in ("value", "gradient"):
+    for norm in ("value", "slope"):
         bound, error = getattr(a.bound, norm), getattr(measured, norm)
         checks.append((f"sampled {norm} at most the bound", error <= bound))
         if certificate:
@@ -185,9 +185,9 @@ def _approximate(arguments):
                 "refinement": a.refinement,
                 "alpha": a.alpha,
                 "passed": passed,
-                "bound": {"value": a.bound.value, "gradient": a.bound.gradient},
+                "bound": {"value": a.bound.value, "slope": a.bound.slope},
                 "certified": (
-                    certificate and {k: getattr(certificate, k) for k in ("value", "gradient")}
+                    certificate and {k: getattr(certificate, k) for k in ("value", "slope")}
                 ),
                 "measured": vars(measured),
                 "module_built": built,

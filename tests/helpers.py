@@ -56,9 +56,9 @@ def spline_network(dim, order, cells, refinement=6, kernel_size=2, blocks=1, see
 
 def cube_network(coefficients, order, refinement=6, kernel_size=2, blocks=1):
     """The network of a spline on the cube."""
-    return convresnet.spline_network(
+    return convresnet.Construction(
         [convresnet.cube_chart(coefficients, order)], order, refinement, kernel_size, blocks
-    )
+    ).network
 
 
 def listing(folder):

@@ -275,7 +275,7 @@ def test_domain_of_another_dimension():
 @pytest.mark.parametrize("s", (-0.1, 1.1, NAN))
 def test_smoothness_of_the_norm(s):
     for call in (
-        lambda: splines.interpolate(1.0, 1.0, 1, s),
+        lambda: lib.Norms(1.0, 1.0).at(s),
         lambda: built(WAVE, order=2, cells=4).bound.at(s),
     ):
         _refused(call, "s", str(s), "between 0 and 1")

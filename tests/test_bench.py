@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from lib.__main__ import main
-from lib.approximation import Target
 from lib.bench import ROWS, _rows, _timing, _training, machine, run
+from lib.targets import Target
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_training_and_the_network_that_matches_it():
     )
     assert (better < rough).all() and (better > 0).all()
     a, measured, seconds = _training.smallest(target, better, points=5000)
-    assert measured.value <= better[0] and measured.gradient <= better[1] and 0 < seconds < 60
+    assert measured.value <= better[0] and measured.slope <= better[1] and 0 < seconds < 60
     assert a.cells == 4 or any(_errors(target, a.cells - 1) > better)
 
 
@@ -103,7 +103,7 @@ def _errors(target, cells):
     from lib import Cube, approximate
 
     m = approximate(target, Cube(2), order=4, cells=cells).measure(5000, 1, module_points=0)
-    return np.array([m.value, m.gradient])
+    return np.array([m.value, m.slope])
 
 
 def test_errors_are_those_of_the_library():
@@ -112,7 +112,7 @@ def test_errors_are_those_of_the_library():
     target = Target.from_sympy("exp(x1)*x2")
     a = approximate(target, Cube(2), order=3, cells=4)
     m = a.measure(2000, 1, module_points=0)
-    assert np.allclose(_training.errors(target, a.network, 2000), [m.value, m.gradient], rtol=1e-9)
+    assert np.allclose(_training.errors(target, a.network, 2000), [m.value, m.slope], rtol=1e-9)
 
 
 def test_command_line(small, tmp_path, capsys):

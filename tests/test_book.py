@@ -19,7 +19,7 @@ from lib import contrast, convresnet, manifolds, relu, splines
 from lib.claims import REGISTRY, select
 from lib.claims import _chapter01 as cases
 from lib.claims._registry import rests_on
-from lib.convresnet import SparseEvaluator
+from lib.convresnet import Construction
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
@@ -323,7 +323,7 @@ def test_captions_say_what_the_pictures_show():
     c = splines.QuasiInterpolant(3, 8).coefficients(
         lambda x: cases.wave(torch.from_numpy(x)).numpy(), 1
     )
-    ours = convresnet.spline_network([convresnet.cube_chart(c, 3)], 3, 12, 2, 1)
+    ours = convresnet.Construction([convresnet.cube_chart(c, 3)], 3, 12, 2, 1).network
     x = (torch.arange(2000, dtype=torch.float64)[:, None] + 0.377) / 2000
     slope = contrast.steepened(ours, 0.04, 5).value_and_gradient(x)[1]
     off = (slope[:, 0] - torch.cos(2 * np.pi * x[:, 0])).abs()
@@ -356,9 +356,9 @@ def test_refinement_without_a_choice():
     assert "it takes $n=40$" in _page("03_relu") and "there it takes $n=30$" in _page("03_relu")
     assert "takes $n=30$ then, and $n=40$ where" in _page("05_cube")
     deep = lib.approximate(lib.Target.from_sympy("sin(2*pi*x1)"), lib.Cube(1), order=5, cells=512)
-    assert deep.refinement == 40 and deep.bound.network_gradient > deep.bound.spline_gradient / 8
+    assert deep.refinement == 40 and deep.bound.network.slope > deep.bound.spline.slope / 8
     exact = lib.approximate(lib.Target.from_sympy("x1**2-x1"), lib.Cube(1), order=5, cells=8)
-    assert exact.refinement == 30 and exact.bound.spline_value == exact.bound.spline_gradient == 0
+    assert exact.refinement == 30 and exact.bound.spline.value == exact.bound.spline.slope == 0
 
 
 def test_the_constant_of_one_network_is_not_that_of_the_theorem():
@@ -372,10 +372,10 @@ def test_the_constant_of_one_network_is_not_that_of_the_theorem():
     largest = [splines.jackson_bound(4, N, 4, bounds) for N in range(4, 9)]
     theorem = (
         9 / 8 * 2**4 * max(b.value * N**4 for N, b in zip(range(4, 9), largest)),
-        9 / 8 * 2**3 * max(b.gradient * N**3 for N, b in zip(range(4, 9), largest)),
+        9 / 8 * 2**3 * max(b.slope * N**3 for N, b in zip(range(4, 9), largest)),
     )
     T = len(a.coefficients)
-    assert a.constant == pytest.approx((a.bound.value * T**2, a.bound.gradient * T**1.5))
+    assert a.constant == pytest.approx((a.bound.value * T**2, a.bound.slope * T**1.5))
     assert all(0 < own < 0.25 * c for own, c in zip(a.constant, theorem))
 
 
@@ -427,7 +427,7 @@ def test_moduli_and_cancellation_on_the_sphere(sphere):
     for i, chart in enumerate(a.charts):
         error = (
             f * atlas.partition(i, points)
-            - SparseEvaluator([chart], a.order, a.refinement)(x).detach().numpy()
+            - Construction([chart], a.order, a.refinement).sparse(x).detach().numpy()
         )
         total, moduli = total + error, moduli + np.abs(error)
     assert "the bound is 8.5 times the largest such sum" in _page("07_manifold_theorem")
@@ -447,7 +447,8 @@ def test_living_terms_and_far_sheets(sphere):
     for i in range(0, len(atlas), 16):
         bare = replace(a.charts[i], gate=None, coefficients=np.ones(len(a.charts[i].coefficients)))
         alive = (
-            SparseEvaluator([bare], a.order, a.refinement)(torch.from_numpy(points))
+            Construction([bare], a.order, a.refinement)
+            .sparse(torch.from_numpy(points))
             .detach()
             .numpy()
             > 0

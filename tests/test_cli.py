@@ -135,7 +135,7 @@ def test_approximate_saves_and_reports(tmp_path, capsys):
         8,
         a.refinement,
     )
-    assert report["bound"] == {"value": a.bound.value, "gradient": a.bound.gradient}
+    assert report["bound"] == {"value": a.bound.value, "slope": a.bound.slope}
     assert report["measured"]["value"] == a.measure(256).value <= a.bound.value
     assert report["architecture"] == vars(a.architecture.measured)
     assert report["module_built"] is True
@@ -197,7 +197,7 @@ def test_certified_is_at_most_the_bound(formula, tmp_path, capsys):
         == 0
     )
     report = json.loads((tmp_path / "r.json").read_text())
-    for norm in ("value", "gradient"):
+    for norm in ("value", "slope"):
         low, high = report["certified"][norm]
         assert (
             0 <= low <= report["measured"][norm] * 1.01

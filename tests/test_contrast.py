@@ -97,7 +97,7 @@ def test_steep_places_are_found_and_never_overestimated(slope):
 
 def test_a_sawtooth_goes_on_top_of_any_network_of_any_dimension():
     chart = convresnet.cube_chart(np.random.default_rng(0).normal(size=(6, 6)), 3)
-    network = convresnet.spline_network([chart], 3, 8, 2, 2)
+    network = convresnet.Construction([chart], 3, 8, 2, 2).network
     steep = contrast.steepened(network, 0.5, 4)
     x = torch.from_numpy(np.random.default_rng(1).random((500, 2)))
     phase = 8 * x[:, 0] % 1

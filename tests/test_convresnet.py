@@ -211,7 +211,7 @@ def test_architecture_is_within_the_promised(D, m, blocks, K):
     n = 5
     network, c = spline_network(D, m, N, n, K, blocks)
     found = convresnet.measure_architecture(network)
-    promised = convresnet.promised_architecture([convresnet.cube_chart(c, m)], m, n, K, blocks)
+    promised = convresnet.Construction([convresnet.cube_chart(c, m)], m, n, K, blocks).promised
     assert found.within(promised)
     assert (
         (found.M, found.L, found.kappa2)

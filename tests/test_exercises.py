@@ -152,7 +152,7 @@ def test_ex_jackson():
         bound = splines.jackson_bound(4, N, 4, {(4,): np.e})
         errors = [np.abs(splines.evaluate(c, 4, x, d) - np.exp(x[:, 0])) for d in (None, (1,))]
         assert bound.value / errors[0].max() == pytest.approx(value, abs=0.01)
-        assert bound.gradient / errors[1].max() == pytest.approx(slope, abs=0.01)
+        assert bound.slope / errors[1].max() == pytest.approx(slope, abs=0.01)
         assert x[errors[1].argmax()] > 0.99
 
 
@@ -198,7 +198,10 @@ def test_ex_sharing():
     box = np.flatnonzero(((chart.indices >= 3) & (chart.indices < 7)).all(1))
     block = replace(chart, indices=chart.indices[box], coefficients=chart.coefficients[box])
     assert len(box) == 64
-    assert convresnet.measure_architecture(convresnet.spline_network([block], m, 5, 2, 1)).J == 384
+    assert (
+        convresnet.measure_architecture(convresnet.Construction([block], m, 5, 2, 1).network).J
+        == 384
+    )
 
 
 def test_ex_depth():
@@ -215,9 +218,9 @@ def test_ex_alive():
     """The module with 32 cells: 70 shared factors and 1225 products, counted in its channels."""
     m, cells = 4, 32
     rng = np.random.default_rng(0)
-    network = convresnet.spline_network(
+    network = convresnet.Construction(
         [convresnet.cube_chart(rng.normal(size=(cells + m - 1,) * 2), m)], m, 6, 2, 1
-    )
+    ).network
     widths = [c.weight.shape[0] for c in network.numbers()[0]]
     factors, products = 2 * (cells + m - 1), (cells + m - 1) ** 2
     # doublings; five channels a product
@@ -237,7 +240,7 @@ def test_ex_own():
     for m in (2, 3, 4):
         a = lib.approximate(target, lib.Cube(2), order=m, cells=int(1000**0.5) - m + 1)
         seen = a.measure(points=1 << 13, module_points=0)
-        found[m] = seen.value, a.bound.value, seen.gradient, a.bound.gradient
+        found[m] = seen.value, a.bound.value, seen.slope, a.bound.slope
     assert all(found[2][i] > found[3][i] > found[4][i] for i in range(4))
 
 
@@ -252,7 +255,7 @@ def test_ex_finetune():
     limits.fit(a.network, target, (np.arange(steps) / steps).tolist(), rate=1e-4, slopes=True)
     x = torch.from_numpy(np.random.default_rng(0).random((2000, 2)))
     _, gradient = a.network.value_and_gradient(x)
-    assert (gradient - target.value_and_gradient(x)[1]).abs().max() > before.gradient
+    assert (gradient - target.value_and_gradient(x)[1]).abs().max() > before.slope
 
 
 # ---- chapter 6
@@ -316,9 +319,9 @@ def test_ex_fewer():
         )
 
     charts, cells, coarse = build(0.4)
-    assert (charts, cells) == (170, 12) and coarse.spline_value == pytest.approx(1.04, abs=0.01)
+    assert (charts, cells) == (170, 12) and coarse.spline.value == pytest.approx(1.04, abs=0.01)
     charts, cells, fine = build(0.8)
-    assert (charts, cells) == (32, 31) and fine.spline_value == pytest.approx(0.05, abs=0.005)
+    assert (charts, cells) == (32, 31) and fine.spline.value == pytest.approx(0.05, abs=0.005)
     with pytest.raises(lib.InputError, match="cells"):
         build(0.9)
 
@@ -328,9 +331,9 @@ def test_ex_fewer():
 )
 def test_ex_no_gates(manifold):
     a = lib.approximate(lambda x: torch.sin(3 * x[:, 0]) + 1, manifold, order=3, cells=16)
-    free = convresnet.SparseEvaluator(
+    free = convresnet.Construction(
         [replace(c, gate=None) for c in a.charts], a.order, a.refinement
-    )
+    ).sparse
     x = manifold.sample(2000, seed=1)
     error = (free(x) - (torch.sin(3 * x[:, 0]) + 1)).abs().max()
     assert error > 0.5 and a.measure(points=2000, module_points=0).value < 0.1
@@ -432,7 +435,7 @@ def test_ex_certify_data():
     for N in (8, 16, 32, 64, 128):
         a = lib.approximate(target, lib.Cube(1), order=4, cells=N)
         c = a.certify()
-        found.append(a.bound.gradient / c.gradient.upper)
+        found.append(a.bound.slope / c.slope.upper)
         boxes.append(len(c.level))
     assert found == pytest.approx([1.3, 1.7, 3.1, 5.7, 5.9], abs=0.06)
     assert boxes == pytest.approx([30, 44, 84, 290, 592], rel=0.1)

@@ -314,9 +314,9 @@ def test_the_table_of_the_chapter_is_that_of_the_claim():
         assert bound.value * N**m / float(limits.spline_constant(m, D)) == pytest.approx(
             value, rel=5e-3
         )
-        assert bound.gradient * N ** (m - 1) / float(
-            limits.spline_constant(m, D, 1)
-        ) == pytest.approx(slope, rel=5e-3)
+        assert bound.slope * N ** (m - 1) / float(limits.spline_constant(m, D, 1)) == pytest.approx(
+            slope, rel=5e-3
+        )
 
 
 @pytest.mark.parametrize(
@@ -368,7 +368,7 @@ def test_constants_at_the_boundary_are_those_the_chapter_quotes():
         bound = splines.jackson_bound(
             m, 2 * m, m, dict.fromkeys(splines.needed_derivatives(2, m), 1.0), interior=True
         )
-        for s, found in enumerate((bound.value, bound.gradient)):
+        for s, found in enumerate((bound.value, bound.slope)):
             ratio = found * (2 * m) ** (m - s) / float(limits.spline_constant(m, 2, s))
             assert ratio == pytest.approx(
                 float(re.findall(r"\d\.\d+", words)[2 * column + s]), abs=6e-3
@@ -514,7 +514,7 @@ def test_training_changes_the_built_network_and_not_the_original(monkeypatch):
     measured = a.measure(4096, seed=1)
     assert unchanged["value"] == pytest.approx(measured.value) and unchanged[
         "slope"
-    ] == pytest.approx(measured.gradient)
+    ] == pytest.approx(measured.slope)
     assert (
         unchanged["inner_slope"] <= unchanged["slope"]
         and unchanged["mean_value"] < unchanged["value"]

@@ -14,7 +14,7 @@ import torch
 import lib
 from helpers import UNIT, listing, random_points, slopes, target
 from lib import InputError, convresnet, manifolds, splines
-from lib.convresnet import Chart, Gate, SparseEvaluator
+from lib.convresnet import Chart, Construction, Gate
 from lib.manifolds import Atlas
 
 INSET = {2: 1, 3: 0.5, 4: 1.25, 5: 0.25}
@@ -242,7 +242,10 @@ def test_network_with_and_without_its_gate(name, m, K):
     x = np.concatenate(
         [random_points(400, D).numpy(), A.manifold.draw(400, 1), A.manifold.draw(4000, 2)[::10]]
     )
-    nets = [convresnet.spline_network([c], m, 10, K, 2) for c in (chart, replace(chart, gate=None))]
+    nets = [
+        convresnet.Construction([c], m, 10, K, 2).network
+        for c in (chart, replace(chart, gate=None))
+    ]
     gated, free = (net(torch.from_numpy(x)).detach().numpy() for net in nets)
     omega = _omega(chart.gate, x)
     shut, open_ = omega >= 1 + 1e-12, omega == 0
@@ -281,13 +284,13 @@ def test_terms_vanish_where_the_gate_is_half_open(name, m):
         distance = np.linalg.norm(x - A.centres[i], axis=1)
         assert not omega[distance**2 <= 1.8 * tau**2 * (1 - 1e-12)].any()
         assert omega[distance**2 >= 2.2 * tau**2 * (1 + 1e-12)].min(initial=1) >= 1 - 1e-12
-        value = SparseEvaluator([chart], m, 8)(torch.from_numpy(x)).numpy()
+        value = Construction([chart], m, 8).sparse(torch.from_numpy(x)).numpy()
         assert not value[omega > 0].any()
         between = np.nonzero((omega > 0) & (omega < 1))[0]
         half += len(between)
         open_ += (value > 0).sum()
         if i == 0:
-            module = convresnet.spline_network([chart], m, 8, 2, 1)
+            module = convresnet.Construction([chart], m, 8, 2, 1).network
             assert not module(torch.from_numpy(x[between[:50]])).any()
     assert half >= 20 and open_ >= 20
 
@@ -302,7 +305,7 @@ def test_terms_leak_below_the_smallest_mesh():
     chart = _full_chart(A, 0, m, 8)
     x = A.manifold.draw(3000, 7)
     omega = _omega(chart.gate, x)
-    value = SparseEvaluator([chart], m, 8)(torch.from_numpy(x)).numpy()
+    value = Construction([chart], m, 8).sparse(torch.from_numpy(x)).numpy()
     assert value[(omega > 0) & (omega < 1)].max() > 0
 
 
@@ -316,7 +319,7 @@ def test_far_sheets_need_the_gate(name):
         chart = _full_chart(A, i, m, A.smallest_mesh(m))
         far = torch.from_numpy(_omega(chart.gate, x.numpy()) >= 1 + 1e-12)
         open_, shut = (
-            SparseEvaluator([c], m, 8)(x)[far] for c in (replace(chart, gate=None), chart)
+            Construction([c], m, 8).sparse(x)[far] for c in (replace(chart, gate=None), chart)
         )
         assert not shut.any()
         seen = seen or open_.max() > 0.4
@@ -380,8 +383,8 @@ def test_module_is_the_sparse_evaluation_on_surfaces(name, m, K):
             [near, A.centres[:1] + 0.1 * A.bump_radius * rng.normal(size=(20, A.ambient_dim))]
         )
     )
-    value, gradient = slopes(convresnet.spline_network(charts, m, 8, K, 4), x)
-    found = SparseEvaluator(charts, m, 8).value_and_gradient(x)
+    value, gradient = slopes(convresnet.Construction(charts, m, 8, K, 4).network, x)
+    found = Construction(charts, m, 8).sparse.value_and_gradient(x)
     assert (value - found[0]).abs().max() <= 1e-12 and value.abs().max() > 0.1
     assert (gradient - found[1]).abs().max() <= 1e-10 * charts[0].cells / A.bump_radius
 
@@ -434,7 +437,7 @@ def test_blocks_and_kernels_do_not_change_the_function(m):
             other.coefficients, base.coefficients
         )
         assert (other.network(x) - expected).abs().max() <= 1e-12
-        assert other.bound.spline_value == base.bound.spline_value
+        assert other.bound.spline.value == base.bound.spline.value
 
 
 # ---- Theorem B
@@ -477,10 +480,10 @@ def _check_bound(name, a, count):
     found = _tangential_slopes(
         name, lambda y: a.sparse(torch.from_numpy(y)).numpy() - _wave(y), x[:80]
     )
-    assert found.max() <= a.bound.gradient
+    assert found.max() <= a.bound.slope
     measured = a.measure(count, seed=2, module_points=0)
-    assert measured.value <= a.bound.value and measured.gradient <= a.bound.gradient
-    assert found.max() <= 1.5 * measured.gradient  # many points against 80 of the same error
+    assert measured.value <= a.bound.value and measured.slope <= a.bound.slope
+    assert found.max() <= 1.5 * measured.slope  # many points against 80 of the same error
     return measured
 
 
@@ -490,7 +493,7 @@ def test_bound_holds_on_curves(name, m, N):
     measured = _check_bound(name, a, 3000)
     assert a.alpha == m and (a.bound.dim, a.bound.reach) == (1, made(name).reach)
     # not vacuous
-    assert a.bound.value <= 60 * measured.value and a.bound.gradient <= 60 * measured.gradient
+    assert a.bound.value <= 60 * measured.value and a.bound.slope <= 60 * measured.slope
 
 
 @pytest.mark.parametrize("name, m", SURFACES)
@@ -514,9 +517,7 @@ def test_measure_is_the_error_of_the_module(name, m):
     exact[:, 0], exact[:, 1] = 3 * np.cos(3 * x1) * np.exp(x2), _wave(x.numpy())
     errors = np.abs(value.numpy() - _wave(x.numpy()))
     along = np.abs(((gradient.numpy() - exact) * tangent).sum(1))
-    assert (
-        abs(errors.max() - measured.value) <= 1e-12 and abs(along.max() - measured.gradient) <= 1e-8
-    )
+    assert abs(errors.max() - measured.value) <= 1e-12 and abs(along.max() - measured.slope) <= 1e-8
     assert measured.module_difference <= 1e-12 and measured.module_points == 64
     at = np.array([measured.value_at])
     assert abs(abs(a.network(torch.from_numpy(at)).item() - _wave(at)[0]) - measured.value) <= 1e-12
@@ -525,7 +526,7 @@ def test_measure_is_the_error_of_the_module(name, m):
     found = _tangential_slopes(
         name, lambda z: a.sparse(torch.from_numpy(z)).numpy() - _wave(z), x.numpy()[:100]
     )
-    assert np.abs(found - along[:100]).max() <= 1e-3 * measured.gradient
+    assert np.abs(found - along[:100]).max() <= 1e-3 * measured.slope
 
 
 @pytest.mark.parametrize("m", (2, 3, 4, 5))
@@ -538,7 +539,7 @@ def test_orders_on_the_circle(m):
     for s, name in enumerate(("value", "gradient")):
         errors = [getattr(a.measure(8192, module_points=0), name) for a in found]
         assert -np.polyfit(np.log(cells), np.log(errors), 1)[0] >= m - s - 0.2
-    bounds = [a.bound.spline_value for a in found]
+    bounds = [a.bound.spline.value for a in found]
     # the neighbourhoods over which derivatives count shrink as well
     assert -np.polyfit(np.log(cells), np.log(bounds), 1)[0] >= m - 1e-9
 
@@ -564,8 +565,7 @@ def test_coefficients_are_linear_and_zero_is_zero(m):
     assert np.abs(parts[0] - 3 * parts[1] - parts[2]).max() <= 1e-14
     zero = lib.approximate(lambda x: 0 * x[:, 0], A, order=m, cells=32)
     assert (
-        zero.bound.value == zero.bound.gradient == 0
-        and not zero.network(_points("circle", 50)).any()
+        zero.bound.value == zero.bound.slope == 0 and not zero.network(_points("circle", 50)).any()
     )
 
 
@@ -579,7 +579,7 @@ def test_constants_are_not_exact_but_within_the_bound(m):
             lambda x: torch.full_like(x[:, 0], 0.7), _smooth_atlas(), order=m, cells=cells
         )
         measured = a.measure(2048, module_points=0)
-        assert 0 < measured.value <= a.bound.value and measured.gradient <= a.bound.gradient
+        assert 0 < measured.value <= a.bound.value and measured.slope <= a.bound.slope
         errors.append(measured.value)
     assert -np.polyfit(np.log(cells_used), np.log(errors), 1)[0] >= m - 0.3
 
@@ -615,7 +615,7 @@ def test_smoothness_of_a_rough_target(seed, power):
 
     a = lib.approximate(f, manifolds.circle(0.4, 2, seed), order=4, cells=32)
     measured = a.measure(4096, module_points=0)
-    assert measured.value <= a.bound.value and measured.gradient <= a.bound.gradient
+    assert measured.value <= a.bound.value and measured.slope <= a.bound.slope
     assert a.alpha <= power
 
 
@@ -645,7 +645,7 @@ def test_rough_targets_are_refused_or_bounded_on_fine_meshes(power, N, seed):
     found = a.sparse.value_and_gradient(torch.from_numpy(x))[1].numpy()
     found[:, 0] -= power * np.sign(x[:, 0] - 0.5) * np.abs(x[:, 0] - 0.5) ** (power - 1)
     y = (x - 0.5) / 0.4
-    assert np.abs(found[:, 1] * y[:, 0] - found[:, 0] * y[:, 1]).max() <= a.bound.gradient
+    assert np.abs(found[:, 1] * y[:, 0] - found[:, 0] * y[:, 1]).max() <= a.bound.slope
 
 
 def test_ambient_dimension_enters_only_the_depth():
@@ -669,8 +669,7 @@ def test_ambient_dimension_enters_only_the_depth():
         assert len(a.coefficients) == len(base.coefficients) and len(a.charts) == len(base.charts)
         assert np.abs(a.coefficients - base.coefficients).max() <= 1e-12
         assert (
-            abs(measured.value - least.value) <= 1e-8
-            and abs(measured.gradient - least.gradient) <= 1e-8
+            abs(measured.value - least.value) <= 1e-8 and abs(measured.slope - least.slope) <= 1e-8
         )
         # third differences on 512 cells see the rounding of |x|^2 - 2 c.x + |c|^2, 3 D UNIT 2^3
         # 512^3 / r_1^2 = 3e-4 of 850
@@ -697,10 +696,10 @@ def test_hoelder_quotients_are_below_the_bound(s):
 
 def test_ends_of_the_interpolated_bound():
     b = built("circle", order=4, cells=24).bound
-    assert b.at(0) == b.value and b.at(1) == max(b.value, b.gradient)
+    assert b.at(0) == b.value and b.at(1) == max(b.value, b.slope)
     # written anew: (2 sup)^(1-s) Lip^s, a shortest path is at most pi/2 times its chord or the
     # chord exceeds 2 tau
-    lip = max(math.pi / 2 * b.gradient, b.value / 0.4)
+    lip = max(math.pi / 2 * b.slope, b.value / 0.4)
     for s in (0.1, 0.5, 0.9):
         assert math.isclose(b.at(s), max(b.value, (2 * b.value) ** (1 - s) * lip**s), rel_tol=1e-12)
 
@@ -709,11 +708,9 @@ def test_ends_of_the_interpolated_bound():
 def test_tolerance_is_met(tolerance):
     a = lib.approximate(wave, made("circle"), order=4, tolerance=tolerance)
     measured = a.measure(4096, module_points=0)
-    assert (
-        max(measured.value, measured.gradient) <= max(a.bound.value, a.bound.gradient) <= tolerance
-    )
+    assert max(measured.value, measured.slope) <= max(a.bound.value, a.bound.slope) <= tolerance
     coarser = lib.approximate(wave, made("circle"), order=4, cells=max(16, a.cells // 2))
-    assert coarser.bound.gradient > tolerance  # half the mesh would not do
+    assert coarser.bound.slope > tolerance  # half the mesh would not do
 
 
 def test_budget_of_terms():
@@ -755,7 +752,7 @@ def test_round_trip(tmp_path, formula):
     assert torch.equal(c(x[:200]), a(x[:200]))
     found = c.measure(500)
     exact = a.measure(500)
-    assert abs(found.value - exact.value) <= 1e-14 and abs(found.gradient - exact.gradient) <= 1e-12
+    assert abs(found.value - exact.value) <= 1e-14 and abs(found.slope - exact.slope) <= 1e-12
     with pytest.raises(InputError, match="^domain = .*dimension 2"):
         b.with_target(target("sin(3*x1)*exp(x2)"), made("sphere"))
     assert torch.equal(lib.load(tmp_path / "net").network(x), b.network(x))
@@ -838,11 +835,7 @@ def test_norms_in_charts_are_estimates():
         for k, (fine, coarse) in found[0].items():
             ratios.append((fine + abs(fine - coarse)) / found[1][k][0])
     assert 0.5 <= min(ratios) and max(ratios) <= 1.06
-    for thing in (
-        lib.approximation._manifold.ManifoldProblem,
-        manifolds._norms,
-        manifolds.derivative_norms,
-    ):
+    for thing in (lib.manifolds.ManifoldProblem, manifolds._norms, manifolds.derivative_norms):
         assert "estimate" in thing.__doc__.lower() and "upper bound" not in thing.__doc__
 
 
@@ -899,7 +892,7 @@ def test_a_localised_target_is_smooth(width):
     a = lib.approximate(bump, manifolds.circle(), order=4, cells=40)
     assert a.alpha >= 3  # 4 where the tail is resolved
     found = a.measure(4096, module_points=0)
-    assert found.value <= a.bound.value and found.gradient <= a.bound.gradient
+    assert found.value <= a.bound.value and found.slope <= a.bound.slope
 
 
 def test_a_localised_target_with_a_kink_is_not():

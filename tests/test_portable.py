@@ -204,7 +204,7 @@ def test_floats_of_numpy():
     a = lib.approximate(
         lib.Target.from_sympy(WAVE, 2), lib.Cube(2), order=3, tolerance=np.float32(0.5)
     )
-    assert max(a.bound.value, a.bound.gradient) <= 0.5
+    assert max(a.bound.value, a.bound.slope) <= 0.5
     target = lib.Target(lambda x: torch.sin(x[:, 0]), {(k,): np.int64(1) for k in range(4)})
     assert lib.approximate(target, lib.Cube(1), order=3, cells=4).bound.value > 0
 
@@ -235,7 +235,7 @@ def test_an_approximation_shows_itself_in_a_line():
     assert repr(a) == (
         "Approximation(sin(2*pi*x1)*exp(x2) on Cube(2): order 3, 6 cells, 64 terms; "
         f"M=3 L={a.promised.L} J={a.promised.J} K=2; bound value {a.bound.value:.3g}, slope "
-        f"{a.bound.gradient:.3g} (proved))"
+        f"{a.bound.slope:.3g} (proved))"
     )
     assert "bound none" in repr(a.with_coefficients(2 * a.coefficients))
     b = lib.approximate(lambda x: x[:, 0], manifolds.circle(), order=2, cells=8)

@@ -983,7 +983,7 @@ def test_unions():
             manifolds.Union(bad)
     a = lib.approximate(lambda x: x[:, 0] * x[:, 1], both, order=3, cells=48)
     m = a.measure(2000)
-    assert m.value <= a.bound.value and m.gradient <= a.bound.gradient
+    assert m.value <= a.bound.value and m.slope <= a.bound.slope
 
 
 # ---- the sweep

@@ -8,14 +8,14 @@ import torch
 from scipy.interpolate import NdBSpline
 
 from lib import InputError
-from lib.convresnet import Chart, Gate, SparseEvaluator, cube_chart, spline_network, threads
+from lib.convresnet import Chart, Construction, Gate, cube_chart, threads
 
 ORDERS = (2, 3, 4, 5)
 
 
 def cube(D, m, N, n=9, K=2, seed=0):
     chart = cube_chart(np.random.default_rng(seed).uniform(-1, 1, (N + m - 1,) * D), m)
-    return spline_network([chart], m, n, K, 2), SparseEvaluator([chart], m, n, K)
+    return Construction([chart], m, n, K, 2).network, Construction([chart], m, n, K).sparse
 
 
 def tilted(D, d, m, gated, count=3, N=6, seed=0):
@@ -73,8 +73,8 @@ def test_cube(D, m):
 def test_charts(D, d, m, gated, K):
     charts = tilted(D, d, m, gated)
     rng = np.random.default_rng(2)
-    network = spline_network(charts, m, 7, K, 4)
-    sparse = SparseEvaluator(charts, m, 7, K)
+    network = Construction(charts, m, 7, K, 4).network
+    sparse = Construction(charts, m, 7, K).sparse
     agree(network, sparse, rng.random((300, D)))
     agree(network, sparse, rng.uniform(-0.2, 1.2, (300, D)))
     # here partial sums are cut
@@ -90,7 +90,7 @@ def test_charts(D, d, m, gated, K):
 def test_outside_the_cube_the_cuts_matter():
     charts = tilted(5, 2, 3, True)
     x = torch.from_numpy(np.random.default_rng(2).uniform(-0.5, 1.5, (2000, 5)))
-    values = [SparseEvaluator(charts, 3, 7, K)(x) for K in (2, 5)]
+    values = [Construction(charts, 3, 7, K).sparse(x) for K in (2, 5)]
     assert (values[0] - values[1]).abs().max() > 1e-3  # else the test above would not see them
 
 
@@ -117,7 +117,7 @@ def test_deep_networks_are_the_spline(D, m):
     c = rng.uniform(-1, 1, (N + m - 1,) * D)
     spline = NdBSpline((np.arange(1 - m, N + m) / N,) * D, c, m - 1)
     x = rng.random((500, D))
-    value, gradient = SparseEvaluator([cube_chart(c, m)], m, 26).value_and_gradient(
+    value, gradient = Construction([cube_chart(c, m)], m, 26).sparse.value_and_gradient(
         torch.from_numpy(x)
     )
     assert np.abs(value.numpy() - spline(x)).max() < 1e-13
@@ -132,7 +132,7 @@ def test_deep_networks_are_the_spline(D, m):
 def test_the_slope_at_a_knot_is_the_one_from_the_right(n):
     c = np.random.default_rng(5).uniform(-1, 1, 9)
     # piecewise linear: slopes are divided differences
-    sparse = SparseEvaluator([cube_chart(c, 2)], 2, n)
+    sparse = Construction([cube_chart(c, 2)], 2, n).sparse
     x = torch.arange(8, dtype=torch.float64)[:, None] / 8
     assert np.allclose(sparse.value_and_gradient(x)[1][:, 0].numpy(), 8 * np.diff(c), atol=1e-12)
 
@@ -141,7 +141,7 @@ def test_chunks_and_threads_do_not_matter(monkeypatch):
     charts = tilted(3, 2, 3, True)
     before = threads()
     x = torch.from_numpy(np.random.default_rng(6).uniform(-0.1, 1.1, (3001, 3)))
-    sparse = SparseEvaluator(charts, 3, 9)
+    sparse = Construction(charts, 3, 9).sparse
     whole = sparse.value_and_gradient(x)
     monkeypatch.setattr("lib.convresnet._sparse._CHUNK_BYTES", 1)
     try:
@@ -166,7 +166,7 @@ def test_a_missing_term_is_seen():
     chart = sparse.charts[0]
     less = replace(chart, coefficients=np.where((chart.indices == 1).all(1), 0, chart.coefficients))
     with pytest.raises(AssertionError):
-        agree(network, SparseEvaluator([less], 3, 9), np.random.default_rng(1).random((300, 2)))
+        agree(network, Construction([less], 3, 9).sparse, np.random.default_rng(1).random((300, 2)))
 
 
 @pytest.mark.parametrize(
@@ -190,8 +190,8 @@ def test_a_term_given_twice_counts_twice():
         Chart(np.eye(1) * 4, np.zeros(1), 4, np.array([[1], [1], [2]]), np.array([0.5, 0.25, -1.0]))
     ]
     agree(
-        spline_network(charts, 3, 6, 2, 1),
-        SparseEvaluator(charts, 3, 6),
+        Construction(charts, 3, 6, 2, 1).network,
+        Construction(charts, 3, 6).sparse,
         np.random.default_rng(0).random((50, 1)),
     )
 
@@ -208,7 +208,7 @@ def test_a_term_given_twice_counts_twice():
 def test_bad_networks(order, refinement, index, words):
     chart = Chart(np.eye(1) * 4, np.zeros(1), 4, np.array([[index]]), np.ones(1))
     with pytest.raises(InputError, match=words):
-        SparseEvaluator([chart], order, refinement)
+        _ = Construction([chart], order, refinement).sparse
 
 
 def test_the_module_takes_no_points_either():

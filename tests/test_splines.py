@@ -16,6 +16,7 @@ from scipy.interpolate import BSpline, NdBSpline
 from helpers import ORDERS, UNIT, truncated_power_bspline
 from lib import splines
 from lib.claims import _kernels as kernels
+from lib.norms import Norms
 
 ORDER_AND_CELLS = [(m, N) for m in ORDERS for N in (m, m + 1, 2 * m + 1)]
 PEANO = [(m, a, s) for m in ORDERS for a in range(1, m + 1) for s in (0, 1) if s < a]
@@ -367,7 +368,7 @@ def _check_jackson(rng, D, m, alpha, N, count):
     assert error <= jackson.value + rounding
     for nu in map(tuple, np.eye(D, dtype=int).tolist()):
         slope = np.abs(partial(x, nu) - splines.evaluate(c, m, x, nu)).max()
-        assert slope <= jackson.gradient + 4 * N * rounding
+        assert slope <= jackson.slope + 4 * N * rounding
     return error, jackson
 
 
@@ -420,18 +421,16 @@ def test_needed_derivatives(D, alpha):
 
 @pytest.mark.parametrize("D", (1, 2, 3))
 def test_interpolate_has_the_right_ends(D):
-    assert splines.interpolate(0.3, 7.0, D, 0) == 0.3
-    assert splines.interpolate(0.3, 7.0, D, 1) == 7.0
-    assert splines.interpolate(7.0, 0.3, D, 1) == 7.0
+    assert Norms(0.3, 7.0).at(0, D) == 0.3
+    assert Norms(0.3, 7.0).at(1, D) == 7.0
+    assert Norms(7.0, 0.3).at(1, D) == 7.0
 
 
 @pytest.mark.parametrize("s", (0, 0.25, 0.5, 0.75, 1))
 def test_interpolate_grows_with_both_bounds(s):
-    base = splines.interpolate(0.1, 2.0, 2, s)
-    assert (
-        splines.interpolate(0.2, 2.0, 2, s) >= base and splines.interpolate(0.1, 3.0, 2, s) >= base
-    )
-    assert splines.interpolate(0.2, 4.0, 2, s) == pytest.approx(2 * base, rel=8 * UNIT)
+    base = Norms(0.1, 2.0).at(s, 2)
+    assert Norms(0.2, 2.0).at(s, 2) >= base and Norms(0.1, 3.0).at(s, 2) >= base
+    assert Norms(0.2, 4.0).at(s, 2) == pytest.approx(2 * base, rel=8 * UNIT)
 
 
 @pytest.mark.parametrize("D", (1, 2, 3))
@@ -446,14 +445,14 @@ def test_interpolate_bounds_the_hoelder_seminorm(D, s):
         return np.sin(w * p.sum(1)) / w
 
     quotient = np.abs(g(x) - g(y)) / np.linalg.norm(x - y, axis=1) ** s
-    bound = splines.interpolate(1 / w, 1.0, D, s)
+    bound = Norms(1 / w, 1.0).at(s, D)
     assert 0.5 * bound <= quotient.max() <= bound
 
 
 def test_jackson_bound_of_a_reproduced_polynomial_is_zero():
     """x1 x2 and linear splines: the mixed derivative is 1, the error is zero."""
     bound = splines.jackson_bound(2, 8, 2, {(2, 0): 0.0, (1, 1): 1.0, (0, 2): 0.0})
-    assert bound.value == 0 and bound.gradient == 0
+    assert bound.value == 0 and bound.slope == 0
 
 
 @pytest.mark.parametrize("m", ORDERS)

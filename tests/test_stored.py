@@ -15,7 +15,8 @@ from torch.nn.utils import parametrize
 
 import lib
 from lib import certify, manifolds
-from lib.certify import _certificate, _check, _digest, _domains, _error, _file, _search
+from lib.certify import _certify, _check, _digest, _error, _file, _search
+from lib.certify._subject import subject
 from lib.certify._points import network_value
 from lib.intervals import precision
 
@@ -49,9 +50,9 @@ def _tells_no_lie(a, rng, **options):
         return False
     x = _points(rng, a)
     (f, df), (g, dg) = a.target.value_and_gradient(x), a.network.value_and_gradient(x)
-    assert c.value.lower <= c.value.upper and c.gradient.lower <= c.gradient.upper
+    assert c.value.lower <= c.value.upper and c.slope.lower <= c.slope.upper
     assert float((f - g).abs().max()) <= c.value.upper * (1 + 1e-9) + 1e-12
-    assert float((df - dg).abs().max()) <= c.gradient.upper * (1 + 1e-9) + 1e-10
+    assert float((df - dg).abs().max()) <= c.slope.upper * (1 + 1e-9) + 1e-10
     return True
 
 
@@ -290,7 +291,7 @@ def test_lower_ends_are_those_of_the_changed_function():
     before = a.certify()
     sampled = b.measure(1 << 13)
     assert c.value.lower > 0.9 * sampled.value > 10 * before.value.upper
-    assert c.gradient.lower > 0.8 * sampled.gradient
+    assert c.slope.lower > 0.8 * sampled.slope
     with precision(400):  # the point is one of the changed function
         x = c.value_at[0]
         assert (
@@ -316,7 +317,8 @@ CHARTS = {
 @pytest.mark.parametrize("kind", CHARTS)
 def test_another_chart_is_refused_by_both(kind):
     a = _approximation("cos(x1)*x2", 2, 3, 4)
-    b = dataclasses.replace(a, charts=CHARTS[kind](a.charts[0]))
+    other = dataclasses.replace(a.construction, charts=CHARTS[kind](a.charts[0]))
+    b = dataclasses.replace(a, construction=other)
     for refuses in (b.certify, lambda: certify.check(a.certify(), b)):
         with pytest.raises(lib.InputError, match="chart|indices"):
             refuses()
@@ -350,8 +352,8 @@ def test_a_formula_that_is_not_its_expression_is_refused():
 def test_sizes_of_another_type_are_refused(name, value):
     a = _approximation(m=3, N=4)
     a.network(torch.zeros(1, 1, dtype=torch.float64))
-    object.__setattr__(a, name, value)
-    with pytest.raises(lib.InputError, match="sizes|charts"):
+    object.__setattr__(a if name == "cells" else a.construction, name, value)
+    with pytest.raises(lib.InputError, match="sizes|construction"):
         a.certify()
 
 
@@ -391,11 +393,18 @@ def test_a_checkpoint_of_another_curve_is_refused(tmp_path):
 )
 def test_the_digest_sees_every_part(part):
     a = _approximation("cos(9*x1)*x1", m=3, N=6)
-    domain = _domains.CubeDomain(1, 6)
+
+    def mark(approximation):
+        return _digest.digest(subject(approximation))
+
     if part == "formula":
         b = a.with_target(lib.Target.from_sympy("cos(9*x1)*x1+1/10**9", 1))
-    elif part in ("refinement", "cells", "kernel_size"):
-        b = dataclasses.replace(a, **{part: getattr(a, part) + 1})
+    elif part == "cells":
+        b = dataclasses.replace(a, cells=a.cells + 1)
+        b.__dict__["network"] = a.network
+    elif part in ("refinement", "kernel_size"):
+        other = dataclasses.replace(a.construction, **{part: getattr(a, part) + 1})
+        b = dataclasses.replace(a, construction=other)
         b.__dict__["network"] = a.network
     else:
         b = a.with_coefficients(a.coefficients * (1 + 2**-52 if part == "coefficient" else 1))
@@ -403,11 +412,10 @@ def test_the_digest_sees_every_part(part):
             b.network.blocks[0][3].weight.data.view(-1)[0] *= 1 + 2**-52
         if part == "head":
             b.network.head.data[0] = 5e-324
-    assert _digest.digest(a, domain) != _digest.digest(b, domain)
-    assert _digest.digest(a, domain) != _digest.digest(a, _domains.CubeDomain(1, 7))
-    assert _digest.digest(a, domain) == _digest.digest(
-        _approximation("x1*cos(9*x1)", m=3, N=6), domain
-    )
+    assert mark(a) != mark(b)
+    assert mark(a) == mark(_approximation("x1*cos(9*x1)", m=3, N=6))
+    elsewhere = dataclasses.replace(subject(a), patch=lib.domains.CubePatch(1, 7))
+    assert mark(a) != _digest.digest(elsewhere)
 
 
 def test_the_same_number_in_the_name_of_another_is_another_digest():
@@ -463,12 +471,12 @@ def test_an_interruption_anywhere_can_be_resumed(tmp_path, monkeypatch, where, a
     file = tmp_path / "state"
     whole = a.certify()
     with monkeypatch.context() as patch:
-        patch.setattr(_certificate, "_AT_ONCE", 16)
+        patch.setattr(_certify, "_AT_ONCE", 16)
         _interrupted(patch, where, at)
         with pytest.raises(KeyboardInterrupt):
             a.certify(checkpoint=file)
     c = a.certify(checkpoint=file)
-    assert (c.value, c.gradient, c.search_finished) == (whole.value, whole.gradient, True)
+    assert (c.value, c.slope, c.search_finished) == (whole.value, whole.slope, True)
 
 
 def _tamper(file, change):
@@ -610,7 +618,7 @@ FORGERIES = {
         "errors below",
     ),
     "slope lower": (
-        lambda c: {"gradient": certify.Enclosure(0.0, 0.9 * c.gradient.upper)},
+        lambda c: {"slope": certify.Enclosure(0.0, 0.9 * c.slope.upper)},
         "errors below",
     ),
     "value lower end": (
@@ -618,12 +626,12 @@ FORGERIES = {
         "lower end",
     ),
     "slope lower end": (
-        lambda c: {"gradient": certify.Enclosure(c.gradient.upper, c.gradient.upper)},
+        lambda c: {"slope": certify.Enclosure(c.slope.upper, c.slope.upper)},
         "lower end",
     ),
     "another point": (lambda c: {"value_at": (0.25, 0.3)}, "lower end"),
     "a point outside": (lambda c: {"value_at": (0.25, 1.3)}, "points of the cube"),
-    "a point of another dimension": (lambda c: {"gradient_at": (0.25,)}, "points of the cube"),
+    "a point of another dimension": (lambda c: {"slope_at": (0.25,)}, "points of the cube"),
     "NaN": (lambda c: {"value": certify.Enclosure(0.0, np.nan)}, "0 <= lower"),
     "None": (lambda c: {"value": certify.Enclosure(None, None)}, "0 <= lower"),
     "strings": (lambda c: {"value": certify.Enclosure("0", "1")}, "0 <= lower"),
@@ -673,7 +681,7 @@ def test_the_second_proof_accepts_what_is_weaker(honest):
     a, c = honest
     weaker = {
         k: certify.Enclosure(0.9 * getattr(c, k).lower, 1.1 * getattr(c, k).upper)
-        for k in ("value", "gradient")
+        for k in ("value", "slope")
     }
     assert certify.check(c, a) > 0 and certify.check(_with(c, **weaker), a) > 0
 
@@ -731,9 +739,7 @@ def test_a_saved_certificate_is_believed_as_far_as_its_digest(tmp_path, honest):
     with pytest.raises(lib.InputError, match="path"):
         certify.Certificate.load(tmp_path / "c")
     c.save(tmp_path / "c")
-    _tamper(
-        tmp_path / "c", lambda facts, arrays: facts.update(gradient=[0.0, 0.5 * c.gradient.upper])
-    )
+    _tamper(tmp_path / "c", lambda facts, arrays: facts.update(slope=[0.0, 0.5 * c.slope.upper]))
     # with a valid digest: only the proof finds out
     forged = certify.Certificate.load(tmp_path / "c")
     with pytest.raises(lib.InputError, match="errors below"):
@@ -761,18 +767,14 @@ def test_steep_formulas_are_certified(formula, D):
     a = _approximation(formula, D, 4, 4)
     c = a.certify(boxes=5000, gap=0.2)
     s = a.measure(1 << 13)
-    assert (
-        s.value <= c.value.upper < 1.5 * s.value and s.gradient <= c.gradient.upper < 3 * s.gradient
-    )
+    assert s.value <= c.value.upper < 1.5 * s.value and s.slope <= c.slope.upper < 3 * s.slope
 
 
 @pytest.mark.parametrize("formula", ["x1**2.5", "(1-x1)**2.5", "5", "x1**2+x1", "0.1*x1+0.2"])
 def test_certified_is_at_most_the_bound(formula):
     a = _approximation(formula, 1, 4, 16)
     c = a.certify()
-    assert (
-        a.bound.rigorous and c.value.upper <= a.bound.value and c.gradient.upper <= a.bound.gradient
-    )
+    assert a.bound.rigorous and c.value.upper <= a.bound.value and c.slope.upper <= a.bound.slope
     assert a.measure().value <= c.value.upper
     assert certify.check(c, a) > 0
 
@@ -794,7 +796,7 @@ def test_an_approximation_that_claims_a_rigorous_bound_is_not_believed():
         a, bound=lib.Bound(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1, rigorous=True)
     ).certify()
     honest = a.certify()
-    assert c.value.upper == honest.value.upper > 0 and c.gradient.upper == honest.gradient.upper > 0
+    assert c.value.upper == honest.value.upper > 0 and c.slope.upper == honest.slope.upper > 0
 
 
 def test_what_is_to_be_proved_is_proved_by_boxes():

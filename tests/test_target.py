@@ -10,7 +10,7 @@ import torch
 
 import lib
 from lib import InputError
-from lib.approximation import CubeProblem
+from lib.domains import CubeProblem
 from lib.splines import QuasiInterpolant, needed_derivatives
 
 DOMAINS = {
@@ -179,7 +179,7 @@ def test_where_targets_are_handed_over(place):
         return torch.sin(3 * x[:, 1])
 
     a = _hand_over(domain, lambda x: wave(x) + x[:, 0])
-    assert a.measure(1000).gradient <= a.bound.gradient
+    assert a.measure(1000).slope <= a.bound.slope
     for lie in (
         _without_gradient(wave),
         lambda x: x[:, 0] + wave(x).detach(),

@@ -14,7 +14,7 @@ import torch
 
 import lib
 from lib import relu, splines, sweep
-from lib.approximation import CubeProblem
+from lib.domains import CubeProblem
 from lib.manifolds import Atlas, Sphere
 from lib.robustness import _sweep as experiment
 
@@ -57,7 +57,7 @@ def quasi():
                 splines_of[f"{m},{N}"] = {
                     "c": rounded(c, 9),
                     "value": rounded([abs(error).max(), bound.value], 4),
-                    "slope": rounded([abs(slope).max(), bound.gradient], 4),
+                    "slope": rounded([abs(slope).max(), bound.slope], 4),
                     "alpha": problem.alpha,
                 }
         shown = slice(10, None, 20)

@@ -2,24 +2,8 @@
 (Theorems A and B).
 """
 
-from lib.approximation._bound import Bound, bound, choose_refinement, network_error
+from lib.approximation._approximation import Approximation, load
 from lib.approximation._build import approximate
-from lib.approximation._cube import Cube, CubeProblem
-from lib.approximation._manifold import ManifoldProblem
-from lib.approximation._result import Approximation, Measurement, load
-from lib.approximation._target import Target
+from lib.approximation._measure import Measurement
 
-__all__ = [
-    "Approximation",
-    "Bound",
-    "Cube",
-    "CubeProblem",
-    "ManifoldProblem",
-    "Measurement",
-    "Target",
-    "approximate",
-    "bound",
-    "choose_refinement",
-    "load",
-    "network_error",
-]
+__all__ = ["Approximation", "Measurement", "approximate", "load"]

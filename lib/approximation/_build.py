@@ -2,13 +2,11 @@
 ``thm-manifold``).
 """
 
-from lib.approximation._bound import bound, choose_refinement, largest_coefficient
-from lib.approximation._cube import Cube, CubeProblem
-from lib.approximation._manifold import ManifoldProblem
-from lib.approximation._result import Approximation
-from lib.convresnet import check_kernel_size, promised_architecture
+from lib.approximation._approximation import Approximation
+from lib.convresnet import Construction, check_kernel_size
+from lib.domains import Setting, bound, choose_refinement, largest_coefficient
 from lib.errors import InputError, integer, positive, require
-from lib.manifolds import Atlas, Manifold
+from lib.norms import Norms
 from lib.relu import MAXIMUM_REFINEMENT, MINIMUM_REFINEMENT, check_refinement
 from lib.splines import check_order
 
@@ -75,7 +73,7 @@ def approximate(
         target whose gradients are not those of its values, or whose values refute a stated bound.
     """
     require(
-        isinstance(domain, (Cube, Manifold, Atlas)),
+        isinstance(domain, Setting) and not isinstance(domain, type),
         "domain",
         domain,
         "a lib.Cube, a manifold or an atlas of lib.manifolds",
@@ -87,10 +85,7 @@ def approximate(
     )
     if cells is not None:
         cells = integer("cells", cells, order)
-    if isinstance(domain, Cube):
-        problem = CubeProblem(target, domain, order)
-    else:
-        problem = ManifoldProblem(target, domain, order, cells)
+    problem = domain.problem(target, order, cells)
     least = problem.terms(problem.minimum_cells)
     budget = None
     if terms_per_block is not None:
@@ -140,18 +135,12 @@ def approximate(
                 else MAXIMUM_REFINEMENT
             )
     refinement = check_refinement(refinement, MINIMUM_REFINEMENT)
-    promised = promised_architecture(charts, order, refinement, kernel_size, blocks)
     return Approximation(
-        charts=charts,
-        promised=promised,
+        construction=Construction(charts, order, refinement, kernel_size, blocks),
         bound=bound(problem, charts, cells, refinement),
         target=problem.target,
         domain=problem.domain,
-        order=int(order),
         cells=cells,
-        refinement=refinement,
-        kernel_size=int(kernel_size),
-        blocks=blocks,
         alpha=problem.alpha,
         derivative_bounds=problem.derivative_bounds,
     )
@@ -162,7 +151,7 @@ def _cheapest(problem, tolerance, kernel_size):
 
     def spline_fits(cells):
         found = problem.spline_error(cells)
-        return max(found.value, found.gradient) < tolerance
+        return max(found) < tolerance
 
     low = problem.minimum_cells - 1
     high = problem.minimum_cells
@@ -187,16 +176,16 @@ def _cheapest(problem, tolerance, kernel_size):
         largest = largest_coefficient(charts)
         spline = problem.spline_error(cells)
         n = choose_refinement(
-            problem, cells, largest, (tolerance - spline.value, tolerance - spline.gradient)
+            problem, cells, largest, Norms(tolerance - spline.value, tolerance - spline.slope)
         )
         if n is None:
             continue
-        depth = promised_architecture(charts, problem.order, n, kernel_size, 1).L
+        depth = Construction(charts, problem.order, n, kernel_size).promised.L
         cost = terms * depth
         if best is not None and cost >= best[0]:
             continue
         guarantee = bound(problem, charts, cells, n)
-        if max(guarantee.value, guarantee.gradient) <= tolerance:
+        if max(guarantee) <= tolerance:
             best = (cost, cells, n)
     if best is None:
         raise InputError(

@@ -15,7 +15,7 @@ def _facts(a):
     bound = "none"
     if a.bound is not None:
         kind = "proved" if a.bound.rigorous else "an estimate"
-        bound = f"value {a.bound.value:.3g}, slope {a.bound.gradient:.3g} ({kind})"
+        bound = f"value {a.bound.value:.3g}, slope {a.bound.slope:.3g} ({kind})"
     return {
         "target": target,
         "domain": "unknown" if a.domain is None else getattr(a.domain, "name", repr(a.domain)),

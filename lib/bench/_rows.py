@@ -14,12 +14,14 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 from lib import relu
-from lib.approximation import Cube, Target, approximate
+from lib.approximation import approximate
 from lib.bench._timing import REPEATS, exponent, paired, peak_memory
 from lib.bench._training import errors, smallest, train
-from lib.convresnet import SparseEvaluator, count_parameters, cube_chart, spline_network, threads
+from lib.convresnet import Construction, count_parameters, cube_chart, threads
 from lib.convresnet._kernel import sum_alive
+from lib.domains import Cube
 from lib.splines import QuasiInterpolant
+from lib.targets import Target
 
 WAVE, SMOOTH = "sin(2*pi*x1)*exp(x2)", "sin(2*x1)*exp(x2/2)*cos(2*x3)"
 ORDER = 4
@@ -119,11 +121,11 @@ def _chart(D, N, m=ORDER):
 
 
 def _sparse(D, N, m=ORDER):
-    return SparseEvaluator([_chart(D, N, m)], m, REFINEMENT)
+    return Construction([_chart(D, N, m)], m, REFINEMENT).sparse
 
 
 def _module(D, N):
-    return spline_network([_chart(D, N)], ORDER, REFINEMENT, 2, 1)
+    return Construction([_chart(D, N)], ORDER, REFINEMENT, 2, 1).network
 
 
 def _points(count, D):
@@ -408,7 +410,7 @@ start = time.perf_counter()
 a = lib.approximate(lib.Target.from_sympy({formula!r}, {D}), lib.Cube({D}), order={m}, cells={N})
 m = a.measure({points})
 seconds = time.perf_counter() - start
-print(json.dumps([seconds, len(a.coefficients), m.value, m.gradient, m.module_points]))
+print(json.dumps([seconds, len(a.coefficients), m.value, m.slope, m.module_points]))
 """
 
 
@@ -470,7 +472,7 @@ def _against_training(seconds):
         yield (
             (
                 f"{name}, {parameters} parameters: errors {worst[0]:.1e}, {worst[1]:.1e}; ours"
-                f" N={a.cells}: {measured.value:.1e}, {measured.gradient:.1e}"
+                f" N={a.cells}: {measured.value:.1e}, {measured.slope:.1e}"
             ),
             seconds / ours,
             ours,

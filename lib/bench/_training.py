@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from lib.approximation import Cube, approximate
+from lib.approximation import approximate
+from lib.domains import Cube
 from lib.limits import fit
 
 WIDTH, DEPTH, BATCH = 124, 3, 1024  # 31 497 parameters in dimension 2
@@ -64,6 +65,6 @@ def smallest(target, worst, order=4, points=100_000, seed=1):
         start = time.perf_counter()
         a = approximate(target, Cube(target.dim), order=order, cells=cells)
         measured = a.measure(points, seed, module_points=0)
-        if measured.value <= worst[0] and measured.gradient <= worst[1]:
+        if measured.value <= worst[0] and measured.slope <= worst[1]:
             return a, measured, time.perf_counter() - start
         cells += 1

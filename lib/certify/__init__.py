@@ -2,20 +2,10 @@
 domain.
 """
 
-from lib.certify._certificate import Certificate, Enclosure, certify
+from lib.certify._certificate import Certificate, Enclosure
+from lib.certify._certify import certify
 from lib.certify._check import check
-from lib.certify._domains import SphereFace
 from lib.certify._layers import propagate
 from lib.certify._points import network_value
-from lib.intervals import Balls
 
-__all__ = [
-    "Balls",
-    "Certificate",
-    "Enclosure",
-    "SphereFace",
-    "certify",
-    "check",
-    "network_value",
-    "propagate",
-]
+__all__ = ["Certificate", "Enclosure", "certify", "check", "network_value", "propagate"]

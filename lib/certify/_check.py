@@ -16,13 +16,13 @@ import numpy as np
 import sympy
 from flint import arb, ctx
 
-from lib.approximation import Approximation, Cube
-from lib.certify._certificate import a_priori, check_form
+from lib.certify._certificate import check_form
 from lib.certify._digest import digest
-from lib.certify._domains import CubeDomain
-from lib.convresnet import is_construction
+from lib.certify._subject import subject
+from lib.convresnet import Construction
+from lib.domains import Cube
 from lib.errors import require
-from lib.formulas import AbsPower, Jump, SignPower, parse_on_cube, variables
+from lib.formulas import AbsPower, Jump, SignPower, variables
 from lib.relu import fold_terms
 from lib.splines import pieces
 
@@ -52,16 +52,18 @@ def check(certificate, approximation):
         If the certificate is about something else or its parts have another form, the boxes do not
         cover the cube, the network is not the construction, or an end does not follow.
     """
-    a = approximation
-    _same_subject(certificate, a)
-    roots = (a.cells,) * a.dim
+    check_form(certificate)  # a frozen object can be changed all the same
+    s = subject(approximation)
+    _same_subject(certificate, s)
+    dim = s.domain.dim
+    roots = (s.cells,) * dim
     require(
         certificate.roots == roots,
         "certificate",
         certificate.roots,
-        f"of boxes of {a.cells} cells a side",
+        f"of boxes of {s.cells} cells a side",
     )
-    boxes = _boxes(certificate.level, certificate.index, a.dim)
+    boxes = _boxes(certificate.level, certificate.index, dim)
     require(
         _cover(boxes, roots),
         "certificate",
@@ -70,7 +72,7 @@ def check(certificate, approximation):
     )
     before, ctx.prec = ctx.prec, _BITS
     try:
-        proof = _Proof(a)
+        proof = _Proof(s)
         count = _prove_upper_ends(proof, certificate, boxes)
         ctx.prec = _POINT_BITS
         _prove_lower_ends(proof, certificate)
@@ -79,67 +81,47 @@ def check(certificate, approximation):
         ctx.prec = before
 
 
-def _same_subject(certificate, a):
-    """Refuse anything but a certificate of this approximation of a formula on a cube by an
-    unchanged network.
-    """
-    check_form(certificate)  # a frozen object can be changed all the same
-    require(type(a) is Approximation, "approximation", type(a).__name__, "an Approximation")
-    require(
-        isinstance(a.domain, Cube) and a.domain.dim == a.dim, "approximation", a.domain, "on a cube"
-    )
-    require(
-        a.target is not None and a.target.expression is not None and a.target.dim == a.dim,
-        "approximation",
-        a.target,
-        "of a formula",
-    )
-    formula = a.target.formula
-    require(
-        type(formula) is str and parse_on_cube(formula, a.dim) == a.target.expression,
-        "target",
-        formula,
-        "the formula that its expression says",
-    )
-    require(len(a.charts) == 1, "approximation", f"{len(a.charts)} charts", "with one chart")
-    chart = a.charts[0]
-    terms = a.charts[0].indices.tolist()
+def _same_subject(certificate, s):
+    """Refuse anything but a certificate of this formula on a cube by an unchanged network."""
+    require(type(s.domain) is Cube, "approximation", s.domain, "on a cube")
+    c = s.construction
+    dim = s.domain.dim
+    require(len(c.charts) == 1, "approximation", f"{len(c.charts)} charts", "with one chart")
+    chart = c.charts[0]
+    terms = chart.indices.tolist()
     require(
         chart.gate is None
-        and chart.cells == a.cells
+        and chart.cells == s.cells
         and not chart.offset.any()
-        and chart.matrix.tolist()
-        == [[a.cells * (i == k) for i in range(a.dim)] for k in range(a.dim)],
+        and chart.matrix.tolist() == [[s.cells * (i == k) for i in range(dim)] for k in range(dim)],
         "approximation",
         "another chart",
-        f"of the mesh of the cube, u = {a.cells} x, without a gate",
+        f"of the mesh of the cube, u = {s.cells} x, without a gate",
     )
     require(
-        all(type(i) is int and -a.order < i < a.cells for j in terms for i in j)
+        all(type(i) is int and -c.order < i < s.cells for j in terms for i in j)
         and len(set(map(tuple, terms))) == len(terms) == len(chart.coefficients),
         "approximation",
         "its indices",
-        f"with one index from {1 - a.order} to {a.cells - 1} a term and axis, none twice",
+        f"with one index from {1 - c.order} to {s.cells - 1} a term and axis, none twice",
     )
     require(
-        is_construction(a.network, a.charts, a.order, a.refinement, a.kernel_size, a.blocks),
+        Construction.built(c, s.network),
         "approximation",
         "changed weights",
         "the construction itself",
     )
-    domain = CubeDomain(a.dim, a.cells)
     require(
-        certificate.digest == digest(a, domain),
+        certificate.digest == digest(s),
         "certificate",
         certificate.digest,
         "of this formula, mesh and network (the digest is of something else)",
     )
-    wanted = f"{a.target.formula} on {domain.describe()}"
     require(
-        certificate.description == wanted,
+        certificate.description == s.description,
         "certificate",
         certificate.description,
-        f"described as {wanted!r}",
+        f"described as {s.description!r}",
     )
 
 
@@ -164,7 +146,7 @@ def _prove_upper_ends(proof, certificate, boxes):
     """Both upper ends on every box, halved where they do not follow at once, or by Theorem A;
     returns the boxes needed.
     """
-    claims = certificate.value.upper, certificate.gradient.upper
+    claims = certificate.value.upper, certificate.slope.upper
     theorem = None
     todo = [(box, 0) for box in boxes]
     count = 0
@@ -181,7 +163,7 @@ def _prove_upper_ends(proof, certificate, boxes):
         if all(follow):
             continue
         if depth == _DEEPER and theorem is None:
-            theorem = a_priori(proof.a)
+            theorem = tuple(proof.subject.a_priori())
         if depth == _DEEPER:
             require(
                 all(f or bound <= claim for f, claim, bound in zip(follow, claims, theorem)),
@@ -202,7 +184,7 @@ def _prove_lower_ends(proof, certificate):
     """Both lower ends at their points."""
     for name, enclosure, place in (
         ("value", certificate.value, certificate.value_at),
-        ("gradient", certificate.gradient, certificate.gradient_at),
+        ("slope", certificate.slope, certificate.slope_at),
     ):
         require(
             len(place) == proof.dim and all(0 <= t <= 1 for t in place),
@@ -236,19 +218,21 @@ def _cover(boxes, roots):
 class _Proof:
     """Bounds over one box, for an approximation on a cube."""
 
-    def __init__(self, a):
-        self.a = a
-        self.order = a.order
-        self.cells = a.cells
-        self.n = a.refinement
-        self.dim = a.dim
-        self.symbols = variables(a.dim)
-        self.derivatives = {(0,) * a.dim: a.target.expression}
-        terms = zip(a.charts[0].indices.tolist(), a.charts[0].coefficients.tolist())
+    def __init__(self, s):
+        c = s.construction
+        dim = s.domain.dim
+        self.subject = s
+        self.order = c.order
+        self.cells = s.cells
+        self.n = c.refinement
+        self.dim = dim
+        self.symbols = variables(dim)
+        self.derivatives = {(0,) * dim: s.expression}
+        terms = zip(c.charts[0].indices.tolist(), c.charts[0].coefficients.tolist())
         self.coefficients = {tuple(j): arb(c) for j, c in terms}
         self.polynomials = {}
         self.indices = sorted(
-            (nu for nu in product(range(a.order + 1), repeat=a.dim) if sum(nu) <= a.order), key=sum
+            (nu for nu in product(range(c.order + 1), repeat=dim) if sum(nu) <= c.order), key=sum
         )
 
     # ---- the formula

@@ -7,29 +7,27 @@ import hashlib
 import numpy as np
 import sympy
 
-FORMAT = "convresnet-certificate 2"
+FORMAT = "convresnet-certificate 3"
 
 
-def digest(approximation, domain):
+def digest(subject):
     """SHA-256 of the format, the formula, the domain, the charts, the sizes and the weights.
 
     Parameters
     ----------
-    approximation : lib.Approximation
-        With a formula.
-    domain
-        One of `lib.certify._domains`.
+    subject : lib.certify._subject.Subject
 
     Returns
     -------
     str
         64 hexadecimal digits.
     """
-    a = approximation
+    c = subject.construction
+    patch = subject.patch
     found = hashlib.sha256()
-    _put(found, FORMAT, sympy.srepr(a.target.expression), type(domain).__name__, *domain.numbers())
-    _put(found, a.order, a.cells, a.refinement, a.kernel_size, a.blocks, len(a.charts))
-    for chart in a.charts:
+    _put(found, FORMAT, sympy.srepr(subject.expression), type(patch).__name__, *patch.numbers())
+    _put(found, c.order, subject.cells, c.refinement, c.kernel_size, c.blocks, len(c.charts))
+    for chart in c.charts:
         _put(found, chart.cells, chart.matrix, chart.offset, chart.indices, chart.coefficients)
         gate = chart.gate
         _put(
@@ -40,7 +38,7 @@ def digest(approximation, domain):
                 else (gate.centre, gate.inner, gate.outer, gate.refinement)
             ),
         )
-    for name, tensor in a.network.state_dict().items():
+    for name, tensor in subject.network.state_dict().items():
         _put(found, name, tensor.numpy())
     return found.hexdigest()
 

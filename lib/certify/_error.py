@@ -82,7 +82,7 @@ class ErrorOf:
     ----------
     expression : sympy.Expr
         ``f``, in the ambient coordinates.
-    domain : CubeDomain, CurveDomain or SphereFace
+    domain : lib.domains.Patch
     pieces, damaged : lists
         From `lib.certify._stored.read`.
     order, refinement : int

@@ -74,7 +74,7 @@ def attained(expression, symbols, network, domain, s, direction):
         ``f``.
     network : lib.convresnet.ConvResNet
     domain
-        One of `lib.certify._domains`.
+        A `lib.domains.Patch`.
     s : float array (p,)
         Parameters of the point.
     direction : float array (D,)

@@ -4,10 +4,10 @@ interrupted and resumed.
 
 import numpy as np
 
-from lib.certify._domains import Boxes
+from lib.domains import Boxes
 from lib.errors import require
 
-NORMS = ("value", "gradient")
+NORMS = ("value", "slope")
 BITS = 50  # of the middle of a box: it must be a float
 _STALLS = 3  # halvings without gain before a box is left as it is
 _GAIN = 0.99  # a halving that leaves more than this of a bound has gained nothing

@@ -21,7 +21,6 @@ from lib.convresnet import (
     head_weights,
     linear_forms,
     same_form,
-    spline_blocks,
 )
 from lib.errors import require
 from lib.intervals import Balls
@@ -140,7 +139,7 @@ def check_terms(charts, order, cells):
         )
 
 
-def read(charts, order, refinement, kernel_size, blocks, network):
+def read(construction, network):
     """Compare a module with the construction, weight by weight; what cannot be read is refused.
 
     A block can be read if it takes nothing but the coordinates from the stream and leaves them as
@@ -150,8 +149,8 @@ def read(charts, order, refinement, kernel_size, blocks, network):
 
     Parameters
     ----------
-    charts, order, refinement, kernel_size, blocks
-        What `lib.convresnet.spline_network` takes; the charts have passed `check_terms`.
+    construction : lib.convresnet.Construction
+        Its charts have passed `check_terms`.
     network : lib.convresnet.ConvResNet
         The module to be certified.
 
@@ -174,7 +173,12 @@ def read(charts, order, refinement, kernel_size, blocks, network):
         "a ConvResNet of finite float64 weights, without hooks, parametrizations or other layers",
     )
     mine = network.numbers()
-    ours = list(spline_blocks(charts, order, refinement, kernel_size, blocks))
+    charts = construction.charts
+    order = construction.order
+    refinement = construction.refinement
+    kernel_size = construction.kernel_size
+    blocks = construction.blocks
+    ours = list(construction.layers())
     head = network.head.detach()
     same = (
         network.dim == charts[0].ambient_dim

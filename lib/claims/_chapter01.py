@@ -36,7 +36,7 @@ TARGETS = {"pitches": pitches, "wave": wave, "negative": lambda x: -(x[:, 0] - 1
 
 def _added(amplitude, levels, build):
     """What `steepened` adds to the zero network, in rational numbers: breakpoints and values."""
-    zero = convresnet.spline_network([convresnet.cube_chart(np.zeros(3), 2)], 2, 4, 2, 1)
+    zero = convresnet.Construction([convresnet.cube_chart(np.zeros(3), 2)], 2, 4, 2, 1).network
     chain = [c.to_layer() for c in build(zero, amplitude, levels).numbers()[-1]]
     t, channels = exact.run(chain, 0, 1, [(0, 1), (0, 0), (0, 0)])
     return t, [p - q for p, q in zip(channels[POSITIVE], channels[NEGATIVE])]
@@ -222,8 +222,8 @@ def splines_of(name, order=2):
         )
         chart = convresnet.cube_chart(c, order)
         n = order * int(np.log2(N)) + 4
-        network = convresnet.spline_network([chart], order, n, 2, 1)
-        value, gradient = convresnet.SparseEvaluator([chart], order, n, 2).value_and_gradient(x)
+        network = convresnet.Construction([chart], order, n, 2, 1).network
+        value, gradient = convresnet.Construction([chart], order, n, 2).sparse.value_and_gradient(x)
         found.append(
             (
                 convresnet.count_parameters(network)[1],
@@ -275,7 +275,7 @@ def cor_contrast(build, name):
 def classifier():
     """A network for ``|x - (1/2, 1/2)|^2 - 1/8``, Lipschitz constant below 2."""
     c = splines.QuasiInterpolant(3, 8).coefficients(lambda p: ((p - 0.5) ** 2).sum(-1) - 1 / 8, 2)
-    return convresnet.spline_network([convresnet.cube_chart(c, 3)], 3, 16, 2, 1)
+    return convresnet.Construction([convresnet.cube_chart(c, 3)], 3, 16, 2, 1).network
 
 
 @claim(

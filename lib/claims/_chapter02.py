@@ -9,6 +9,7 @@ import sympy as sp
 from lib import splines
 from lib.claims import _kernels as kernels
 from lib.claims._registry import claim, grid
+from lib.norms import Norms
 
 ORDERS = (2, 3, 4, 5)
 _UNIT = 2.0**-53
@@ -231,7 +232,7 @@ def thm_jackson(build, D, m, alpha, N, norm):
     measured = max(
         np.abs(partial(x, nu) - splines.evaluate(coefficients, m, x, nu)).max() for nu in indices
     )
-    return jackson.value if norm == "value" else jackson.gradient, measured
+    return jackson.value if norm == "value" else jackson.slope, measured
 
 
 @claim(
@@ -239,8 +240,8 @@ def thm_jackson(build, D, m, alpha, N, norm):
     uses=(),
     evidence="sampled",
     grid=grid(D=(1, 2, 3), s=(0.1, 0.5, 0.9)),
-    honest=splines.interpolate,
-    tampered=lambda value, gradient, D, s: splines.interpolate(0.9 * value, gradient, D, s),
+    honest=Norms.at,
+    tampered=lambda norms, s, D: Norms(0.9 * norms.value, norms.slope).at(s, D),
 )
 def lem_interpolation(build, D, s):
     """The seminorm of ``sum_i (x_i - 1/2)``, for which it is attained on the diagonal, over
@@ -250,4 +251,4 @@ def lem_interpolation(build, D, s):
     x, y = rng.random((2, 20000, D))
     x[0], y[0] = 0.0, 1.0
     quotients = np.abs((x - y).sum(1)) / np.linalg.norm(x - y, axis=1) ** s
-    return build(D / 2, 1.0, D, s) * (1 + 16 * _UNIT), quotients.max()
+    return build(Norms(D / 2, 1.0), s, D) * (1 + 16 * _UNIT), quotients.max()

@@ -16,7 +16,9 @@ _UNIT = 2.0**-53
 
 def _spline(D=2, m=3, N=5, n=6, K=2, blocks=3, seed=0):
     coefficients = np.random.default_rng(seed).uniform(-1, 1, (N + m - 1,) * D)
-    return convresnet.spline_network([convresnet.cube_chart(coefficients, m)], m, n, K, blocks)
+    return convresnet.Construction(
+        [convresnet.cube_chart(coefficients, m)], m, n, K, blocks
+    ).network
 
 
 def _points(count, D, seed=1):
@@ -261,9 +263,9 @@ def _sum_of_terms(D, m, N, n, x):
     uses=("prop-tensor-net", "lem-gather", "lem-skip", "lem-doubling"),
     evidence="sampled",
     grid=grid(D=(1, 2, 3), m=(2, 3, 4, 5), K=(2, 5), blocks=(1, 4)),
-    honest=convresnet.promised_architecture,
-    tampered=lambda charts, m, n, K, blocks: convresnet.promised_architecture(
-        charts, m, n - 1, K, blocks
+    honest=lambda *sizes: convresnet.Construction(*sizes).promised,
+    tampered=lambda charts, m, n, K, blocks: (
+        convresnet.Construction(charts, m, n - 1, K, blocks).promised
     ),
 )
 def prop_realisation(build, D, m, K, blocks):
@@ -317,7 +319,7 @@ def _everywhere(D, m, N):
 
 def _without_a_term(charts, *sizes):
     coefficients = np.where((charts[0].indices == 1).all(1), 0, charts[0].coefficients)
-    return convresnet.SparseEvaluator([replace(charts[0], coefficients=coefficients)], *sizes)
+    return convresnet.Construction([replace(charts[0], coefficients=coefficients)], *sizes).sparse
 
 
 @claim(
@@ -327,7 +329,7 @@ def _without_a_term(charts, *sizes):
     grid=[
         p for K, n in ((2, 17), (3, 4)) for p in grid(D=(1, 2, 3), m=(2, 3, 4, 5), K=(K,), n=(n,))
     ],
-    honest=convresnet.SparseEvaluator,
+    honest=lambda *sizes: convresnet.Construction(*sizes).sparse,
     tampered=_without_a_term,
 )
 def prop_sparse(build, D, m, K, n):
@@ -336,7 +338,7 @@ def prop_sparse(build, D, m, K, n):
     """
     N = m + 1
     chart = convresnet.cube_chart(np.random.default_rng(n).uniform(-1, 1, (N + m - 1,) * D), m)
-    network = convresnet.spline_network([chart], m, n, K, 2)
+    network = convresnet.Construction([chart], m, n, K, 2).network
     x = _everywhere(D, m, N)
     sparse = build([chart], m, n, K)
     value, gradient = sparse.value_and_gradient(x)

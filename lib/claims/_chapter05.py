@@ -5,9 +5,11 @@ from functools import cache, lru_cache
 import numpy as np
 
 from lib import splines
-from lib.approximation import Cube, Target, approximate
+from lib.approximation import approximate
 from lib.claims._registry import claim, grid
-from lib.convresnet import cube_chart, spline_network
+from lib.convresnet import Construction, cube_chart
+from lib.domains import Cube
+from lib.targets import Target
 
 WAVE = "sin(2*pi*x1)*exp(x2)"
 KINK = "abs(x1-1/3)**3"
@@ -78,7 +80,7 @@ def thm_cube(build, D, formula, m, N, norm):
     name = "value" if norm == "value" else "gradient"
     a = build(honest)
     bound = getattr(honest.bound, name)
-    certified = _certificate(a, (honest.bound.value, honest.bound.gradient))
+    certified = _certificate(a, (honest.bound.value, honest.bound.slope))
     return bound, max(getattr(certified, name).upper, getattr(_measurement(a), name))
 
 
@@ -116,7 +118,7 @@ def cor_cube_rate(build, D, formula, m, norm):
 
 
 def _network(coefficients, m):
-    return spline_network([cube_chart(coefficients, m)], m, 4, 2, 2)
+    return Construction([cube_chart(coefficients, m)], m, 4, 2, 2).network
 
 
 def _rounded(coefficients, m):

@@ -79,7 +79,7 @@ def thm_manifold(build, name, m, norm):
     a = build(honest)
     bound = honest.bound
     measured = a.measure(4096, module_points=8 if m == 2 and len(a.coefficients) <= 30_000 else 0)
-    return (bound.value, measured.value) if norm == "value" else (bound.gradient, measured.gradient)
+    return (bound.value, measured.value) if norm == "value" else (bound.slope, measured.slope)
 
 
 @lru_cache(maxsize=64)

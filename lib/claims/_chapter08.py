@@ -11,7 +11,7 @@ from scipy.optimize import least_squares, linprog
 
 from lib import contrast, limits, splines
 from lib.claims._registry import claim, grid
-from lib.convresnet import SparseEvaluator, cube_chart, spline_network
+from lib.convresnet import Construction, cube_chart
 
 # upper over lower bound at N cells: dimension, N, order, in value, in slope (rounded up)
 TABLE = (
@@ -317,9 +317,9 @@ def euler_errors(m, N, D, n, refinement):
     """
     c = splines.QuasiInterpolant(m, N).coefficients(lambda x: limits.euler_spline(m, n, x[:, 0]), D)
     x = np.random.default_rng(n).random((4096, D))
-    value, gradient = SparseEvaluator(
+    value, gradient = Construction(
         [cube_chart(c, m)], m, refinement, max(D, 1)
-    ).value_and_gradient(torch.from_numpy(x))
+    ).sparse.value_and_gradient(torch.from_numpy(x))
     gradient[:, 0] -= torch.from_numpy(limits.euler_spline(m, n, x[:, 0], 1))
     return float(np.abs(value.numpy() - limits.euler_spline(m, n, x[:, 0])).max()), float(
         gradient.abs().max()
@@ -356,7 +356,7 @@ def _splines(target, cells, steps):
     c = splines.QuasiInterpolant(2, cells).coefficients(
         lambda x: target(torch.from_numpy(x)).numpy(), 1
     )
-    return spline_network([cube_chart(c, 2)], 2, 4, 2, 1)
+    return Construction([cube_chart(c, 2)], 2, 4, 2, 1).network
 
 
 def path(t):

@@ -6,12 +6,14 @@ import numpy as np
 import torch
 
 from lib import contrast, manifolds
-from lib.approximation import Cube, Target, approximate
+from lib.approximation import approximate
 from lib.claims._registry import claim, grid
+from lib.domains import Cube
 from lib.robustness import _built as built
 from lib.robustness._side import rotated_digits
 from lib.robustness._sweep import trained
 from lib.robustness._zonotope import Zonotope, scores
+from lib.targets import Target
 
 U, V = "(x1-1/2)", "(x2-1/2)"
 SPACE = {
@@ -110,9 +112,7 @@ def prop_sup_certificate(build, levels, amplitude):
     """
     eps, step = amplitude / 2, 2.0**-levels
     plain, network = (n.requires_grad_(False) for n in rough("waves", amplitude, levels))
-    slope = (
-        built.target_slope(in_space("waves").target, "l2") + 2 * in_space("waves").bound.gradient
-    )
+    slope = built.target_slope(in_space("waves").target, "l2") + 2 * in_space("waves").bound.slope
     x = torch.from_numpy(np.random.default_rng(levels).random((6000, 2)))
     x[:, 0] = torch.clamp(torch.floor(x[:, 0] / step) * step, step, 1 - step)  # where teeth turn
     value = network(x)

@@ -10,7 +10,7 @@ import torch
 from flint import arb
 
 from lib import certify, relu
-from lib.approximation import Cube, CubeProblem, Target, approximate
+from lib.approximation import approximate
 from lib.certify._deviation import factors, terms
 from lib.certify._layers import through
 from lib.certify._points import network_value
@@ -18,11 +18,13 @@ from lib.claims._grammar import target as random_target
 from lib.claims._manifolds import manifold
 from lib.claims._registry import claim, grid
 from lib.convresnet import Convolution, rounding
+from lib.domains import Cube, CubeProblem
 from lib.errors import InputError
 from lib.formulas import evaluate, parse, torch_function, variables
 from lib.intervals import Balls, Taylor, expand, precision, span
 from lib.relu import layers
 from lib.splines import bspline, functional
+from lib.targets import Target
 
 _UNIT = 2.0**-53
 MAPS = {
@@ -350,8 +352,7 @@ def thm_certificate(build, formula, D, m, N):
     except InputError:
         return 1, np.inf
     return 1, max(
-        max(s.value, c.value.lower) / c.value.upper,
-        max(s.gradient, c.gradient.lower) / c.gradient.upper,
+        max(s.value, c.value.lower) / c.value.upper, max(s.slope, c.slope.lower) / c.slope.upper
     )
 
 
@@ -376,7 +377,7 @@ def cor_certified_curve(build, name, m):
     worst = 0.0
     for enclosure, sampled, bound in (
         (c.value, s.value, a.bound.value),
-        (c.gradient, s.gradient, a.bound.gradient),
+        (c.slope, s.slope, a.bound.slope),
     ):
         worst = max(worst, max(sampled, enclosure.lower) / enclosure.upper, enclosure.upper / bound)
     return 1, worst

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from lib.approximation import Target
 from lib.errors import InputError
+from lib.targets import Target
 
 _BOUNDED = ("sin", "cos", "tanh", "atan")
 

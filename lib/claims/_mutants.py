@@ -14,12 +14,14 @@ import numpy as np
 import torch
 from flint import arb
 
-from lib.approximation import Cube, Target, approximate
+from lib.approximation import approximate
 from lib.certify._layers import stream, through
 from lib.certify._points import network_value
 from lib.claims._manifolds import atlas
 from lib.convresnet import COORDINATES, Convolution, ConvResNet, OneSidedConv1d, term_block
+from lib.domains import Cube
 from lib.intervals import Balls, matmul, precision
+from lib.targets import Target
 
 # at this level every change is larger than rounding, in value or in slope
 COUNT, REFINEMENT = 240, 8
@@ -229,7 +231,7 @@ def noticed(mutant, points=None):
     inside = slice(0, _POINTS if points is None else 0)
     f, df = a.target.value_and_gradient(x[inside])
     errors = (f - found[inside]).abs(), a.domain.slope(x[inside], df - slopes[inside])
-    if points is None and (errors[0].max() > a.bound.value or errors[1].max() > a.bound.gradient):
+    if points is None and (errors[0].max() > a.bound.value or errors[1].max() > a.bound.slope):
         return "thm-cube" if mutant.theorem == "A" else "thm-manifold"
     chart = a.charts[mutant.block if mutant.theorem == "B" else 0]
     scale = np.abs(chart.coefficients).max() * a.order**chart.dim

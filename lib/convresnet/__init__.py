@@ -2,13 +2,8 @@
 
 from lib.convresnet._architecture import Architecture, count_parameters, measure_architecture
 from lib.convresnet._chart import Chart, Gate, cube_chart
-from lib.convresnet._compare import (
-    changed_layers,
-    computes_its_weights,
-    is_construction,
-    same_form,
-    weights_digest,
-)
+from lib.convresnet._compare import changed_layers, computes_its_weights, same_form, weights_digest
+from lib.convresnet._construction import Construction
 from lib.convresnet._gather import check_kernel_size, gather, gather_depth, gather_rows
 from lib.convresnet._module import Convolution, ConvResNet, OneSidedConv1d
 from lib.convresnet._rescale import rescaled
@@ -22,9 +17,6 @@ from lib.convresnet._terms import (
     gather_charts,
     head_weights,
     linear_forms,
-    promised_architecture,
-    spline_blocks,
-    spline_network,
     term_block,
 )
 
@@ -34,6 +26,7 @@ __all__ = [
     "POSITIVE",
     "Architecture",
     "Chart",
+    "Construction",
     "Convolution",
     "ConvResNet",
     "Gate",
@@ -50,15 +43,11 @@ __all__ = [
     "gather_depth",
     "gather_rows",
     "head_weights",
-    "is_construction",
     "linear_forms",
     "measure_architecture",
-    "promised_architecture",
     "rescaled",
     "rounding",
     "same_form",
-    "spline_blocks",
-    "spline_network",
     "stored_folds",
     "term_block",
     "threads",

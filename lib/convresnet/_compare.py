@@ -6,7 +6,6 @@ import torch
 from torch import nn
 
 from lib.convresnet._module import Convolution, ConvResNet, OneSidedConv1d
-from lib.convresnet._terms import head_weights, spline_blocks
 
 
 def computes_its_weights(network):
@@ -123,21 +122,3 @@ def changed_layers(mine, ours):
         for k, (p, q) in enumerate(zip(mine, ours))
         if not (torch.equal(p.weight, q.weight) and torch.equal(p.bias, q.bias))
     ]
-
-
-def is_construction(network, charts, order, refinement, kernel_size, blocks):
-    """Whether a module is `spline_network` of these arguments, bit by bit, and nothing was added
-    to it.
-    """
-    if not (
-        computes_its_weights(network)
-        and len(network.blocks) == blocks
-        and network.dim == charts[0].ambient_dim
-        and torch.equal(network.head.detach(), head_weights())
-    ):  # of the same shape
-        return False
-    ideal = spline_blocks(charts, order, refinement, kernel_size, blocks)
-    return all(
-        same_form(mine, ours) and not changed_layers(mine, ours)
-        for mine, ours in zip(network.numbers(), ideal)
-    )

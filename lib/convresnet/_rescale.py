@@ -15,7 +15,7 @@ def rescaled(network):
     Parameters
     ----------
     network : ConvResNet
-        As made by `spline_network`: the blocks have equal depth and write only channels that ``FC``
+        As made by `Construction`: the blocks have equal depth and write only channels that ``FC``
         reads.
 
     Returns

@@ -37,8 +37,7 @@ def threads():
 
 
 class SparseEvaluator:
-    """The function of ``spline_network(charts, order, refinement, kernel_size, ..)``, through the
-    terms that are alive.
+    """The function of a `Construction`, through the terms that are alive.
 
     Book: ``prop-sparse``.
 

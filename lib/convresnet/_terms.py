@@ -3,11 +3,9 @@
 import numpy as np
 import torch
 
-from lib.convresnet._architecture import Architecture
-from lib.convresnet._gather import gather, gather_depth
-from lib.convresnet._module import Convolution, ConvResNet
-from lib.errors import integer
-from lib.relu import fold_terms, layers
+from lib.convresnet._gather import gather
+from lib.convresnet._module import Convolution
+from lib.relu import layers
 
 COORDINATES, POSITIVE, NEGATIVE = range(3)  # the stream: x, S+ and S-
 STREAM = 3
@@ -154,119 +152,8 @@ def term_block(charts, runs, order, refinement, kernel_size):
     return gather_charts(charts, kernel_size) + [Convolution.from_layer(layer) for layer in chain]
 
 
-def spline_blocks(charts, order, refinement, kernel_size, blocks):
-    """The residual blocks of `spline_network`, one after the other: lists of Convolution.
-
-    Where there are more blocks than terms the last ones are zero: layers of the stream alone, as
-    many as in the others.
-    """
-    ends, blocks = np.cumsum([len(c.indices) for c in charts]), integer("blocks", blocks, 1)
-    chain = []
-    for part in np.array_split(np.arange(ends[-1]), blocks):
-        if not len(part):
-            yield [
-                Convolution(
-                    torch.zeros(STREAM, STREAM, 1, **layers.NUMBERS),
-                    torch.zeros(STREAM, **layers.NUMBERS),
-                )
-                for _ in chain
-            ]
-            continue
-        low = part[0]
-        high = part[-1] + 1
-        mine = [
-            i for i, end in enumerate(ends) if end > low and end - len(charts[i].indices) < high
-        ]
-        starts = [ends[i] - len(charts[i].indices) for i in mine]
-        runs = [slice(max(low - s, 0), min(high, ends[i]) - s) for i, s in zip(mine, starts)]
-        chain = term_block([charts[i] for i in mine], runs, order, refinement, kernel_size)
-        yield chain
-
-
-def spline_network(charts, order, refinement, kernel_size, blocks):
-    """The network for a sum of splines behind charts (book: ``prop-realisation``, ``lem-skip``,
-    ``lem-grouped``).
-
-    Parameters
-    ----------
-    charts : list of Chart
-        With the same ``d``, ``D`` and ``cells``; a single one for the cube (`cube_chart`).
-    order, refinement : int
-        ``m`` and ``n``.
-    kernel_size : int
-        ``K``.
-    blocks : int
-        The terms are dealt out in the order of the charts, in runs whose lengths differ by at most
-        one; with more blocks than terms the last ones are zero.
-
-    Returns
-    -------
-    ConvResNet
-        With ``blocks`` residual blocks.
-    """
-    chain = list(spline_blocks(charts, order, refinement, kernel_size, blocks))
-    return ConvResNet(chain, head_weights(), charts[0].ambient_dim)
-
-
 def head_weights():
     """``FC = S+ - S-``: the reason why ``kappa2 = 1``; float64 tensor (3,)."""
     head = torch.zeros(STREAM, **layers.NUMBERS)
     head[POSITIVE], head[NEGATIVE] = 1.0, -1.0
     return head
-
-
-def promised_architecture(charts, order, refinement, kernel_size, blocks):
-    """The sizes that ``prop-realisation`` promises, from its formulas (nothing is built).
-
-    ``L = [n_d + 1] + G + k + 3 + pi_m + (d-1)(n+3)`` with ``pi_2, .., pi_5 = 0, n+2, 2n+4, 2n+3``,
-    the bracket only with gates; ``J = max(3, [4], C + a F, J~ max(d w_m, (d + 3) [d > 1]))`` with
-    ``w_2, .., w_5 = 2, 6, 10, 9``, ``J~`` the terms of a block, ``a`` the charts that a block may
-    meet, and ``C = 1, F = d`` without gates, ``C = 2, F = d + 1`` with them; ``kappa2 = 1``;
-    ``kappa1 = max(4, a_0 [m > 2], max |c_j|)`` and, with gates, ``sqrt(K) b + beta`` and ``max(2, K
-    - 1, R_1^2 + K) / (R_2^2 - R_1^2)``, ``b`` the slope of the charts over ``2^k`` and ``beta``
-    that slope times ``R_2`` plus the mesh coordinate of the centre over ``2^k``.
-    """
-    sizes = [len(c.indices) for c in charts]
-    terms = -(-sum(sizes) // blocks)
-    n = refinement
-    chart = charts[0]
-    dim = chart.dim
-    gated = chart.gate is not None
-    power_depth = {2: 0, 3: n + 2, 4: 2 * n + 4, 5: 2 * n + 3}[order]
-    width = {2: 2, 3: 6, 4: 10, 5: 9}[order]
-    depth = (
-        doublings(chart.cells)
-        + 3
-        + power_depth
-        + (dim - 1) * (n + 3)
-        + gather_depth(chart.ambient_dim, kernel_size)
-    )
-    met = min(len(charts), -(-(terms - 1) // min(sizes)) + 1)
-    kappa1 = [
-        4.0,
-        max(a for _, _, a, _, _ in fold_terms(order)),
-        max(float(np.abs(c.coefficients).max()) for c in charts),
-    ]
-    if gated:
-        depth += chart.gate.refinement + 1
-        scale = 2.0 ** -doublings(chart.cells)
-        for c in charts:
-            slope = np.linalg.norm(c.matrix, axis=1).max() * scale
-            centred = np.abs(c.matrix @ c.gate.centre + c.offset).max() * scale
-            kappa1 += [
-                slope * (kernel_size**0.5 + c.gate.outer**0.5) + centred,
-                max(2, kernel_size - 1) * c.gate.slope,
-                c.gate.slope * (c.gate.inner + kernel_size),
-            ]
-    return Architecture(
-        M=blocks,
-        L=depth,
-        J=max(
-            4 if gated else STREAM,
-            1 + gated + met * (dim + gated),
-            terms * max(dim * width, dim + 3 if dim > 1 else 0),
-        ),
-        K=int(kernel_size),
-        kappa1=max(kappa1),
-        kappa2=1.0,
-    )

@@ -98,9 +98,9 @@ def ratio(order, cells, dim, s=0):
     refinement = relu.MINIMUM_REFINEMENT
     while True:
         network = relu.spline_error(order, dim, cells, refinement, largest)
-        if network.value <= SHARE * spline.value and network.slope <= SHARE * spline.gradient:
+        if network <= SHARE * spline:
             break
         refinement += 1  # refused beyond 40
     parameters = (cells + order - 1) ** dim
-    upper = (spline.value + network.value, spline.gradient + network.slope)[s]
+    upper = tuple(spline + network)[s]
     return Ratio(parameters, refinement, upper, width(parameters, order, dim, s))

@@ -11,9 +11,11 @@ import torch
 from torch import nn
 
 from lib import sweep
-from lib.approximation import Cube, Target, approximate
+from lib.approximation import approximate
+from lib.domains import Cube
 from lib.errors import integer, require
 from lib.limits._training import fit
+from lib.targets import Target
 
 FORMULA = "sin(2*pi*x1)*exp(x2)"
 ORDER = 3

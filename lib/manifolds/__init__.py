@@ -2,16 +2,9 @@
 determination.
 """
 
-from lib.manifolds._atlas import (
-    Atlas,
-    farthest_points,
-    inset,
-    living_terms,
-    projected_radius,
-    room,
-    smallest_mesh,
-)
+from lib.manifolds._atlas import Atlas, farthest_points
 from lib.manifolds._base import Manifold
+from lib.manifolds._cells import inset, living_terms, projected_radius, room, smallest_mesh
 from lib.manifolds._choose import choose_atlas, score
 from lib.manifolds._closed_forms import RotationGroup, Sphere
 from lib.manifolds._curves import FourierCurve, circle, ellipse, isometry, reach_enclosure, trefoil
@@ -27,17 +20,22 @@ from lib.manifolds._norms import (
     samples,
     smooth_along_lines,
 )
+from lib.manifolds._patches import CurvePatch, SphereFace
+from lib.manifolds._problem import ManifoldProblem
 from lib.manifolds._reach import federer_quotients, reach_of_zeros
 from lib.manifolds._union import Union
 
 __all__ = [
     "GRID",
     "Atlas",
+    "CurvePatch",
     "FourierCurve",
     "LevelSet",
     "Manifold",
+    "ManifoldProblem",
     "RotationGroup",
     "Sphere",
+    "SphereFace",
     "Union",
     "ball_grid",
     "choose_atlas",

@@ -3,18 +3,17 @@
 """
 
 from functools import cached_property
-from math import ceil
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from lib.convresnet import Gate
 from lib.errors import integer, positive, require
-from lib.manifolds._base import OFF, Manifold
-from lib.splines import check_order, functional
+from lib.manifolds._cells import RAMP, inset, room, smallest_mesh
+from lib.manifolds._geometry import OFF, Geometry
+from lib.manifolds._problem import ManifoldProblem, target_on
 
 MAXIMUM_CHARTS = 5000
-_RAMP = 0.1  # theta: the gates open between 2 tau^2 (1 - theta) and 2 tau^2 (1 + theta)
 _NET = 1 / 12  # radius of the certificate's net, in units of the reach
 _LOOKED = 20_000  # points of the net, at random, at which the reach is checked
 _CHECKED = 150  # points of a chart between which injectivity is checked
@@ -22,59 +21,6 @@ _CHECKED = 150  # points of a chart between which injectivity is checked
 _NEAR = 1 / 50
 _SLACK = 1e-4  # ... which leaves relative errors below this
 _CHUNK = 1 << 15
-
-
-def projected_radius(distance, reach):
-    """``g(t) = t sqrt(1 - t^2 / (4 tau^2))``: at least so far apart are the projections
-    (``lem-federer``).
-    """
-    return distance * np.sqrt(1 - distance**2 / (4 * reach**2))
-
-
-def inset(order):
-    """``delta_m``: how far the nodes of an interior functional lie inside its support, in mesh
-    units.
-    """
-    nodes = functional(order, 4 * order, 0)[0]
-    return float(min(nodes[0], order - nodes[-1]))
-
-
-def living_terms(dim, order, cells):
-    """The terms of a chart with ``N`` cells across its ball whose coefficient can differ from zero.
-
-    Those whose dual functional has a node in the open ball of radius ``N / 2`` around the middle of
-    the ``N + 2m`` cells.
-
-    Returns
-    -------
-    int64 array, shape (T, d)
-        Multi-indices.
-    """
-    edge = cells + 2 * order
-    nearest = np.array(
-        [
-            min(abs(float(t) - edge / 2) for t in functional(order, edge, j)[0])
-            for j in range(1 - order, edge)
-        ]
-    )
-    square = sum(np.meshgrid(*[nearest**2] * dim, indexing="ij"))
-    return np.stack(np.nonzero(square < cells**2 / 4), axis=1) - (order - 1)
-
-
-def smallest_mesh(reach, bump_radius, dim, order):
-    """``N_0``: from there on no term is alive on the manifold where a gate is neither open nor
-    closed.
-
-    ``r_1 (1 + 2 sqrt(d) (m - delta_m) / N) <= tau sqrt(1 - theta^2)`` (``prop-chart-local``).
-    """
-    order = check_order(order)
-    spread = 2 * bump_radius * dim**0.5 * (order - inset(order))
-    return max(order, ceil(spread / (room(reach) - bump_radius) * (1 + 1e-12)))
-
-
-def room(reach):
-    """``g(R_1') = g(R_2) = tau sqrt(1 - theta^2)``: the radius that charts and gates share."""
-    return reach * (1 - _RAMP**2) ** 0.5
 
 
 def _first_largest(values):
@@ -145,7 +91,7 @@ class Atlas:
     """
 
     def __init__(self, manifold, cover_radius, bump_radius, exponent, centres=None):
-        require(isinstance(manifold, Manifold), "manifold", manifold, "a manifold of lib.manifolds")
+        require(isinstance(manifold, Geometry), "manifold", manifold, "a manifold of lib.manifolds")
         self.manifold = manifold
         self.bump_radius = positive("bump_radius", bump_radius)
         self.exponent = integer("exponent", exponent, 2)
@@ -216,15 +162,28 @@ class Atlas:
         """``D``."""
         return self.manifold.ambient_dim
 
+    def problem(self, target, order, cells=None):
+        """What Theorem B needs to know of a target on these charts; `ManifoldProblem`.
+
+        Parameters
+        ----------
+        target : Target or callable
+        order : int
+            ``m``.
+        cells : int, optional
+            ``N``, if it is known.
+        """
+        return ManifoldProblem(target_on(target, self.manifold), self, order, cells)
+
     @property
     def open_radius(self):
         """``R_1'``: the gate is open at least up to there."""
-        return self.manifold.reach * (2 * (1 - _RAMP)) ** 0.5
+        return self.manifold.reach * (2 * (1 - RAMP)) ** 0.5
 
     @property
     def closed_radius(self):
         """``R_2``: the gate is closed from there on."""
-        return self.manifold.reach * (2 * (1 + _RAMP)) ** 0.5
+        return self.manifold.reach * (2 * (1 + RAMP)) ** 0.5
 
     @property
     def separation(self):
@@ -330,7 +289,7 @@ class Atlas:
     def gate(self, i):
         """The `lib.convresnet.Gate` of chart ``i``."""
         tau, n = self.manifold.reach, 1
-        while self.ambient_dim * 4.0 ** (-n - 1) > _RAMP * tau**2 / 10:
+        while self.ambient_dim * 4.0 ** (-n - 1) > RAMP * tau**2 / 10:
             n += 1
         inner = self.open_radius**2 + self.ambient_dim * 4.0 ** (-n - 1)
         return Gate(self.centres[i], inner, self.closed_radius**2, n)

@@ -1,90 +1,19 @@
-"""What a manifold is to this library: one small interface (book: chapter 06)."""
+"""A manifold as a domain of Theorem B: points for targets and networks, and its problem."""
 
 import numpy as np
 import torch
 
-from lib.errors import integer, require
+from lib.errors import InputError, integer, require
+from lib.manifolds._choose import choose_atlas
+from lib.manifolds._geometry import OFF, Geometry
+from lib.manifolds._problem import ManifoldProblem, target_on
 
-OFF = 1e-8  # a point at most this far from a manifold counts as a point of it
 
+class Manifold(Geometry):
+    """A `lib.domains.Domain` with the geometry of a manifold; points are rows of float64 tensors.
 
-class Manifold:
-    """A compact ``d``-dimensional manifold without boundary in ``[0,1]^D``.
-
-    Points, which go to targets and networks, are rows of float64 tensors: `sample`, `batches`,
-    `check`, `along`, `slope`. The geometry is computed in numpy, from arrays or tensors to arrays.
-    A subclass supplies `draw`, `project`, `tangent_basis`, `inverse_chart` and `net`, and
-    `geodesic` where a closed form is known.
-
-    Attributes
-    ----------
-    name : str
-    dim, ambient_dim : int
-        ``d`` and ``D``.
-    reach : float
-        ``tau``: a lower bound of the reach.
-    reach_source : str
-        Where the reach comes from: a closed form, a bound computed here, or an estimate.
-    volume : float or None
-        ``d``-dimensional volume where it is known.
+    The slope of a function is the Euclidean length of its tangential gradient.
     """
-
-    volume = None
-
-    def __repr__(self):
-        return (
-            f"{self.name} (d={self.dim}, D={self.ambient_dim}, reach {self.reach:.4g}:"
-            f" {self.reach_source})"
-        )
-
-    def project(self, x):
-        """A nearby point of the manifold for points close to it (the nearest one where that is
-        cheap).
-
-        Parameters
-        ----------
-        x : float64 array, shape (P, D)
-
-        Returns
-        -------
-        float64 array, shape (P, D).
-        """
-        raise NotImplementedError
-
-    def tangent_basis(self, x):
-        """Orthonormal bases of the tangent spaces at points of the manifold: (P, D) to (P, D,
-        d).
-        """
-        raise NotImplementedError
-
-    def inverse_chart(self, centre, frame, t):
-        """The points ``x`` near ``centre`` with ``V^T (x - c) = t`` (``lem-chart``).
-
-        Parameters
-        ----------
-        centre : float64 array, shape (D,)
-            A point ``c`` of the manifold.
-        frame : float64 array, shape (D, d)
-            An orthonormal basis ``V`` of the tangent space at ``c``.
-        t : float64 array, shape (P, d)
-            Shorter than the reach.
-
-        Returns
-        -------
-        float64 array, shape (P, D).
-
-        Raises
-        ------
-        InputError
-            If there is no such point, or the iteration does not find it.
-        """
-        raise NotImplementedError
-
-    def draw(self, points, seed=0):
-        """Random points with a positive density (not uniform in general): float64 array (points,
-        D).
-        """
-        raise NotImplementedError
 
     def sample(self, points, seed=0):
         """The points of `draw` as a float64 tensor (points, D)."""
@@ -97,39 +26,6 @@ class Manifold:
         size = max(1 << 10, min(1 << 16, (1 << 20) // self.ambient_dim))
         for number, start in enumerate(range(0, points, size)):
             yield self.sample(min(size, points - start), (seed, number) if number else seed)
-
-    def net(self, radius):
-        """Points that leave no point of the manifold farther away than a certified radius.
-
-        Parameters
-        ----------
-        radius : float
-            What is aimed at.
-
-        Returns
-        -------
-        points : float64 array, shape (P, D)
-        radius : float
-            Proved: the Euclidean distance from any point of the manifold to the nearest of them is
-            at most this.
-        """
-        raise NotImplementedError
-
-    def geodesic(self, x, y):
-        """Lengths of shortest paths between rows of ``x`` and ``y`` (P, D): (P,), or None if no
-        closed form is known.
-        """
-        return None
-
-    def tangent_projector(self, x):
-        """Orthogonal projectors onto the tangent spaces: (P, D) to (P, D, D)."""
-        basis = self.tangent_basis(x)
-        return basis @ np.swapaxes(basis, 1, 2)
-
-    def distance(self, x):
-        """Upper bounds of the distances of points (P, D) from the manifold; (P,)."""
-        x = np.asarray(x)
-        return np.linalg.norm(x - self.project(x), axis=1)
 
     def check(self, x):
         """Raise `InputError` unless the rows of ``x``, float64 tensor (P, D), lie on the
@@ -163,13 +59,34 @@ class Manifold:
         basis = gradient.new_tensor(self.tangent_basis(x.detach().numpy()))
         return (basis.transpose(1, 2) @ gradient[..., None])[..., 0].norm(dim=1)
 
+    def problem(self, target, order, cells=None):
+        """What Theorem B needs to know of a target, on the atlas with the best score
+        (`lib.manifolds.choose_atlas`).
 
-def check_cube(name, low, high):
-    """Raise `InputError` unless the box from ``low`` to ``high`` (arrays) lies in the unit cube."""
-    inside = low.min() >= -1e-12 and high.max() <= 1 + 1e-12
-    require(
-        inside,
-        "manifold",
-        f"{name}, coordinates from {low.min():.6g} to {high.max():.6g}",
-        "inside the unit cube [0,1]^D; scale or move it",
-    )
+        Parameters
+        ----------
+        target : Target or callable
+        order : int
+            ``m``.
+        cells : int, optional
+            ``N``, if it is known: gates must hold from so many cells on.
+
+        Returns
+        -------
+        ManifoldProblem
+        """
+        target = target_on(target, self)
+        return ManifoldProblem(target, choose_atlas(self, order, cells), order, cells)
+
+    def patch(self, charts, cells):
+        """The domain of a certificate; refused where no chart in closed form is known.
+
+        Parameters
+        ----------
+        charts : list of lib.convresnet.Chart
+        cells : int
+        """
+        raise InputError(
+            f"domain = {self.name}: must be a cube or a closed curve; of a sphere give a SphereFace"
+            " (other manifolds have no chart in closed form here)"
+        )

@@ -5,7 +5,8 @@ from scipy.spatial.transform import Rotation
 from scipy.stats import uniform_direction
 
 from lib.errors import positive, require
-from lib.manifolds._base import Manifold, check_cube
+from lib.manifolds._base import Manifold
+from lib.manifolds._geometry import check_cube
 
 
 def _within(t, reach):

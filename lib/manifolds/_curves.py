@@ -6,7 +6,9 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from lib.errors import integer, positive, require
-from lib.manifolds._base import Manifold, check_cube
+from lib.manifolds._base import Manifold
+from lib.manifolds._geometry import check_cube
+from lib.manifolds._patches import CurvePatch
 
 _NEWTON = 12
 # a step after which Newton's method has arrived: the next would be about its square
@@ -182,6 +184,11 @@ class FourierCurve(Manifold):
             "inside the chart; Newton's method did not converge",
         )
         return self.points(s)
+
+    def patch(self, charts, cells):
+        """The domain of a certificate, with two boxes a mesh cell to begin with; `CurvePatch`."""
+        slope = max(float(np.linalg.norm(c.matrix)) for c in charts)
+        return CurvePatch(self, max(8, int(2 * slope * self.volume)))
 
     def draw(self, points, seed=0):
         """Uniform in the parameter."""

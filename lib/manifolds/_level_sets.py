@@ -11,7 +11,8 @@ import torch
 
 from lib.errors import InputError, integer, positive, require
 from lib.formulas import bound_on_cube, parse, torch_function, variables
-from lib.manifolds._base import Manifold, check_cube
+from lib.manifolds._base import Manifold
+from lib.manifolds._geometry import check_cube
 from lib.manifolds._reach import SMALLEST, reach_of_zeros, require_regular
 
 _NEWTON = 10

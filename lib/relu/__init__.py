@@ -6,7 +6,6 @@ from lib.relu import layers
 from lib.relu._errors import (
     MAXIMUM_REFINEMENT,
     MINIMUM_REFINEMENT,
-    Error,
     bspline_error,
     bspline_slope,
     check_refinement,
@@ -31,7 +30,6 @@ from lib.relu._maps import (
 __all__ = [
     "MAXIMUM_REFINEMENT",
     "MINIMUM_REFINEMENT",
-    "Error",
     "bspline",
     "bspline_error",
     "bspline_of_distance",

@@ -1,28 +1,19 @@
 """Error bounds of the ReLU calculus in value and slope (book: chapter 03).
 
-``n`` is the refinement level of the squaring network throughout; ``eps = 4**(-n-1)``.
+``n`` is the refinement level of the squaring network throughout; ``eps = 4**(-n-1)``.  Errors are
+`lib.Norms`: bounds of ``sup |g~ - g|`` and of every partial derivative of ``g~ - g``, where it has
+one.
 """
 
 from math import comb, factorial, nextafter, sqrt
-from typing import NamedTuple
 
 from lib.errors import integer, require
+from lib.norms import Norms
 from lib.splines import check_order
 
 # below it the proof that N~_m is non-negative fails for m = 5 (prop-bspline-net)
 MINIMUM_REFINEMENT = 4
 MAXIMUM_REFINEMENT = 40
-
-
-class Error(NamedTuple):
-    """Bounds of ``sup |g~ - g|`` (``value``) and of ``sup |g~' - g'|`` almost everywhere
-    (``slope``).
-
-    For several variables ``slope`` bounds every partial derivative.
-    """
-
-    value: float
-    slope: float
 
 
 def check_refinement(n, least=0):
@@ -36,7 +27,7 @@ def check_refinement(n, least=0):
 def square_error(n):
     """``|sq_n - z^2| <= 4^(-n-1)`` and ``|sq_n' - 2z| <= 2^(-n)`` on ``[0,1]`` (``lem-square``)."""
     n = check_refinement(n)
-    return Error(4.0 ** (-n - 1), 2.0**-n)
+    return Norms(4.0 ** (-n - 1), 2.0**-n)
 
 
 def product_error(n):
@@ -55,20 +46,20 @@ def power_error(degree, n):
 
     Returns
     -------
-    Error
+    Norms
         By the recursion ``p_{2k} = sq_n(p_k)``, ``p_{2k+1} = mu_n(z, p_{2k})``.
     """
     require(degree >= 1, "degree", degree, "at least 1")
     if degree == 1:
-        return Error(0.0, 0.0)
+        return Norms(0.0, 0.0)
     eps, delta = square_error(n)
     if degree % 2:
         k = degree - 1
         value, slope = power_error(k, n)
-        return Error(value + eps, slope + value + (k + 1) * delta)
+        return Norms(value + eps, slope + value + (k + 1) * delta)
     k = degree // 2
     value, slope = power_error(k, n)
-    return Error(2 * value + eps, 2 * slope + k * (delta + 2 * value))
+    return Norms(2 * value + eps, 2 * slope + k * (delta + 2 * value))
 
 
 def fold_terms(order):
@@ -103,10 +94,10 @@ def bspline_error(order, n):
     """
     n = check_refinement(n, MINIMUM_REFINEMENT)
     if order == 2:
-        return Error(0.0, 0.0)
+        return Norms(0.0, 0.0)
     value, slope = power_error(order - 1, n)
     terms = fold_terms(order)
-    return Error(
+    return Norms(
         sum(a * value for _, _, a, _, _ in terms),
         sum(a * slope / scale for _, _, a, _, scale in terms),
     )
@@ -133,7 +124,7 @@ def tensor_error(order, dim, n):
     eta = bspline_error(order, n)
     eps, delta = product_error(n)
     slope = bspline_slope(order)
-    return Error(
+    return Norms(
         dim * eta.value + (dim - 1) * eps,
         eta.slope + slope * ((dim - 1) * (delta + eta.value) + max(dim - 2, 0) * eps),
     )
@@ -145,6 +136,4 @@ def spline_error(order, dim, cells, n, largest_coefficient):
     At most ``m^D`` terms are alive at a point, and a slope in ``x`` is ``N`` times one in ``N x``:
     ``m^D max|c_j| E_0`` and ``N m^D max|c_j| E_1`` (``prop-spline-net``).
     """
-    error = tensor_error(order, dim, n)
-    factor = order**dim * largest_coefficient
-    return Error(factor * error.value, cells * factor * error.slope)
+    return (order**dim * largest_coefficient * tensor_error(order, dim, n)).steeper(cells)

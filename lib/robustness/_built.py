@@ -11,7 +11,7 @@ import numpy as np
 import sympy
 import torch
 
-from lib.approximation import Cube
+from lib.domains import Cube
 from lib.errors import require
 from lib.formulas import bound_on_cube, variables
 from lib.manifolds import Manifold
@@ -71,7 +71,7 @@ def lipschitz(a, norm):
         derivative of the error.
     """
     require(isinstance(a.domain, Cube), "a", a.domain, "an approximation on a cube")
-    return target_slope(a.target, norm) + {"l2": a.dim**0.5, "linf": a.dim}[norm] * a.bound.gradient
+    return target_slope(a.target, norm) + {"l2": a.dim**0.5, "linf": a.dim}[norm] * a.bound.slope
 
 
 def lipschitz_along(a, points=1 << 14):
@@ -85,7 +85,7 @@ def lipschitz_along(a, points=1 << 14):
     largest = 0.0
     for x in a.domain.batches(points):
         largest = max(largest, float(a.domain.slope(x, a.target.value_and_gradient(x)[1]).max()))
-    return largest + a.bound.gradient
+    return largest + a.bound.slope
 
 
 def radii(a, x, norm="l2"):

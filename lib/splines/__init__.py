@@ -10,7 +10,7 @@ from lib.splines._constants import (
     slope_norm,
 )
 from lib.splines._functionals import blossom_value, functional, weight_sum
-from lib.splines._jackson import Jackson, interpolate, jackson_bound, needed_derivatives
+from lib.splines._jackson import Jackson, jackson_bound, needed_derivatives
 from lib.splines._quasi import QuasiInterpolant, allowance
 
 __all__ = [
@@ -26,7 +26,6 @@ __all__ = [
     "interior_operator_norm",
     "interior_peano_constant",
     "interior_slope_norm",
-    "interpolate",
     "jackson_bound",
     "local_values",
     "needed_derivatives",

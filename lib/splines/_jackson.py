@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 
 from lib.errors import require
+from lib.norms import Norms
 from lib.splines._constants import (
     interior_operator_norm,
     interior_peano_constant,
@@ -31,54 +32,29 @@ def needed_derivatives(dim, alpha):
     return sorted(set(indices), reverse=True)
 
 
-def interpolate(value, gradient, dim, s):
-    """Bound of ``||g||_{W^{s,inf}}`` for ``0 <= s <= 1`` from its two ends (``lem-interpolation``).
-
-    Parameters
-    ----------
-    value, gradient : float
-        Bounds of ``sup |g|`` and of ``max_k sup |d_k g|`` on the cube.
-    dim : int
-        ``D``.
-    s : float
-        For ``0 < s < 1`` the seminorm is ``sup |g(x) - g(y)| / |x - y|^s`` (Euclidean distance), at
-        most ``(2 value)^(1-s) (sqrt(D) gradient)^s``.
-
-    Returns
-    -------
-    float
-        The larger of the value bound and the seminorm bound.
-    """
-    require(0 <= s <= 1, "s", s, "between 0 and 1")
-    if s == 0:
-        return value
-    if s == 1:
-        return max(value, gradient)
-    return max(value, (2 * value) ** (1 - s) * (dim**0.5 * gradient) ** s)
-
-
 @dataclass(frozen=True)
-class Jackson:
-    """Bounds of ``f - Q f``: ``value`` for the supremum norm, ``partials[k]`` for ``sup |d_k
-    .|``.
+class Jackson(Norms):
+    """Bounds of ``f - Q f``: for the supremum norm, and for each partial derivative.
+
+    Attributes
+    ----------
+    value, slope : float or array
+        ``sup |f - Q f|`` and the largest of the partials.
+    partials : tuple
+        ``partials[k]`` bounds ``sup |d_k (f - Q f)|``.
     """
 
-    value: float  # or an array, where the bounds of derivatives were arrays
     partials: tuple
 
-    @property
-    def dim(self):
-        """``D``."""
-        return len(self.partials)
+    @classmethod
+    def of(cls, value, partials):
+        """From the partials; arrays where the bounds of derivatives were arrays."""
+        largest = np.max(partials, axis=0) if np.ndim(value) else max(partials)
+        return cls(value, largest, tuple(partials))
 
-    @property
-    def gradient(self):
-        """The largest of the partials."""
-        return np.max(self.partials, axis=0) if np.ndim(self.value) else max(self.partials)
-
-    def at(self, s):
-        """Bound in ``W^{s,inf}``, ``0 <= s <= 1`` (`interpolate`)."""
-        return interpolate(self.value, self.gradient, self.dim, s)
+    def at(self, s, dim=None):
+        """As `Norms.at`, in the dimension of the partials."""
+        return super().at(s, len(self.partials) if dim is None else dim)
 
 
 def jackson_bound(order, cells, alpha, derivative_bounds, interior=False):
@@ -149,7 +125,7 @@ def jackson_bound(order, cells, alpha, derivative_bounds, interior=False):
 
     pure = [derivative_bounds[axis_index(dim, *[i] * alpha)] for i in range(dim)]
     if not np.any(pure):  # of degree below alpha in each variable: reproduced
-        return Jackson(0.0, (0.0,) * dim)
+        return Jackson.of(0.0, (0.0,) * dim)
     value = h**alpha * value_constant * pair([q**i for i in range(dim)], pure)
 
     slopes = []
@@ -174,4 +150,4 @@ def jackson_bound(order, cells, alpha, derivative_bounds, interior=False):
         )
     if np.ndim(value) == 0:
         value, slopes = float(value), [float(slope) for slope in slopes]
-    return Jackson(value, tuple(h ** (alpha - 1) * slope for slope in slopes))
+    return Jackson.of(value, [h ** (alpha - 1) * slope for slope in slopes])

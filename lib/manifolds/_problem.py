@@ -2,26 +2,53 @@
 
 import numpy as np
 
-from lib.approximation._target import Target
 from lib.convresnet import Chart
 from lib.errors import require
-from lib.manifolds import (
+from lib.manifolds._cells import inset, living_terms
+from lib.manifolds._norms import (
     GRID,
-    Atlas,
     ball_grid,
-    choose_atlas,
     derivative_norms,
     differences,
-    inset,
     largest_nearby,
     lines,
-    living_terms,
     samples,
     smooth_along_lines,
 )
-from lib.splines import Jackson, QuasiInterpolant, allowance, jackson_bound
+from lib.norms import Norms
+from lib.splines import QuasiInterpolant, allowance, jackson_bound
+from lib.targets import Target
 
 _LAYERS = 200  # more than those in which a mesh coordinate is gathered and doubled
+
+
+def target_on(target, manifold):
+    """A `lib.Target` on a manifold from a target or a torch map.
+
+    Raises
+    ------
+    InputError
+        For a target of another dimension, one with stated bounds of derivatives, or one whose
+        gradients are not those of its values.
+    """
+    if not isinstance(target, Target):
+        require(callable(target), "target", target, "a lib.Target or a torch map (P, D) -> (P,)")
+        target = Target(target, dim=manifold.ambient_dim)
+    require(
+        target.dim == manifold.ambient_dim,
+        "domain",
+        manifold,
+        f"in the dimension of the target, {target.dim}",
+    )
+    require(
+        not target.stated,
+        "derivative_bounds",
+        target.stated,
+        "left out on a manifold, where norms are sampled in the charts: lib.Target(function,"
+        " dim=..)",
+    )
+    target.check_slopes(manifold)
+    return target
 
 
 class ManifoldProblem:
@@ -46,30 +73,10 @@ class ManifoldProblem:
         ``sqrt(d)``: from the largest partial derivative in a chart to the length of the gradient.
     """
 
-    def __init__(self, target, domain, order, cells):
-        if not isinstance(target, Target):
-            require(
-                callable(target), "target", target, "a lib.Target or a torch map (P, D) -> (P,)"
-            )
-            target = Target(target, dim=domain.ambient_dim)
-        require(
-            target.dim == domain.ambient_dim,
-            "domain",
-            domain,
-            f"in the dimension of the target, {target.dim}",
-        )
-        require(
-            not target.stated,
-            "derivative_bounds",
-            target.stated,
-            "left out on a manifold, where norms are sampled in the charts: lib.Target(function,"
-            " dim=..)",
-        )
-        target.check_slopes(domain.manifold if isinstance(domain, Atlas) else domain)
-        if not isinstance(domain, Atlas):
-            domain = choose_atlas(domain, order, cells)
-        self.atlas = domain
-        self.domain = domain.manifold
+    def __init__(self, target, atlas, order, cells=None):
+        domain = atlas.manifold
+        self.atlas = atlas
+        self.domain = domain
         self.target = target
         self.order = order
         require(self.atlas.distortion > 0, "atlas", self.atlas, "of injective charts")
@@ -178,8 +185,8 @@ class ManifoldProblem:
                 error = jackson_bound(self.order, cells, self.alpha, local, interior=True)
                 total[0, points] += error.value
                 total[1, points] += np.linalg.norm(np.stack(error.partials), axis=0)
-            self._errors[cells] = Jackson(
-                float(total[0].max()), (float(total[1].max()) / (2 * atlas.bump_radius),)
+            self._errors[cells] = Norms(
+                float(total[0].max()), float(total[1].max()) / (2 * atlas.bump_radius)
             )
         return self._errors[cells]
 

@@ -1,162 +1,23 @@
-"""Domains of certificates: the cube, a closed curve, a face of a sphere, each the image of a box of
-roots.
-
-A domain has ``dim`` parameters ``s``, each from 0 to the number of its roots, and is cut into
-dyadic boxes of them; a knot of the cube's mesh is a side of boxes, exactly.
+"""Domains of certificates on manifolds: a closed curve, a face of a sphere (book:
+``cor-certified-curve``).
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 import sympy
 from flint import arb
 
+from lib.domains import Local, box_variables, mesh_of_piece
 from lib.errors import integer, require
-from lib.intervals import UNIT, Balls, Taylor, expand, precision, span, up
-from lib.manifolds import FourierCurve, Sphere
+from lib.intervals import UNIT, Balls, expand, precision, span, up
+from lib.manifolds._closed_forms import Sphere
 
 
-@dataclass(frozen=True)
-class Boxes:
-    """Boxes of parameters: middles (P, p), exact, and the radii (P,) of all their sides."""
-
-    middle: np.ndarray
-    radius: np.ndarray
-
-    def __len__(self):
-        return len(self.radius)
-
-    def __getitem__(self, key):
-        return Boxes(self.middle[key], self.radius[key])
-
-
-@dataclass(frozen=True)
-class Local:
-    """Expansions over boxes, at the middles and over the boxes (see `lib.intervals._taylor.span`).
-
-    Attributes
-    ----------
-    boxes : Boxes
-    at, over : lists of Taylor
-        The ``D`` coordinates.
-    own : pair of lists of Taylor
-        At and over, of what the domain needs besides: mesh coordinates of the cube, ``y`` of a
-        face.
-    """
-
-    boxes: Boxes
-    at: list
-    over: list
-    own: tuple = ((), ())
-
-    def __getitem__(self, part):
-        """Some of the boxes."""
-        at, over, *own = ([x[part] for x in xs] for xs in (self.at, self.over, *self.own))
-        return Local(self.boxes[part], at, over, tuple(own))
-
-
-def _variables(boxes, order, over):
-    dim = boxes.middle.shape[1]
-    return [
-        Taylor.variable(
-            Balls(boxes.middle[:, k], boxes.radius if over else 0.0), boxes.radius, k, dim, order
-        )
-        for k in range(dim)
-    ]
-
-
-def _combine(row, offset, expansions):
-    """``sum_i row_i x_i + offset`` of expansions, ``row`` and ``offset`` balls."""
-    total = None
-    for k, x in enumerate(expansions):
-        if row.mid[k] or row.rad[k]:
-            part = x * row[k]
-            total = part if total is None else total + part
-    return expansions[0] * 0.0 + offset if total is None else total + offset
-
-
-class CubeDomain:
-    """``[0,1]^D`` by ``x = s / N``: boxes of cells, so that the mesh coordinate is ``s`` itself."""
-
-    def __init__(self, dim, cells):
-        self.dim = dim
-        self.cells = cells
-        self.roots = (cells,) * dim
-
-    def describe(self):
-        return f"cube of dimension {self.dim}, {self.cells} cells"
-
-    def numbers(self):
-        """What tells it from every other domain of its kind (`lib.certify._digest.digest`)."""
-        return [self.dim, self.cells]
-
-    def local(self, boxes, order):
-        with precision():
-            scale = Balls.from_flint([arb(1) / self.cells], ())
-        at, over = (_variables(boxes, order, o) for o in (False, True))
-        return Local(boxes, [x * scale for x in at], [x * scale for x in over], (at, over))
-
-    def mesh(self, local, piece):
-        """The mesh coordinates of a piece: expansions at, over, and ends (P, d) of their ranges,
-        exact where they can be.
-        """
-        boxes, (at, over) = local.boxes, local.own
-        if (
-            not piece.offset.mid.any()
-            and not piece.matrix.rad.any()
-            and (piece.matrix.mid == self.cells * np.eye(self.dim)).all()
-        ):
-            return (
-                at,
-                over,
-                boxes.middle - boxes.radius[:, None],
-                boxes.middle + boxes.radius[:, None],
-            )
-        return _mesh(local, piece)
-
-    def slope(self, local, sizes):
-        """Upper bounds of the largest partial derivative, from those in ``s`` (p, P)."""
-        return up(np.max(sizes, axis=0) * self.cells)
-
-    def points(self, s):
-        """Points for parameters (P, p), in float64: (P, D)."""
-        return s / self.cells
-
-    def point(self, s):
-        """The point for parameters (p,), rounded to floats: list of arb."""
-        return [arb(float(t)) for t in self.points(s)]
-
-    def neighbour(self, s, x, direction, step):
-        """A point a step from ``x`` along the axis of the largest entry of a direction, inside,
-        and its distance.
-        """
-        axis = int(np.argmax(np.abs(direction)))
-        y = list(x)
-        y[axis] = y[axis] + (step if y[axis] < arb(0.5) else -step)
-        return y, step
-
-
-def _mesh(local, piece):
-    at, over = (
-        [_combine(row, o, x) for row, o in zip(piece.matrix, piece.offset)]
-        for x in (local.at, local.over)
-    )
-    ends = [span(a, o) for a, o in zip(at, over)]
-    return at, over, np.stack([e[0] for e in ends], axis=1), np.stack([e[1] for e in ends], axis=1)
-
-
-class CurveDomain:
+class CurvePatch:
     """A closed curve by ``t = 2 pi s / roots`` (book: ``cor-certified-curve``)."""
 
     dim = 1
 
     def __init__(self, curve, roots):
-        require(
-            isinstance(curve, FourierCurve),
-            "domain",
-            curve,
-            "a cube, a Fourier curve or a SphereFace",
-        )
         self.curve = curve
         self.roots = (roots,)
 
@@ -191,7 +52,7 @@ class CurveDomain:
             scale = Balls.from_flint([2 * arb.pi() / self.roots[0]], ())
 
         def points(over):
-            s = _variables(boxes, order, over)[0] * scale
+            s = box_variables(boxes, order, over)[0] * scale
             return self._points(
                 lambda k: expand(sympy.sin(k * t), {t: s}),
                 lambda k: expand(sympy.cos(k * t), {t: s}),
@@ -200,7 +61,7 @@ class CurveDomain:
         return Local(boxes, points(False), points(True))
 
     def mesh(self, local, piece):
-        return _mesh(local, piece)
+        return mesh_of_piece(local, piece)
 
     def slope(self, local, sizes):
         """Upper bounds of the tangential derivative: that in ``s`` over the speed."""
@@ -315,7 +176,7 @@ class SphereFace:
         for over in (False, True):
             y = [
                 x * Balls(np.array((b - a) / self.roots[0]), 4 * UNIT) + a
-                for x, a, b in zip(_variables(boxes, order, over), self.low, self.high)
+                for x, a, b in zip(box_variables(boxes, order, over), self.low, self.high)
             ]
             inverse = expand(
                 square ** sympy.Rational(-1, 2), {square: y[0] * y[0] + y[1] * y[1] + 1.0}
@@ -325,7 +186,7 @@ class SphereFace:
         return Local(boxes, *found, tuple(plane))
 
     def mesh(self, local, piece):
-        return _mesh(local, piece)
+        return mesh_of_piece(local, piece)
 
     def slope(self, local, sizes):
         """Upper bounds of the tangential gradient: its square is ``r^2 (|g|^2 + (y.g)^2) /

@@ -8,10 +8,10 @@ import numpy as np
 import sympy
 import torch
 
-from lib.approximation._refute import refute_slopes
 from lib.errors import InputError, integer, require
 from lib.formulas import bound_on_cube, parse_on_cube, torch_function, variables
 from lib.splines import needed_derivatives
+from lib.targets._refute import refute_slopes
 
 MAXIMUM_DIM = 16
 _MAXIMUM_SIZE = 1500  # nodes of an expression tree; larger derivatives are not looked at

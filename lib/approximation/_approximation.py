@@ -1,77 +1,34 @@
-"""The result of `approximate`: network, bound, measurement, and its form on disk."""
+"""The result of `approximate`: a construction, its network, bound and measurement."""
 
-import hashlib
-import json
-import math
-import os
-import shutil
-import tempfile
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
-from lib.approximation._bound import Bound
-from lib.approximation._cube import Cube
+from lib.approximation._measure import measure
 from lib.approximation._show import card, line
-from lib.approximation._target import Target
+from lib.approximation._store import DAMAGE, broken, read_folder, write_folder
+from lib.certify import certify
 from lib.convresnet import (
     Architecture,
     Chart,
+    Construction,
     Convolution,
     ConvResNet,
     Gate,
-    SparseEvaluator,
     computes_its_weights,
-    is_construction,
     measure_architecture,
-    spline_network,
     weights_digest,
 )
-from lib.errors import InputError, integer, require
+from lib.domains import Bound, Cube, Domain
+from lib.errors import InputError, require
+from lib.norms import Norms
 from lib.splines import QuasiInterpolant
+from lib.targets import Target
 
-FORMAT = "convresnet-approximation 3"
-_READABLE = ("convresnet-approximation 2", FORMAT)  # the older one has no rigorous bounds
-_MODULE_TERMS = 50_000
-_MODULE_WORK = 1 << 18
 _ASIDE = 2.0**-45  # more than rounding, less than the distance of kinks
 _SAME = 1e-9  # relative difference of coefficients that evaluation in another way may make
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """Sampled errors: lower estimates of the true suprema.
-
-    Attributes
-    ----------
-    value, gradient : float
-        ``max |f - f~|`` and, on the cube, ``max_k max |d_k (f - f~)|``, on a manifold
-        ``max |grad_M (f - f~)|`` (Euclidean length of the tangential gradient) over the points.
-    value_at, gradient_at : tuple of float
-        Where they were found.
-    points, seed : int
-        Points sampled from the domain (scrambled Sobol points on the cube) and their seed.
-    module_points : int
-        On that many of the points the module itself was evaluated, and differed from the sparse
-        evaluation (values) by at most ``module_difference``.
-    module_difference : float
-        NaN if weights were changed: then the module was evaluated at all points, and there is
-        nothing to compare it with.
-    """
-
-    value: float
-    gradient: float
-    value_at: tuple
-    gradient_at: tuple
-    points: int
-    seed: int
-    module_points: int
-    module_difference: float
 
 
 @dataclass(frozen=True)
@@ -87,35 +44,29 @@ class Approximation:
 
     Attributes
     ----------
-    charts : list of Chart
-        The terms and where they live; one chart on the cube.
-    promised : Architecture
-        The sizes of Theorem A or B for these parameters.
+    construction : Construction
+        The charts with their terms, ``m``, ``n``, ``K`` and the number of blocks; also as
+        ``charts``, ``order``, ``refinement``, ``kernel_size``, ``blocks``.
     bound : Bound or None
-        A priori bound of the error of the construction, value and gradient.  Training the network,
-        or changing a weight, does not change it: see `unchanged`.  None after loading a network
-        whose weights had been changed, and with other coefficients or another target.
+        A priori bound of the error of the construction.  Training the network, or changing a
+        weight, does not change it: see `unchanged`.  None after loading a network whose weights had
+        been changed, and with other coefficients or another target.
     target : Target or None
         None after loading a network whose target was not a formula.
     domain : Cube, Manifold or None
         None after loading a network on a manifold (see `with_target`).
-    order, cells, refinement, kernel_size, blocks, alpha : int
-        ``m``, ``N``, ``n``, ``K``, ``M~`` and the smoothness used.
+    cells, alpha : int
+        ``N`` and the smoothness used.
     derivative_bounds : dict
         The bounds of derivatives that entered the bound: of the target on the cube; on a manifold
         the largest *estimates* over the charts, sampled in their coordinates.
     """
 
-    charts: list
-    promised: Architecture
-    bound: Bound
-    target: object
-    domain: object
-    order: int
+    construction: Construction
+    bound: Bound | None
+    target: Target | None
+    domain: Domain | None
     cells: int
-    refinement: int
-    kernel_size: int
-    blocks: int
     alpha: int
     derivative_bounds: dict
 
@@ -125,8 +76,38 @@ class Approximation:
     def _repr_html_(self):
         return card(self)
 
+    @property
+    def charts(self) -> list[Chart]:
+        """The terms and where they live; one chart on the cube."""
+        return self.construction.charts
+
+    @property
+    def order(self) -> int:
+        """``m``."""
+        return self.construction.order
+
+    @property
+    def refinement(self) -> int:
+        """``n``."""
+        return self.construction.refinement
+
+    @property
+    def kernel_size(self) -> int:
+        """``K``."""
+        return self.construction.kernel_size
+
+    @property
+    def blocks(self) -> int:
+        """``M~``."""
+        return self.construction.blocks
+
+    @property
+    def promised(self) -> Architecture:
+        """The sizes of Theorem A or B for these parameters."""
+        return self.construction.promised
+
     @cached_property
-    def network(self):
+    def network(self) -> ConvResNet:
         """The ConvResNet, a float64 module (P, D) -> (P,); built when it is first asked for.
 
         Its slopes by automatic differentiation are right almost everywhere, and wrong at kinks,
@@ -134,17 +115,16 @@ class Approximation:
         layer, and what comes out need not be the slope of any linear piece.  `value_and_slope` is
         right there, too.
         """
-        return spline_network(
-            self.charts, self.order, self.refinement, self.kernel_size, self.blocks
-        )
+        return self.construction.network
 
-    @cached_property
+    @property
     def sparse(self):
-        """The construction, evaluated through the terms that are alive (`SparseEvaluator`).
+        """The construction, evaluated through the terms that are alive
+        (`lib.convresnet.SparseEvaluator`).
 
         It is made from the charts: of changes of the weights of `network` it knows nothing.
         """
-        return SparseEvaluator(self.charts, self.order, self.refinement, self.kernel_size)
+        return self.construction.sparse
 
     @property
     def unchanged(self):
@@ -158,14 +138,10 @@ class Approximation:
             return True
         if not computes_its_weights(self.network):
             return False
-        sizes = self.order, self.refinement, self.kernel_size, self.blocks
-        mark = (weights_digest(self.network), *map(id, self.charts), *sizes)
+        mark = weights_digest(self.network)
         known = self.__dict__.get("_compared")
         if known is None or known[0] != mark:
-            known = self.__dict__["_compared"] = (
-                mark,
-                is_construction(self.network, self.charts, *sizes),
-            )
+            known = self.__dict__["_compared"] = mark, self.construction.built(self.network)
         return known[1]
 
     @property
@@ -194,7 +170,10 @@ class Approximation:
         bound = self.bound if np.array_equal(coefficients, self.coefficients) else None
         return replace(
             self,
-            charts=[replace(c, coefficients=p) for c, p in zip(self.charts, parts)],
+            construction=replace(
+                self.construction,
+                charts=[replace(c, coefficients=p) for c, p in zip(self.charts, parts)],
+            ),
             bound=bound,
         )
 
@@ -217,7 +196,7 @@ class Approximation:
             "known: these are not the coefficients or weights of the theorem",
         )
         edge = len(self.coefficients) ** (1 / self.charts[0].dim)
-        return self.bound.value * edge**self.alpha, self.bound.gradient * edge ** (self.alpha - 1)
+        return self.bound.value * edge**self.alpha, self.bound.slope * edge ** (self.alpha - 1)
 
     def __call__(self, x):
         """The network at points of the domain.
@@ -311,52 +290,7 @@ class Approximation:
         InputError
             Without a target or a domain.
         """
-        require(
-            None not in (self.target, self.domain),
-            "target",
-            None,
-            "known (set it after loading: see `with_target`)",
-        )
-        points, seed = integer("points", points, 1), integer("seed", seed, 0)
-        if module_points is None:
-            terms = len(self.coefficients)
-            module_points = (
-                min(256, max(16, _MODULE_WORK // terms)) if terms <= _MODULE_TERMS else 0
-            )
-        unchanged = self.unchanged
-        module_points = (
-            max(0, min(integer("module_points", module_points, 0), points)) if unchanged else points
-        )
-        worst = {}
-        difference = 0.0 if unchanged else math.nan
-        done = 0
-        for x in self.domain.batches(points, seed):
-            f, df = self.target.value_and_gradient(x)
-            g, dg = (self.sparse if unchanged else self.network).value_and_gradient(x)
-            subset = max(0, min(module_points - done, len(x))) if unchanged else 0
-            if subset:
-                h, dh = self.network.value_and_gradient(x[:subset])
-                difference = max(difference, float((h - g[:subset]).abs().max()))
-                g[:subset], dg[:subset] = h, dh
-            for norm, errors in (
-                ("value", (f - g).abs()),
-                ("gradient", self.domain.slope(x, df - dg)),
-            ):
-                i = int(errors.argmax())
-                worst[norm] = max(
-                    worst.get(norm, (-1.0,)), (float(errors[i]), tuple(x[i].tolist()))
-                )
-            done += len(x)
-        return Measurement(
-            worst["value"][0],
-            worst["gradient"][0],
-            worst["value"][1],
-            worst["gradient"][1],
-            points,
-            seed,
-            module_points,
-            difference,
-        )
+        return measure(self, points, seed, module_points)
 
     def certify(self, domain=None, **options):
         """A rigorous enclosure of both norms over the whole domain, rounding included:
@@ -374,8 +308,6 @@ class Approximation:
         -------
         lib.certify.Certificate
         """
-        from lib.certify import certify  # a later chapter, which imports this one
-
         return certify(self, domain, **options)
 
     def save(self, path):
@@ -390,64 +322,28 @@ class Approximation:
         InputError
             If ``path`` exists and is something else, or its parent folder does not exist.
         """
-        path = Path(path)
-        require(path.parent.is_dir(), "path", str(path), "in a folder that exists")
-        require(
-            not path.exists() or (path / "network.json").is_file(),
-            "path",
-            str(path),
-            "new, or a folder with a saved network",
-        )
-        beside = Path(tempfile.mkdtemp(dir=path.parent, prefix=".saving-"))
-        try:
-            tensors = {
-                k: v.detach().clone().contiguous() for k, v in self.network.state_dict().items()
-            }
-            for i, chart in enumerate(self.charts):
-                arrays = {
-                    k: getattr(chart, k) for k in ("matrix", "offset", "indices", "coefficients")
-                }
-                if chart.gate is not None:
-                    arrays["centre"] = chart.gate.centre
-                tensors |= {
-                    f"charts.{i}.{k}": torch.from_numpy(np.array(v)) for k, v in arrays.items()
-                }
-            save_file(tensors, beside / "network.safetensors")
-            digest = hashlib.sha256((beside / "network.safetensors").read_bytes()).hexdigest()
-            description = {
-                "format": FORMAT,
-                "sha256": digest,
-                "dim": self.dim,
-                "domain": "cube" if isinstance(self.domain, Cube) else "manifold",
-                "charts": [
-                    {
-                        "cells": c.cells,
-                        "gate": None
-                        if c.gate is None
-                        else [c.gate.inner, c.gate.outer, c.gate.refinement],
-                    }
-                    for c in self.charts
-                ],
-                "groups": [[conv.groups for conv in block] for block in self.network.blocks],
-                "formula": self.target.formula if self.target is not None else None,
-                "sizes": {
-                    k: getattr(self, k)
-                    for k in ("order", "cells", "refinement", "kernel_size", "blocks", "alpha")
-                },
-                "bound": asdict(self.bound) if self.bound is not None and self.unchanged else None,
-                "promised": asdict(self.promised),
-                "derivative_bounds": [[list(k), v] for k, v in self.derivative_bounds.items()],
-            }
-            description["seal"] = _seal(description)
-            (beside / "network.json").write_text(json.dumps(description, indent=1))
-            beside.chmod(0o755)  # mkdtemp makes private folders
-            old = beside.with_name(beside.name + "-old")
-            if path.exists():
-                os.replace(path, old)
-            os.replace(beside, path)
-            shutil.rmtree(old, ignore_errors=True)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
+        state = self.network.state_dict().items()
+        tensors = {k: v.detach().clone().contiguous() for k, v in state}
+        for i, chart in enumerate(self.charts):
+            arrays = {k: getattr(chart, k) for k in _ARRAYS}
+            if chart.gate is not None:
+                arrays["centre"] = chart.gate.centre
+            tensors |= {f"charts.{i}.{k}": torch.from_numpy(np.array(v)) for k, v in arrays.items()}
+        write_folder(path, tensors, self._description())
+
+    def _description(self):
+        gates = [c.gate and [c.gate.inner, c.gate.outer, c.gate.refinement] for c in self.charts]
+        sizes = ("order", "cells", "refinement", "kernel_size", "blocks", "alpha")
+        return {
+            "dim": self.dim,
+            "domain": "cube" if isinstance(self.domain, Cube) else "manifold",
+            "charts": [{"cells": c.cells, "gate": g} for c, g in zip(self.charts, gates)],
+            "groups": [[conv.groups for conv in block] for block in self.network.blocks],
+            "formula": self.target.formula if self.target is not None else None,
+            "sizes": {k: getattr(self, k) for k in sizes},
+            "bound": asdict(self.bound) if self.bound is not None and self.unchanged else None,
+            "derivative_bounds": [[list(k), v] for k, v in self.derivative_bounds.items()],
+        }
 
     def with_target(self, target, domain=None):
         """The same approximation with a target to measure against, and a domain if that is unknown
@@ -494,19 +390,8 @@ class Approximation:
         return bool(np.abs(found - self.coefficients).max() <= _SAME * np.abs(found).max())
 
 
-def _seal(description):
-    """Digest of a description: finds damage, not malice."""
-    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
-
-
-def _chart(tensors, i, cells, gate):
-    arrays = {
-        k: tensors[f"charts.{i}.{k}"].numpy()
-        for k in ("matrix", "offset", "indices", "coefficients")
-    }
-    return Chart(
-        cells=cells, gate=gate and Gate(tensors[f"charts.{i}.centre"].numpy(), *gate), **arrays
-    )
+_ARRAYS = ("matrix", "offset", "indices", "coefficients")  # of a chart
+_PARTS = ("spline", "network", "rounding")  # of a bound
 
 
 def load(path):
@@ -524,58 +409,59 @@ def load(path):
     Raises
     ------
     InputError
-        If the folder is missing, not ours, cut short or altered.
+        If the folder is missing, not ours, of a format that is not known here, cut short or
+        altered.
     """
-    path = Path(path)
-
-    def broken(what):
-        return InputError(
-            f"path = {str(path)!r}: must be a folder written by Approximation.save; {what}"
-        )
-
     try:
-        description = json.loads((path / "network.json").read_text())
-        if not isinstance(description, dict) or description.get("format") not in _READABLE:
-            raise broken("its format is another")
-        if description.pop("seal", None) != _seal(description):
-            raise broken("network.json was altered")
-        raw = (path / "network.safetensors").read_bytes()
-        if hashlib.sha256(raw).hexdigest() != description["sha256"]:
-            raise broken("network.safetensors was cut short or altered")
-        tensors = load_file(path / "network.safetensors")
-        blocks = [
-            [
-                Convolution(
-                    tensors[f"blocks.{i}.{k}.weight"], tensors[f"blocks.{i}.{k}.bias"], groups
-                )
-                for k, groups in enumerate(block)
-            ]
-            for i, block in enumerate(description["groups"])
-        ]
-        formula = description["formula"]
-        result = Approximation(
-            charts=[_chart(tensors, i, **chart) for i, chart in enumerate(description["charts"])],
-            promised=Architecture(**description["promised"]),
-            bound=None if description["bound"] is None else Bound(**description["bound"]),
-            target=None if formula is None else Target.from_sympy(formula, description["dim"]),
-            domain=Cube(description["dim"]) if description["domain"] == "cube" else None,
-            derivative_bounds={tuple(k): v for k, v in description["derivative_bounds"]},
-            **description["sizes"],
-        )
-        # the stored weights
-        result.__dict__["network"] = ConvResNet(blocks, tensors["head"], description["dim"])
-        return result
+        return _restored(*read_folder(path))
     except InputError:
         raise
-    except (
-        OSError,
-        UnicodeDecodeError,
-        json.JSONDecodeError,
-        SafetensorError,
-        KeyError,
-        TypeError,
-        ValueError,
-        OverflowError,
-        RuntimeError,
-    ) as error:
-        raise broken(f"{type(error).__name__}: {error}") from None
+    except DAMAGE as error:
+        raise broken(path, f"{type(error).__name__}: {error}") from None
+
+
+def _restored(tensors, description):
+    """The approximation of a folder."""
+    blocks = [
+        [
+            Convolution(tensors[f"blocks.{i}.{k}.weight"], tensors[f"blocks.{i}.{k}.bias"], groups)
+            for k, groups in enumerate(block)
+        ]
+        for i, block in enumerate(description["groups"])
+    ]
+    dim = description["dim"]
+    formula = description["formula"]
+    sizes = description["sizes"]
+    charts = [_chart(tensors, i, **chart) for i, chart in enumerate(description["charts"])]
+    shape = {k: sizes[k] for k in ("order", "refinement", "kernel_size", "blocks")}
+    result = Approximation(
+        construction=Construction(charts, **shape),
+        bound=_bound(description["bound"]),
+        target=None if formula is None else Target.from_sympy(formula, dim),
+        domain=Cube(dim) if description["domain"] == "cube" else None,
+        cells=sizes["cells"],
+        alpha=sizes["alpha"],
+        derivative_bounds={tuple(k): v for k, v in description["derivative_bounds"]},
+    )
+    result.__dict__["network"] = ConvResNet(blocks, tensors["head"], dim)  # the stored weights
+    return result
+
+
+def _chart(tensors, i, cells, gate):
+    arrays = {k: tensors[f"charts.{i}.{k}"].numpy() for k in _ARRAYS}
+    return Chart(
+        cells=cells, gate=gate and Gate(tensors[f"charts.{i}.centre"].numpy(), *gate), **arrays
+    )
+
+
+def _bound(facts):
+    """The bound of a description; before format 4 it was written as six numbers."""
+    if facts is None:
+        return None
+    facts = dict(facts)
+    if "spline" in facts:
+        del facts["value"], facts["slope"]
+        parts = [Norms(**facts.pop(part)) for part in _PARTS]
+    else:
+        parts = [Norms(facts.pop(f"{p}_value"), facts.pop(f"{p}_gradient")) for p in _PARTS]
+    return Bound.of(*parts, **facts)

@@ -7,27 +7,26 @@ import numpy as np
 
 from lib import relu
 from lib.convresnet import rounding, stored_folds
-from lib.splines import interpolate
+from lib.norms import Norms, renamed
 
 _ARITHMETIC = 2.0**-40
 SHARE = 1 / 8  # the network may add this fraction of the spline's error
 
 
 @dataclass(frozen=True)
-class Bound:
+class Bound(Norms):
     """A guaranteed error: spline part (``thm-jackson``), network part (``prop-spline-net``),
     rounding.
 
     Attributes
     ----------
-    spline_value, spline_gradient : float
-        Bounds of the error of the spline in value and slope.
-    network_value, network_gradient : float
-        The same for the network against the spline.
-    rounding_value, rounding_gradient : float
-        For computing coefficients, storing weights and evaluating the network in float64
-        (`rounding_error`); negligible unless the other two parts are tiny, as for polynomial
-        targets.
+    value, slope : float
+        Bounds of ``sup |f - f~|`` and of ``max_k sup |d_k (f - f~)|`` on the cube, of ``sup |grad_M
+        (f - f~)|`` on a manifold: the sums of the three parts.
+    spline, network, rounding : Norms
+        Of the spline against the target; of the network against the spline; for computing
+        coefficients, storing weights and evaluating the network in float64 (`rounding_error`),
+        negligible unless the other two are tiny, as for polynomial targets.
     dim : int
         ``d``: the number of mesh coordinates.
     reach : float or None
@@ -40,42 +39,39 @@ class Bound:
         *estimate*, with sampled derivatives.
     """
 
-    spline_value: float
-    spline_gradient: float
-    network_value: float
-    network_gradient: float
-    rounding_value: float
-    rounding_gradient: float
+    spline: Norms
+    network: Norms
+    rounding: Norms
     dim: int
     reach: float | None = None
     factors: dict = field(default_factory=dict)
     rigorous: bool = False
 
-    @property
-    def value(self):
-        """Bound of ``sup |f - f~|``."""
-        return self.spline_value + self.network_value + self.rounding_value
+    spline_value = renamed("spline_value", "spline.value")
+    spline_gradient = renamed("spline_gradient", "spline.slope")
+    network_value = renamed("network_value", "network_value")
+    network_gradient = renamed("network_gradient", "network.slope")
+    rounding_value = renamed("rounding_value", "rounding.value")
+    rounding_gradient = renamed("rounding_gradient", "rounding.slope")
 
-    @property
-    def gradient(self):
-        """Bound of ``max_k sup |d_k (f - f~)|`` on the cube, of ``sup |grad_M (f - f~)|`` on a
-        manifold.
-        """
-        return self.spline_gradient + self.network_gradient + self.rounding_gradient
+    @classmethod
+    def of(cls, spline, network, rounding, **others):
+        """The bound with these parts."""
+        return cls(*(spline + network + rounding), spline, network, rounding, **others)
 
-    def at(self, s):
+    def at(self, s, dim=None):
         """Bound of the ``W^{s,inf}`` norm of the error, ``0 <= s <= 1`` (``lem-interpolation``).
 
         On a manifold distances are those of the ambient space; there ``Lip(g)`` is at most
         ``max((pi/2) sup |grad_M g|, sup |g| / tau)`` (``lem-geodesic``).
         """
         if self.reach is None or s in (0, 1):
-            return interpolate(self.value, self.gradient, self.dim, s)
-        return interpolate(self.value, max(pi / 2 * self.gradient, self.value / self.reach), 1, s)
+            return super().at(s, self.dim if dim is None else dim)
+        return Norms(self.value, max(pi / 2 * self.slope, self.value / self.reach)).at(s)
 
 
 def rounding_error(problem, charts, cells, refinement, error):
-    """What rounding adds to the bound: value and slope (``prop-rounding``).
+    """What rounding adds to the bound, `lib.Norms` (``prop-rounding``).
 
     Three parts: coefficients are computed in float64, the weights ``a_r`` of the folds are stored
     in float64, and (value only) the network is evaluated in float64.  ``error`` is what
@@ -90,9 +86,8 @@ def rounding_error(problem, charts, cells, refinement, error):
     evaluation = sum(rounding(order, refinement, dim, problem.mesh_rounding(charts, cells)))
     value = error + largest * alive * (dim * fold_value + evaluation)
     slope = alive * (steep * error + largest * (fold_slope + (dim - 1) * steep * fold_value))
-    return problem.overlap(cells) * value, problem.overlap(
-        cells
-    ) * problem.slope_factor * problem.mesh_slope(cells) * slope
+    in_mesh_units = problem.overlap(cells) * Norms(value, slope)
+    return in_mesh_units.steeper(problem.slope_factor * problem.mesh_slope(cells))
 
 
 def largest_coefficient(charts):
@@ -101,50 +96,42 @@ def largest_coefficient(charts):
 
 
 def network_error(problem, cells, refinement, largest_coefficient):
-    """The network against the spline of a `Problem`: value and slope (``prop-spline-net``)."""
+    """The network against the spline of a `Problem`, `lib.Norms` (``prop-spline-net``)."""
     error = relu.spline_error(
         problem.order, problem.dim, problem.mesh_slope(cells), refinement, largest_coefficient
     )
-    overlap = problem.overlap(cells)
-    return overlap * error.value, overlap * problem.slope_factor * error.slope
+    return (problem.overlap(cells) * error).steeper(problem.slope_factor)
 
 
 def bound(problem, charts, cells, refinement):
-    """The bound for given sizes; ``charts`` as `problem` makes them for ``cells``."""
-    spline = problem.spline_error(cells)
+    """The `Bound` for given sizes; ``charts`` as `problem` makes them for ``cells``."""
+    jackson = problem.spline_error(cells)
+    spline = Norms(jackson.value, jackson.slope)
     network = network_error(problem, cells, refinement, largest_coefficient(charts))
     coefficients, rigorous = problem.coefficient_error(charts, cells)
     rounded = rounding_error(problem, charts, cells, refinement, coefficients)
     # this arithmetic: fewer than 2^12 operations on numbers that are not negative
-    value, slope = (
-        r + _ARITHMETIC * (s + n + r)
-        for r, s, n in zip(rounded, (spline.value, spline.gradient), network)
-    )
-    return Bound(
-        spline.value,
-        spline.gradient,
-        *network,
-        value,
-        slope,
-        problem.dim,
-        problem.reach,
-        problem.factors(cells),
-        rigorous,
+    rounded += _ARITHMETIC * (spline + network + rounded)
+    return Bound.of(
+        spline,
+        network,
+        rounded,
+        dim=problem.dim,
+        reach=problem.reach,
+        factors=problem.factors(cells),
+        rigorous=rigorous,
     )
 
 
 def choose_refinement(problem, cells, largest_coefficient, room=None):
-    """The least refinement whose network error fits the room that is left for it, in value and
-    slope.
+    """The least refinement whose network error fits the room that is left for it, `lib.Norms`.
 
     By default the room is the share 1/8 of the spline's own bound.  None if 40 levels do not
     suffice.
     """
     if room is None:
-        spline = problem.spline_error(cells)
-        room = SHARE * spline.value, SHARE * spline.gradient
+        room = SHARE * problem.spline_error(cells)
     for n in range(relu.MINIMUM_REFINEMENT, relu.MAXIMUM_REFINEMENT + 1):
-        error = network_error(problem, cells, n, largest_coefficient)
-        if error[0] <= room[0] and error[1] <= room[1]:
+        if network_error(problem, cells, n, largest_coefficient) <= room:
             return n
     return None

@@ -1,0 +1,28 @@
+"""Where functions are approximated: what a domain is, the cube, and the a priori bound (book:
+chapter 05).
+"""
+
+from lib.domains._bound import Bound, bound, choose_refinement, largest_coefficient, network_error
+from lib.domains._cube import Cube
+from lib.domains._cube_problem import CubeProblem
+from lib.domains._domain import Domain, Patch, Problem, Setting
+from lib.domains._patch import Boxes, CubePatch, Local, box_variables, mesh_of_piece
+
+__all__ = [
+    "Bound",
+    "Boxes",
+    "Cube",
+    "CubePatch",
+    "CubeProblem",
+    "Domain",
+    "Local",
+    "Patch",
+    "Problem",
+    "Setting",
+    "bound",
+    "box_variables",
+    "choose_refinement",
+    "largest_coefficient",
+    "mesh_of_piece",
+    "network_error",
+]

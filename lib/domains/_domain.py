@@ -1,0 +1,160 @@
+"""What `lib.approximate` asks of the place on which a function is approximated.
+
+`lib.Cube` and every manifold of `lib.manifolds` answer; a new kind of domain is a class with these
+methods.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+
+from lib.convresnet import Chart
+from lib.norms import Norms
+
+
+class Problem(Protocol):
+    """A target on a domain, as the theorems see it: charts with coefficients, and what bounds the
+    error.
+
+    Attributes
+    ----------
+    target : lib.Target
+    domain : Domain
+    dim, order : int
+        ``d``, the number of mesh coordinates, and ``m``.
+    alpha : int
+        The smoothness that is used.
+    derivative_bounds : dict
+        ``{multi-index: bound}`` of what enters the bound.
+    minimum_cells, maximum_cells : int or infinity
+        The meshes that can be used.
+    slope_factor : float
+        From the largest partial derivative in mesh directions to the slope of the domain.
+    reach : float or None
+        Of the manifold; None on the cube.
+    """
+
+    target: Any
+    domain: "Domain"
+    dim: int
+    order: int
+    alpha: int
+    derivative_bounds: dict
+    minimum_cells: int
+    maximum_cells: float
+    slope_factor: float
+    reach: float | None
+
+    def terms(self, cells: int) -> int:
+        """``T``, the number of terms."""
+
+    def overlap(self, cells: int) -> int:
+        """How many charts have terms that are alive at one point, at most."""
+
+    def mesh_slope(self, cells: int) -> float:
+        """Mesh units a unit of length."""
+
+    def mesh_rounding(self, charts: list[Chart], cells: int) -> float:
+        """What mesh coordinates may be off, in mesh units and units of roundoff."""
+
+    def coefficient_error(self, charts: list[Chart], cells: int) -> tuple[float, bool]:
+        """What coefficients may be off, and whether that is proved."""
+
+    def spline_error(self, cells: int) -> Norms:
+        """The spline against the target."""
+
+    def factors(self, cells: int) -> dict[str, float]:
+        """The factors of the spline part, by name."""
+
+    def charts(self, cells: int) -> list[Chart]:
+        """The charts with their coefficients."""
+
+
+@runtime_checkable
+class Setting(Protocol):
+    """What can be asked for a problem: a domain, or an atlas of one.
+
+    Attributes
+    ----------
+    ambient_dim : int
+        ``D``.
+    """
+
+    ambient_dim: int
+
+    def problem(self, target: Any, order: int, cells: int | None = None) -> Problem:
+        """What the theorem needs to know of a target; ``cells`` where the mesh is known."""
+
+
+class Domain(Setting, Protocol):
+    """The place on which a function is approximated; points are float64 tensors (P, D).
+
+    Attributes
+    ----------
+    dim, ambient_dim : int
+        ``d`` and ``D``.
+    """
+
+    dim: int
+
+    def sample(self, points: int, seed: int = 0) -> torch.Tensor:
+        """So many points."""
+
+    def batches(self, points: int, seed: int = 0) -> Iterator[torch.Tensor]:
+        """So many points, in parts that fit into memory."""
+
+    def check(self, x: torch.Tensor) -> None:
+        """Raise `InputError` unless the rows are points of the domain."""
+
+    def slope(self, x: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+        """The norm in which slopes are measured, of gradients (P, D) at points; (P,)."""
+
+    def along(self, x: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+        """The part of gradients that counts; (P, D)."""
+
+    def towards(self, x: torch.Tensor) -> torch.Tensor:
+        """A direction at each point into the domain, none of them special; (P, D)."""
+
+    def patch(self, charts: list[Chart], cells: int) -> "Patch":
+        """The image of a box over which errors are enclosed (`lib.certify`)."""
+
+
+class Patch(Protocol):
+    """The domain of a certificate: the image of a box of ``p`` parameters ``s`` from 0 to
+    ``roots``.
+
+    Attributes
+    ----------
+    dim : int
+        ``p``.
+    roots : tuple of int
+    """
+
+    dim: int
+    roots: tuple[int, ...]
+
+    def describe(self) -> str:
+        """For the reader."""
+
+    def numbers(self) -> list:
+        """What tells it from every other one of its kind."""
+
+    def local(self, boxes: Any, order: int) -> Any:
+        """Expansions of the coordinates over boxes (`lib.domains.Local`)."""
+
+    def mesh(self, local: Any, piece: Any) -> tuple:
+        """Expansions of the mesh coordinates of a piece, and the ends of their ranges."""
+
+    def slope(self, local: Any, sizes: np.ndarray) -> np.ndarray:
+        """Upper bounds of the slope, from those of the derivatives along the parameters."""
+
+    def points(self, s: np.ndarray) -> np.ndarray:
+        """Points (P, D) for parameters (P, p), in float64."""
+
+    def point(self, s: np.ndarray) -> list:
+        """The point for parameters (p,), in balls."""
+
+    def neighbour(self, s: np.ndarray, x: list, direction: np.ndarray, step: Any) -> tuple:
+        """A point of the domain about a step from ``x``, and the length of a path to it."""

@@ -1,0 +1,141 @@
+"""Domains of certificates, each the image of a box of roots; the cube's.
+
+A patch has ``dim`` parameters ``s``, each from 0 to the number of its roots, and is cut into dyadic
+boxes of them; a knot of the cube's mesh is a side of boxes, exactly.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from flint import arb
+
+from lib.intervals import Balls, Taylor, precision, span, up
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Boxes of parameters: middles (P, p), exact, and the radii (P,) of all their sides."""
+
+    middle: np.ndarray
+    radius: np.ndarray
+
+    def __len__(self):
+        return len(self.radius)
+
+    def __getitem__(self, key):
+        return Boxes(self.middle[key], self.radius[key])
+
+
+@dataclass(frozen=True)
+class Local:
+    """Expansions over boxes, at the middles and over the boxes (see `lib.intervals._taylor.span`).
+
+    Attributes
+    ----------
+    boxes : Boxes
+    at, over : lists of Taylor
+        The ``D`` coordinates.
+    own : pair of lists of Taylor
+        At and over, of what the domain needs besides: mesh coordinates of the cube, ``y`` of a
+        face.
+    """
+
+    boxes: Boxes
+    at: list
+    over: list
+    own: tuple = ((), ())
+
+    def __getitem__(self, part):
+        """Some of the boxes."""
+        at, over, *own = ([x[part] for x in xs] for xs in (self.at, self.over, *self.own))
+        return Local(self.boxes[part], at, over, tuple(own))
+
+
+def box_variables(boxes, order, over):
+    dim = boxes.middle.shape[1]
+    return [
+        Taylor.variable(
+            Balls(boxes.middle[:, k], boxes.radius if over else 0.0), boxes.radius, k, dim, order
+        )
+        for k in range(dim)
+    ]
+
+
+def _combine(row, offset, expansions):
+    """``sum_i row_i x_i + offset`` of expansions, ``row`` and ``offset`` balls."""
+    total = None
+    for k, x in enumerate(expansions):
+        if row.mid[k] or row.rad[k]:
+            part = x * row[k]
+            total = part if total is None else total + part
+    return expansions[0] * 0.0 + offset if total is None else total + offset
+
+
+class CubePatch:
+    """``[0,1]^D`` by ``x = s / N``: boxes of cells, so that the mesh coordinate is ``s`` itself."""
+
+    def __init__(self, dim, cells):
+        self.dim = dim
+        self.cells = cells
+        self.roots = (cells,) * dim
+
+    def describe(self):
+        return f"cube of dimension {self.dim}, {self.cells} cells"
+
+    def numbers(self):
+        """What tells it from every other domain of its kind (`lib.certify._digest.digest`)."""
+        return [self.dim, self.cells]
+
+    def local(self, boxes, order):
+        with precision():
+            scale = Balls.from_flint([arb(1) / self.cells], ())
+        at, over = (box_variables(boxes, order, o) for o in (False, True))
+        return Local(boxes, [x * scale for x in at], [x * scale for x in over], (at, over))
+
+    def mesh(self, local, piece):
+        """The mesh coordinates of a piece: expansions at, over, and ends (P, d) of their ranges,
+        exact where they can be.
+        """
+        boxes, (at, over) = local.boxes, local.own
+        if (
+            not piece.offset.mid.any()
+            and not piece.matrix.rad.any()
+            and (piece.matrix.mid == self.cells * np.eye(self.dim)).all()
+        ):
+            return (
+                at,
+                over,
+                boxes.middle - boxes.radius[:, None],
+                boxes.middle + boxes.radius[:, None],
+            )
+        return mesh_of_piece(local, piece)
+
+    def slope(self, local, sizes):
+        """Upper bounds of the largest partial derivative, from those in ``s`` (p, P)."""
+        return up(np.max(sizes, axis=0) * self.cells)
+
+    def points(self, s):
+        """Points for parameters (P, p), in float64: (P, D)."""
+        return s / self.cells
+
+    def point(self, s):
+        """The point for parameters (p,), rounded to floats: list of arb."""
+        return [arb(float(t)) for t in self.points(s)]
+
+    def neighbour(self, s, x, direction, step):
+        """A point a step from ``x`` along the axis of the largest entry of a direction, inside,
+        and its distance.
+        """
+        axis = int(np.argmax(np.abs(direction)))
+        y = list(x)
+        y[axis] = y[axis] + (step if y[axis] < arb(0.5) else -step)
+        return y, step
+
+
+def mesh_of_piece(local, piece):
+    at, over = (
+        [_combine(row, o, x) for row, o in zip(piece.matrix, piece.offset)]
+        for x in (local.at, local.over)
+    )
+    ends = [span(a, o) for a, o in zip(at, over)]
+    return at, over, np.stack([e[0] for e in ends], axis=1), np.stack([e[1] for e in ends], axis=1)

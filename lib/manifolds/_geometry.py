@@ -1,0 +1,129 @@
+"""What the geometry of a manifold is to this library: one small interface (book: chapter 06)."""
+
+import numpy as np
+
+from lib.errors import require
+
+OFF = 1e-8  # a point at most this far from a manifold counts as a point of it
+
+
+class Geometry:
+    """The geometry of a compact ``d``-dimensional manifold without boundary in ``[0,1]^D``.
+
+    Computed in numpy: points are rows of float64 arrays (tensors are taken, too), results are
+    arrays.  A subclass supplies `draw`, `project`, `tangent_basis`, `inverse_chart` and `net`, and
+    `geodesic` where a closed form is known.
+
+    Attributes
+    ----------
+    name : str
+    dim, ambient_dim : int
+        ``d`` and ``D``.
+    reach : float
+        ``tau``: a lower bound of the reach.
+    reach_source : str
+        Where the reach comes from: a closed form, a bound computed here, or an estimate.
+    volume : float or None
+        ``d``-dimensional volume where it is known.
+    """
+
+    volume = None
+
+    def __repr__(self):
+        return (
+            f"{self.name} (d={self.dim}, D={self.ambient_dim}, reach {self.reach:.4g}:"
+            f" {self.reach_source})"
+        )
+
+    def project(self, x):
+        """A nearby point of the manifold for points close to it (the nearest one where that is
+        cheap).
+
+        Parameters
+        ----------
+        x : float64 array, shape (P, D)
+
+        Returns
+        -------
+        float64 array, shape (P, D).
+        """
+        raise NotImplementedError
+
+    def tangent_basis(self, x):
+        """Orthonormal bases of the tangent spaces at points of the manifold: (P, D) to (P, D,
+        d).
+        """
+        raise NotImplementedError
+
+    def inverse_chart(self, centre, frame, t):
+        """The points ``x`` near ``centre`` with ``V^T (x - c) = t`` (``lem-chart``).
+
+        Parameters
+        ----------
+        centre : float64 array, shape (D,)
+            A point ``c`` of the manifold.
+        frame : float64 array, shape (D, d)
+            An orthonormal basis ``V`` of the tangent space at ``c``.
+        t : float64 array, shape (P, d)
+            Shorter than the reach.
+
+        Returns
+        -------
+        float64 array, shape (P, D).
+
+        Raises
+        ------
+        InputError
+            If there is no such point, or the iteration does not find it.
+        """
+        raise NotImplementedError
+
+    def draw(self, points, seed=0):
+        """Random points with a positive density (not uniform in general): float64 array (points,
+        D).
+        """
+        raise NotImplementedError
+
+    def net(self, radius):
+        """Points that leave no point of the manifold farther away than a certified radius.
+
+        Parameters
+        ----------
+        radius : float
+            What is aimed at.
+
+        Returns
+        -------
+        points : float64 array, shape (P, D)
+        radius : float
+            Proved: the Euclidean distance from any point of the manifold to the nearest of them is
+            at most this.
+        """
+        raise NotImplementedError
+
+    def geodesic(self, x, y):
+        """Lengths of shortest paths between rows of ``x`` and ``y`` (P, D): (P,), or None if no
+        closed form is known.
+        """
+        return None
+
+    def tangent_projector(self, x):
+        """Orthogonal projectors onto the tangent spaces: (P, D) to (P, D, D)."""
+        basis = self.tangent_basis(x)
+        return basis @ np.swapaxes(basis, 1, 2)
+
+    def distance(self, x):
+        """Upper bounds of the distances of points (P, D) from the manifold; (P,)."""
+        x = np.asarray(x)
+        return np.linalg.norm(x - self.project(x), axis=1)
+
+
+def check_cube(name, low, high):
+    """Raise `InputError` unless the box from ``low`` to ``high`` (arrays) lies in the unit cube."""
+    inside = low.min() >= -1e-12 and high.max() <= 1 + 1e-12
+    require(
+        inside,
+        "manifold",
+        f"{name}, coordinates from {low.min():.6g} to {high.max():.6g}",
+        "inside the unit cube [0,1]^D; scale or move it",
+    )
