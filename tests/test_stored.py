@@ -16,8 +16,8 @@ from torch.nn.utils import parametrize
 import lib
 from lib import certify, manifolds
 from lib.certify import _certify, _check, _digest, _error, _file, _search
-from lib.certify._subject import subject
 from lib.certify._points import network_value
+from lib.certify._subject import subject
 from lib.intervals import precision
 
 
