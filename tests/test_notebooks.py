@@ -72,7 +72,7 @@ def private(source):
             names = [*(node.module or "").split("."), *(a.name for a in node.names)]
         else:
             names = [node.attr] if isinstance(node, ast.Attribute) else []
-        found += [name for name in names if name.startswith("_")]
+        found += [n for n in names if n.startswith("_") and not n.endswith("__")]
     return found
 
 
@@ -91,7 +91,7 @@ def test_notebooks_use_public_names_only(path):
         ("from lib.robustness._side import compare", ["_side"]),
         ("import lib.limits._study as study", ["_study"]),
         ("def f():\n    from lib import _a\n    return _a._b(c.d)", ["_a", "_b"]),
-        ("from lib import limits\n_, x = limits.path(0)", []),
+        ("from lib import limits\n_, x = limits.path(0)\nprint(f.__name__)", []),
     ],
 )
 def test_private_names_are_seen(code, names):

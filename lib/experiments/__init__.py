@@ -1,15 +1,16 @@
 """Recorded runs: what takes long is done once and kept, with seeds and versions.
 
-The machinery is `run` and `read`.  There are four experiments: the study of chapter 08 (``study``:
-the built network against the same architecture trained), the sweep of chapter 09 (``sweep``: width
-x depth x training) with what is asked of some of its classifiers (``headline``, ``strong``,
-``proved``), the rotated digits of the same chapter (``digits``), and the costs of the page "Speed"
-(`benchmark`).  For each, ``.._run`` makes the result of one cell and ``.._cells`` lists the cells
-of the book, whose records are in `RECORDS`.  `EPOCHS`, `SEEDS` and `RADIUS` are those of
-the sweep, `AMBIENT` the radii of the attacks on rotated digits.
+The machinery is `run` and `read`.  There are four experiments: the study of chapter 08
+(``study_``: the built network against the same architecture trained); the sweep of chapter 09
+(``sweep_``: width x depth x training) with what is asked of some of its classifiers
+(``headline_``, ``strong_``, ``proved_``); the rotated digits of the same chapter (``digits_``);
+and the costs of the page "Speed" (`benchmark`).  For each but the last, ``.._run`` computes one
+cell, and ``.._cells`` (of the study: `study_tuning` and `study_comparison`) lists those of the
+book, whose records are in `RECORDS`.  `EPOCHS`, `SEEDS` and `RADIUS` are those of the sweep,
+`AMBIENT` the radii of the attacks on rotated digits.
 """
 
-from lib.experiments import _bench_evaluation, _bench_making, _bench_training  # noqa: F401  (registration of rows)
+from lib.experiments import _bench_evaluation, _bench_making, _bench_training  # noqa: F401
 from lib.experiments._bench import BENCHMARKS, Row, benchmark, machine
 from lib.experiments._digits import AMBIENT, digits_cells, digits_run
 from lib.experiments._records import (
