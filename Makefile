@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 export OMP_WAIT_POLICY ?= PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-SOURCES := $(shell find lib -name '*.py') $(shell find lib/records -name '*.json')
+SOURCES := $(shell find lib -name '*.py') $(shell find lib/experiments/records -name '*.json')
 EXECUTED := $(patsubst notebooks/%,_build/executed/%,$(wildcard notebooks/*.ipynb))
 FOUND := _build/claims.json _build/mutants.json _build/pictures
 
@@ -76,7 +76,7 @@ colab: $(READY)  ## a wheel and notebooks whose first cell installs it, for Goog
 	$(BIN)/python book/_ext/colab.py notebooks _build/colab
 
 bench: $(READY)  ## measure the record that the page "Speed" shows (seven minutes; leave the machine alone)
-	$(BIN)/python -m lib bench --training 120 --json lib/records/bench.json
+	$(BIN)/python -m lib bench --training 120 --json lib/experiments/records/bench.json
 
 lint: $(READY)   ## check the style of the code
 	$(BIN)/ruff check lib tests book/_ext notebooks

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from lib.errors import InputError, integer, require
-from lib.sweep import check_file, write_json
+from lib.experiments import check_file, write_json
 
 
 def _bar(quiet):
@@ -199,7 +199,7 @@ def _approximate(arguments):
 
 def _train(arguments):
     from lib.convresnet import threads
-    from lib.limits import study
+    from lib.experiments import study
 
     if arguments.steps is not None:
         integer("--steps", arguments.steps, 1)
@@ -214,10 +214,10 @@ def _train(arguments):
 
 def _robustness(arguments):
     from lib.convresnet import threads
-    from lib.robustness import sweep_table
+    from lib.experiments import sweep
 
     require(all(e >= 1 for e in arguments.epochs), "--epochs", arguments.epochs, "positive")
-    rows = sweep_table(
+    rows = sweep(
         arguments.folder,
         threads(),
         _bar(arguments.quiet),
@@ -237,10 +237,10 @@ def _robustness(arguments):
 
 
 def _bench(arguments):
-    from lib.bench import ROWS, machine, run
+    from lib.experiments import BENCHMARKS, benchmark, machine
 
     for label in arguments.ids:
-        require(label in ROWS, "row", label, f"one of {', '.join(ROWS)}")
+        require(label in BENCHMARKS, "row", label, f"one of {', '.join(BENCHMARKS)}")
     require(arguments.training > 0, "--training", arguments.training, "positive")
     print(", ".join(f"{name} {value}" for name, value in machine().items()))
     print(f"{'ratio':>9} {'ours':>11} {'other':>11}  row, case, unit", flush=True)
@@ -252,7 +252,7 @@ def _bench(arguments):
             flush=True,
         )
 
-    found = run(arguments.ids, arguments.training, report)
+    found = benchmark(arguments.ids, arguments.training, report)
     for label, meaning in found["meaning"].items():
         print(f"{label:12} {meaning}")
     if arguments.json is not None:

@@ -11,14 +11,16 @@ import torch
 from torch import nn
 
 from lib.__main__ import main
-from lib.bench import ROWS, _rows, _timing, _training, machine, run
+from lib.experiments import BENCHMARKS, _timing, benchmark, machine
+from lib.experiments import _bench_evaluation as evaluation
+from lib.experiments import _bench_training as training
 from lib.targets import Target
 
 
 @pytest.fixture
 def small(monkeypatch):
     """Few points and short clocks."""
-    monkeypatch.setattr(_rows, "POINTS", 3000)
+    monkeypatch.setattr(evaluation, "POINTS", 3000)
     monkeypatch.setattr(_timing, "_LEAST", 0.002)
 
 
@@ -54,7 +56,7 @@ def test_peak_memory_sees_an_array():
     "label", ["dense", "scipy", "interpn", "kernel", "threads", "construction"]
 )
 def test_rows(label, small):
-    found = run([label])
+    found = benchmark([label])
     assert found["rows"] and len({r["case"] for r in found["rows"]}) == len(found["rows"])
     for r in found["rows"]:
         assert r["id"] == label and 0 < r["ratio"] < math.inf and r["ours"] > 0 and r["other"] > 0
@@ -62,7 +64,7 @@ def test_rows(label, small):
 
 
 def test_every_row_says_what_it_compares():
-    assert all(function.__doc__ for function in ROWS.values())
+    assert all(function.__doc__ for function in BENCHMARKS.values())
     assert machine()["threads"] == torch.get_num_threads()
 
 
@@ -71,19 +73,19 @@ def _nanoseconds(evaluator, x):
 
 
 def test_the_sparse_evaluator_is_fifty_times_faster_and_more_so_for_larger_meshes():
-    x = _rows._points(20_000, 2)
+    x = evaluation._points(20_000, 2)
     ratios = [
-        _nanoseconds(_rows._module(2, N), x[:64]) / _nanoseconds(_rows._sparse(2, N), x)
+        _nanoseconds(evaluation._module(2, N), x[:64]) / _nanoseconds(evaluation._sparse(2, N), x)
         for N in (8, 32)
     ]
     assert ratios[1] > 50 and ratios[1] > 3 * ratios[0]
 
 
 def test_the_cost_of_a_point_does_not_grow_with_the_mesh():
-    x = _rows._points(20_000, 2)
+    x = evaluation._points(20_000, 2)
     sizes = (8, 64, 512)
     found, _ = _timing.exponent(
-        sizes, [partial(_rows._sparse(2, N).value_and_gradient, x) for N in sizes], 5
+        sizes, [partial(evaluation._sparse(2, N).value_and_gradient, x) for N in sizes], 5
     )
     assert found < 0.15  # 0.02 on a quiet machine
 
@@ -91,10 +93,10 @@ def test_the_cost_of_a_point_does_not_grow_with_the_mesh():
 def test_training_and_the_network_that_matches_it():
     target = Target.from_sympy("sin(3*x1)*x2")
     rough, better = (
-        _training.errors(target, _training.train(target, nn.Tanh, t), 5000) for t in (0.05, 3)
+        training.errors(target, training.train(target, nn.Tanh, t), 5000) for t in (0.05, 3)
     )
     assert (better < rough).all() and (better > 0).all()
-    a, measured, seconds = _training.smallest(target, better, points=5000)
+    a, measured, seconds = training.smallest(target, better, points=5000)
     assert measured.value <= better[0] and measured.slope <= better[1] and 0 < seconds < 60
     assert a.cells == 4 or any(_errors(target, a.cells - 1) > better)
 
@@ -112,7 +114,7 @@ def test_errors_are_those_of_the_library():
     target = Target.from_sympy("exp(x1)*x2")
     a = approximate(target, Cube(2), order=3, cells=4)
     m = a.measure(2000, 1, module_points=0)
-    assert np.allclose(_training.errors(target, a.network, 2000), [m.value, m.slope], rtol=1e-9)
+    assert np.allclose(training.errors(target, a.network, 2000), [m.value, m.slope], rtol=1e-9)
 
 
 def test_command_line(small, tmp_path, capsys):

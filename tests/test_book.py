@@ -17,8 +17,8 @@ import torch
 import lib
 from lib import contrast, convresnet, manifolds, relu, splines
 from lib.claims import REGISTRY, select
-from lib.claims import _chapter01 as cases
 from lib.claims._registry import rests_on
+from lib.contrast import _cases as cases
 from lib.convresnet import Construction
 
 ROOT = Path(__file__).resolve().parent.parent

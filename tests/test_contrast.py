@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from lib import InputError, contrast, convresnet
-from lib.claims._chapter01 import TARGETS, _one_copy, pitches, wave
+from lib.claims._chapter01 import _one_copy
+from lib.contrast import TARGETS, pitches, wave
 from lib.convresnet import ConvResNet
 
 SIZES = [(2, 2), (4, 8), (16, 4), (32, 16)]

@@ -14,7 +14,8 @@ import torch
 
 import lib
 from lib import certify, contrast, convresnet, limits, manifolds, relu, splines
-from lib.claims._chapter01 import TARGETS, _one_copy
+from lib.claims._chapter01 import _one_copy
+from lib.contrast import TARGETS
 from lib.robustness import ImageClassifier, digits, train
 
 BOOK = Path(__file__).resolve().parent.parent / "book"

@@ -1,4 +1,4 @@
-"""Chapter 08: bumps, Euler splines, lower bounds, ratios; training of the built network."""
+"""Chapter 08: bumps, Euler splines, lower bounds, ratios; fitting a network."""
 
 import itertools
 import re
@@ -14,11 +14,8 @@ from scipy.interpolate import BSpline, make_interp_spline
 from scipy.optimize import linprog
 
 import lib
-from lib import InputError, limits, splines, sweep
-from lib.__main__ import main
-from lib.claims._chapter08 import TABLE, _unseen, largest_jump, path
+from lib import InputError, limits, splines
 from lib.contrast import frozen_network
-from lib.limits import _study
 from lib.limits._ratio import largest_coefficient
 
 PAGE = (Path(__file__).parent.parent / "book/08_limits.md").read_text()
@@ -308,7 +305,7 @@ def _table_of_the_chapter():
 
 def test_the_table_of_the_chapter_is_that_of_the_claim():
     rows = _table_of_the_chapter()
-    assert tuple(row[:5] for row in rows) == TABLE
+    assert tuple(row[:5] for row in rows) == limits.RATIOS
     for D, N, m, _, _, value, slope in rows:
         bound = splines.jackson_bound(m, N, m, dict.fromkeys(splines.needed_derivatives(D, m), 1.0))
         assert bound.value * N**m / float(limits.spline_constant(m, D)) == pytest.approx(
@@ -403,7 +400,7 @@ def test_ratio_is_of_the_network_that_is_built():
 
 def test_a_function_that_is_not_seen():
     m, N, P = 3, 12, 16
-    for c in _unseen(m, N, 1, P):
+    for c in limits.unseen(m, N, 1, P):
         f = lambda x, c=c: limits.periodic_matrix(m, P, x[:, 0]) @ c  # noqa: E731
         assert (
             abs(splines.QuasiInterpolant(m, N).coefficients(f, 1)).max()
@@ -415,10 +412,10 @@ def test_a_function_that_is_not_seen():
 
 def test_jumps_do_not_shrink_with_the_path():
     for width in (1e-3, 1e-6, 1e-9):
-        assert largest_jump(frozen_network, 8, 16, width)[0] >= 1
-    f, g = path(0.0), path(1.0)
+        assert limits.largest_jump(frozen_network, 8, 16, width)[0] >= 1
+    f, g = limits.path(0.0), limits.path(1.0)
     x = torch.linspace(0, 1, 10_001, dtype=torch.float64)[:, None]
-    for h in (f, g, path(0.3)):
+    for h in (f, g, limits.path(0.3)):
         assert (h(x)[1:] - h(x)[:-1]).abs().max() <= 1e-4 * (1 + 1e-9) and h(x).abs().max() <= 1
 
 
@@ -445,27 +442,6 @@ def test_bad_input(call, argument):
 
 
 # ---- from proof to training
-
-
-def test_starts_are_what_they_say():
-    target, a = limits.built()
-    x = torch.from_numpy(np.random.default_rng(0).random((200, 2)))
-    ours = limits.start("built", 0)
-    assert torch.equal(ours(x), a.network(x)) and ours is not a.network
-    shapes = [p.shape for p in a.network.parameters()]
-    for kind in ("passing", "he"):
-        one, same, other = (limits.start(kind, seed) for seed in (1, 1, 2))
-        assert [p.shape for p in one.parameters()] == shapes
-        assert torch.equal(one(x), same(x)) and not torch.equal(one(x), other(x))
-    for seed in range(10):  # a signal reaches the end, from both coordinates
-        _, gradient = limits.start("passing", seed).value_and_gradient(x)
-        assert (gradient.abs().amax(0) > 1e-3).all()
-    count = sum(p.numel() for p in a.network.parameters())
-    assert (
-        abs(sum(p.numel() for p in limits.start("perceptron", 0).parameters()) / count - 1) < 0.02
-    )
-    with pytest.raises(InputError, match="kind"):
-        limits.start("glorot", 0)
 
 
 def test_fit_fits():
@@ -502,86 +478,3 @@ def test_slopes_are_fitted_only_if_asked():
         limits.fit(network, target, [0.0], rate=1e-12, slopes=slopes)[0] for slopes in (False, True)
     )
     assert both == pytest.approx(value + 1)
-
-
-def test_training_changes_the_built_network_and_not_the_original(monkeypatch):
-    monkeypatch.setattr(_study, "POINTS", 4096)
-    target, a = limits.built()
-    before = [p.detach().clone() for p in a.network.parameters()]
-    row = limits.train("built", False, 1e-4, 0, 5)
-    assert all(torch.equal(p, q) for p, q in zip(before, a.network.parameters()))
-    unchanged = _study.errors(a.network)
-    measured = a.measure(4096, seed=1)
-    assert unchanged["value"] == pytest.approx(measured.value) and unchanged[
-        "slope"
-    ] == pytest.approx(measured.slope)
-    assert (
-        unchanged["inner_slope"] <= unchanged["slope"]
-        and unchanged["mean_value"] < unchanged["value"]
-    )
-    assert row["value"] != unchanged["value"] and row["parameters"] == sum(
-        p.numel() for p in before
-    )
-
-
-def test_train_from_the_command_line(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(_study, "POINTS", 64)
-    monkeypatch.setattr(_study, "SEEDS", (0, 1))
-    folder = tmp_path / "records"
-    assert main(["train", str(folder), "--steps", "1", "--quiet"]) == 0
-    first = capsys.readouterr().out
-    assert len(first.splitlines()) == 8 and len(list(folder.iterdir())) == 21 + 14
-    monkeypatch.setattr(_study, "fit", None)  # nothing is trained again
-    assert main(["train", str(folder), "--steps", "1", "--quiet"]) == 0
-    assert capsys.readouterr().out == first
-    assert main(["train", str(tmp_path / "no" / "folder")]) == 2
-
-
-def _records():
-    folder = Path(__file__).parent.parent / "lib/records/training"
-    tuned = sweep.read(folder, _study.tuning())
-    return tuned, sweep.read(folder, _study.comparison(tuned))
-
-
-def test_the_training_table_of_the_chapter_is_that_of_the_records():
-    rows = _study.summary(_records()[1])
-    checked = 0
-    for line in PAGE.splitlines():
-        cells = [c.strip() for c in line.strip("|").split("|")]
-        if len(cells) == 6 and cells[0] in _study.STEPS and "±" in cells[2]:
-            found = rows.pop((cells[0], cells[1] == "value, slope"))
-            for cell, name in zip(cells[2:], ("value", "slope", "mean_value", "mean_slope")):
-                for text, number in zip(cell.split(" ± "), found[name]):
-                    places = len(text.partition(".")[2])
-                    assert abs(float(text) - number) <= 0.51 * 10.0**-places, (line, name)
-                    checked += 1
-    assert not rows and checked == 7 * 8
-
-
-def test_what_the_chapter_says_of_the_training():
-    tuned, runs = _records()
-    rows = _study.summary(runs)
-    plain = _study.errors(limits.built()[1].network)
-    assert len(runs) == 35 and min(r["result"]["slope"] for r in runs) > plain[
-        "slope"
-    ] == pytest.approx(2.00, abs=5e-3)
-    assert plain["value"] / rows["built", False]["value"][0] == pytest.approx(12, abs=0.5)
-    assert rows["built", False]["slope"][0] > 17.1
-    for slopes in (False, True):
-        assert rows["passing", slopes]["value"][0] / plain["value"] == pytest.approx(3, abs=0.6)
-        assert rows["passing", slopes]["slope"][0] / plain["slope"] == pytest.approx(6, abs=0.7)
-    (both,) = (
-        r["result"]
-        for r in tuned
-        if (r["cell"]["kind"], r["cell"]["slopes"], r["cell"]["rate"]) == ("built", True, 1e-6)
-    )
-    assert both["first"] == pytest.approx(0.0033, abs=5e-5) and both["last"] == pytest.approx(
-        0.0026, abs=5e-5
-    )
-    assert both["slope"] == pytest.approx(17, abs=0.5)
-    perceptron = rows["perceptron", True]
-    assert (
-        perceptron["mean_slope"][0] < plain["mean_slope"]
-        and perceptron["slope"][0] > plain["slope"]
-    )
-    assert rows["perceptron", False]["value"][0] < plain["value"]

@@ -2,6 +2,7 @@
 compares their numbers.
 """
 
+import ast
 import json
 import os
 import re
@@ -59,6 +60,42 @@ def test_notebooks_read_nothing_but_the_package(path):
     )
     assert not re.search(r"""["'](\.\./|\./|book/|lib/|notebooks/)""", code)
     assert 'plt.style.use("lib.book")' in code
+
+
+def private(source):
+    """What a piece of code imports from the package, or takes from anything, by a private name."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names = [part for a in node.names for part in a.name.split(".")]
+        elif isinstance(node, ast.ImportFrom):
+            names = [*(node.module or "").split("."), *(a.name for a in node.names)]
+        else:
+            names = [node.attr] if isinstance(node, ast.Attribute) else []
+        found += [n for n in names if n.startswith("_") and not n.endswith("__")]
+    return found
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_notebooks_use_public_names_only(path):
+    cells = json.loads(path.read_text())["cells"]
+    assert not [
+        name for c in cells if c["cell_type"] == "code" for name in private("".join(c["source"]))
+    ]
+
+
+@pytest.mark.parametrize(
+    "code, names",
+    [
+        ("from lib.claims import _chapter08 as cases", ["_chapter08"]),
+        ("from lib.robustness._side import compare", ["_side"]),
+        ("import lib.limits._study as study", ["_study"]),
+        ("def f():\n    from lib import _a\n    return _a._b(c.d)", ["_a", "_b"]),
+        ("from lib import limits\n_, x = limits.path(0)\nprint(f.__name__)", []),
+    ],
+)
+def test_private_names_are_seen(code, names):
+    assert private(code) == names
 
 
 def test_style_and_records_are_part_of_the_package():

@@ -1,10 +1,6 @@
-"""Chapter 09: pictures, attacks, training, measures, zonotopes, certified radii, the sweep."""
+"""Chapter 09: pictures, attacks, training, measures, zonotopes, certified radii."""
 
 import gzip
-import json
-import subprocess
-import sys
-import time
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -14,9 +10,8 @@ import pytest
 import torch
 
 import lib
-from lib import InputError, manifolds, robustness, sweep
-from lib.__main__ import main
-from lib.robustness import _attacks, _side, _sweep
+from lib import InputError, experiments, manifolds, robustness
+from lib.robustness import _attacks
 from lib.robustness._attacks import project, start
 from lib.robustness._zonotope import scores as zonotope_of_scores
 
@@ -269,7 +264,7 @@ def test_adversarial_training_is_what_makes_robust():
     training.
     """
     found = {
-        key: _sweep.cell("digits", *key, 10, 0)
+        key: experiments.sweep_run("digits", *key, 10, 0)
         for key in ((4, 1, "pgd"), (16, 2, "pgd"), (16, 2, "natural"))
     }
     small, large, natural = found.values()
@@ -765,7 +760,7 @@ def test_radii_outside_the_cube_are_refused():
 
 @pytest.fixture(scope="module")
 def small():
-    return _sweep.trained("digits", 4, 1, "pgd", 6, 0)
+    return experiments.trained("digits", 4, 1, "pgd", 6, 0)
 
 
 def test_zonotopes_hold_all_scores_of_the_ball(small):
@@ -984,303 +979,3 @@ def test_unions():
     a = lib.approximate(lambda x: x[:, 0] * x[:, 1], both, order=3, cells=48)
     m = a.measure(2000)
     assert m.value <= a.bound.value and m.slope <= a.bound.slope
-
-
-# ---- the sweep
-
-
-CELLS = [
-    {"data": "digits", "width": J, "blocks": 1, "method": "natural", "epochs": 1, "seed": s}
-    for J in (1, 2)
-    for s in (0, 1)
-]
-
-
-def _without_time(records):
-    return [{k: v for k, v in r["result"].items() if k != "training_seconds"} for r in records]
-
-
-def test_cells_of_the_sweep():
-    cells = _sweep.cells()
-    assert len(cells) == 90 and len({sweep.file_name(c) for c in cells}) == 90
-    for J in (4, 8, 16, 32):
-        assert (
-            sum(c["width"] == J and c["blocks"] == 2 and c["method"] == "pgd" for c in cells) == 6
-        )
-    for M in (1, 2, 4, 8):
-        assert (
-            sum(c["blocks"] == M and c["width"] == 8 and c["method"] == "pgd" for c in cells) == 6
-        )
-
-
-def test_cells_of_a_set_with_another_range(monkeypatch):
-    """Every cell declares the range of its pictures: those from -1 to 1 are refused where it
-    does not.
-    """
-    data = robustness.digits()
-    x = [2 * part[:n] - 1 for part, n in ((data.train_x, 200), (data.test_x, 30))]
-    signed = robustness.Pictures(
-        "signed", x[0], data.train_y[:200], x[1], data.test_y[:30], (-1.0, 1.0)
-    )
-    monkeypatch.setitem(_sweep.SETS, "digits", lambda: signed)
-    monkeypatch.setattr(_sweep, "EPOCHS", (1, 1))
-    monkeypatch.setattr(_sweep, "ensemble", partial(_checked_range, signed.limits))
-    size = ("digits", 2, 1, "pgd", 1, 0)
-    assert (
-        0 <= _sweep.cell(*size)["robust"] <= 1 and 0 <= _sweep.strong(*size, 20, 1)["strong"] <= 1
-    )
-    assert 0 <= _sweep.headline(*size, 20)["ours"] <= 1 and len(_sweep.proved(2, 1, 0)) == 6
-
-
-def _checked_range(wanted, model, x, y, radius, *, seed, limits):
-    assert limits == wanted
-    return torch.ones(len(x), dtype=torch.bool)
-
-
-def test_an_interrupted_sweep_gives_the_same_records(tmp_path):
-    whole = sweep.run(_sweep.cell, CELLS, tmp_path / "whole")
-    sweep.run(_sweep.cell, CELLS[1:3], tmp_path / "parts")
-    parts = sweep.run(_sweep.cell, CELLS, tmp_path / "parts")
-    assert _without_time(whole) == _without_time(parts)
-    rows = _sweep.table(whole)
-    for key, (mean, error) in ((k, r["clean"]) for k, r in rows.items()):
-        values = [r["result"]["clean"] for r in whole if r["cell"]["width"] == key[2]]
-        assert mean == pytest.approx(sum(values) / 2) and error == pytest.approx(
-            abs(values[0] - values[1]) / 2
-        )
-
-
-def test_the_sweep_from_the_command_line(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(_sweep, "SIZES", ((1, 1),))
-    monkeypatch.setattr(_sweep, "SEEDS", (0,))
-    monkeypatch.setattr(
-        _sweep.cells, "__defaults__", ("digits", ((1, 1),), ("natural",), (1,), (0,))
-    )
-    assert (
-        main(["robustness", str(tmp_path / "r"), "--data", "digits", "--epochs", "1", "--quiet"])
-        == 0
-    )
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split()[:4] == ["training", "epochs", "J", "M"] and lines[1].split()[:4] == [
-        "natural",
-        "1",
-        "1",
-        "1",
-    ]
-    assert (
-        main(["robustness", str(tmp_path / "r"), "--data", "faces", "--epochs", "1", "--quiet"])
-        == 2
-    )
-    assert main(["robustness", str(tmp_path / "r"), "--epochs", "0"]) == 2
-
-
-def test_a_cluster_loses_a_worker_and_no_record(tmp_path):
-    """A real scheduler and two workers on loopback; one of them is killed while cells run."""
-    distributed = pytest.importorskip("distributed", reason="distributed is not installed")
-    port = 8900 + sum(map(ord, str(tmp_path))) % 500
-    address = f"tcp://127.0.0.1:{port}"
-    options = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
-
-    def started(*arguments):
-        return subprocess.Popen(
-            [sys.executable, "-m", "distributed.cli.dask_" + arguments[0], *arguments[1:]],
-            **options,
-        )
-
-    processes = [started("scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")]
-    try:
-        worker = (
-            "worker",
-            address,
-            "--nworkers",
-            "1",
-            "--nthreads",
-            "1",
-            "--no-dashboard",
-            "--death-timeout",
-            "60",
-        )
-        processes += [started(*worker), started(*worker)]
-        with distributed.Client(address, timeout=60) as client:
-            client.wait_for_workers(2, timeout=60)
-        cells = [{**c, "epochs": 3} for c in CELLS] + CELLS
-        killed = []
-
-        def progress(items, total):
-            for item in items:
-                if not killed:
-                    processes[1].kill()
-                    killed.append(time.monotonic())
-                yield item
-
-        found = sweep.run(
-            _sweep.cell, cells, tmp_path / "cluster", progress=progress, scheduler=address
-        )
-        assert killed and [r["cell"] for r in found] == cells
-        assert _without_time(found) == _without_time(
-            sweep.run(_sweep.cell, cells, tmp_path / "here")
-        )
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
-
-
-def test_no_scheduler_there(tmp_path):
-    pytest.importorskip("distributed", reason="distributed is not installed")
-    for address in ("tcp://127.0.0.1:9", "nonsense://here"):
-        with pytest.raises(InputError, match="scheduler"):
-            sweep.run(_sweep.cell, CELLS, tmp_path, scheduler=address)
-    assert json.dumps(list(tmp_path.iterdir())) == "[]"
-
-
-# ---- what the chapter says
-
-FOLDER = ROOT / "lib/records/robustness"
-
-
-def _page_rows(columns):
-    for line in (ROOT / "book/09_robustness.md").read_text().splitlines():
-        cells = [c.strip() for c in line.strip("|").split("|")]
-        if len(cells) == columns and line.startswith("|"):
-            yield cells
-
-
-def _agrees(text, number):
-    places = len(text.partition(".")[2])
-    assert abs(float(text) - number) <= 0.51 * 10.0**-places, (text, number)
-
-
-def test_the_table_of_the_sweep_is_that_of_the_records():
-    rows = _sweep.table(sweep.read(FOLDER, _sweep.cells()))
-    for cells in _page_rows(8):
-        if cells[0] in ("natural", "pgd", "trades"):
-            row = rows.pop(
-                (cells[0], int(cells[1]), int(cells[2].split(",")[0]), int(cells[2].split(",")[1]))
-            )
-            for text, name in zip(
-                cells[3:], ("clean", "robust", "relative_slope", "slope", "lipschitz")
-            ):
-                for part, number in zip(text.split(" ± "), row[name]):
-                    _agrees(part, number)
-    assert not rows
-
-
-def test_the_strong_attack_is_as_strong_as_the_ensemble():
-    found = {}
-    for cells in (_sweep.headline_cells(), _sweep.strong_cells()):
-        for row in sweep.read(FOLDER, cells):
-            key = row["cell"]["method"], row["cell"]["width"], row["cell"]["blocks"]
-            found.setdefault(key, {}).update(row["result"])
-    epochs = {cells[:3]: cells[3] for cells in _sweep.HEADLINES}
-    for cells in _page_rows(6):
-        if cells[0] in ("pgd", "trades"):
-            key = (cells[0], *map(int, cells[1].split(",")))
-            row = found.pop(key)
-            assert int(cells[2]) == epochs[key]
-            for text, name in zip(cells[3:], ("ours", "strong", "ensemble")):
-                _agrees(text, row[name])
-            assert abs(row["strong"] - row["ensemble"]) <= 0.02 and row["strong"] <= row["ensemble"]
-            assert 0 < row["ours"] - row["ensemble"] < 0.035
-    assert not found
-
-
-def test_the_table_of_the_rotated_digits_is_that_of_the_records():
-    found = {}
-    for row in sweep.read(FOLDER, _side.side_cells()):
-        found.setdefault(row["cell"]["method"], []).append(row["result"])
-    names = (
-        "accuracy",
-        "along",
-        "space 0.1",
-        "space 0.2",
-        "space 0.4",
-        "proved 0.005",
-        "proved 0.01",
-        "proved 0.02",
-    )
-    for cells in _page_rows(9):
-        if cells[0] in found:
-            rows = found.pop(cells[0])
-            for text, name in zip(cells[1:], names):
-                if text != "":
-                    _agrees(text, np.mean([r[name] for r in rows]))
-    assert not found
-
-
-def test_the_table_of_certificates_is_that_of_the_records():
-    found = {
-        (r["cell"]["width"], r["cell"]["blocks"]): r["result"]
-        for r in sweep.read(FOLDER, _sweep.proved_cells())
-    }
-    for cells in _page_rows(4):
-        if "/" in cells[1]:
-            row = found.pop(tuple(map(int, cells[0].split(","))))
-            for text, radius in zip(cells[1:], _sweep.PROVED):
-                for part, name in zip(text.split(" / "), ("proved", "robust")):
-                    _agrees(part, row[f"{name} {radius}"])
-    assert not found
-
-
-def _gain(rows, method, epochs, sizes, name):
-    """The difference between the last and the first size, and over its standard error."""
-    (low, e), (high, f) = (rows[method, epochs, *size][name] for size in (sizes[0], sizes[-1]))
-    return high - low, (high - low) / (e**2 + f**2) ** 0.5
-
-
-def test_what_the_chapter_says_of_the_sweep():
-    rows = _sweep.table(sweep.read(FOLDER, _sweep.cells()))
-    width, depth = [(4, 2), (32, 2)], [(8, 1), (8, 8)]
-    gains = {}
-    for epochs in (10, 40):
-        for sizes, what in ((width, "width"), (depth, "depth")):
-            gains[epochs, what], sure = _gain(rows, "pgd", epochs, sizes, "robust")
-            assert sure > 2
-            assert _gain(rows, "pgd", epochs, sizes, "lipschitz")[1] < -2
-        assert _gain(rows, "pgd", epochs, depth, "relative_slope")[1] < -2
-        assert abs(_gain(rows, "pgd", epochs, width, "relative_slope")[1]) < 2
-        assert _gain(rows, "pgd", epochs, width, "slope")[1] > 2
-        assert abs(_gain(rows, "natural", epochs, width, "slope")[1]) < 2
-        assert _gain(rows, "natural", epochs, depth, "slope")[1] > 2
-    assert _gain(rows, "pgd", 40, depth, "slope")[1] > 2
-    wanted = {(10, "width"): 0.12, (40, "width"): 0.07, (10, "depth"): 0.15, (40, "depth"): 0.10}
-    assert {key: round(gain, 2) for key, gain in gains.items()} == wanted
-    assert (
-        0.3
-        < 1 - gains[40, "depth"] / gains[10, "depth"]
-        < 1 - gains[40, "width"] / gains[10, "width"]
-        < 0.44
-    )
-    assert rows["pgd", 40, 4, 2]["robust"][0] > rows["pgd", 10, 32, 2]["robust"][0] - 0.02
-    for J, M in _sweep.SIZES:
-        assert (
-            rows["natural", 10, J, M]["robust"][0] < 0.03
-            and 2
-            < (rows["natural", 40, J, M]["slope"][0] / rows["natural", 10, J, M]["slope"][0])
-            < 3.3
-        )
-        for epochs in (10, 40):  # the exercise on first order
-            assert (
-                rows["pgd", epochs, J, M]["relative_slope"][0] < 1 / 0.15
-                and rows["pgd", epochs, J, M]["robust"][0] > 0.5
-            )
-            assert rows["natural", epochs, J, M]["relative_slope"][0] > 20
-    trades, pgd = rows["trades", 10, 16, 2], rows["pgd", 10, 16, 2]
-    for name, sign in (("robust", 1), ("clean", -1)):
-        (a, e), (b, f) = trades[name], pgd[name]
-        assert sign * (a - b) > 2 * (e**2 + f**2) ** 0.5
-
-
-def test_what_the_chapter_says_of_the_rotated_digits():
-    found = {}
-    for row in sweep.read(FOLDER, _side.side_cells()):
-        found.setdefault(row["cell"]["method"], []).append(row["result"])
-    (ours,) = found["built"]
-    assert (
-        ours["certified"] == pytest.approx(0.517, abs=5e-4)
-        and 0.55 < ours["certified"] / ours["along"] < 0.65
-    )
-    for method in ("natural", "pgd"):
-        for radius in _side.AMBIENT:
-            assert max(r[f"space {radius}"] for r in found[method]) <= ours[f"space {radius}"]
-        assert all(0.55 < r["proved 0.02"] < 0.8 for r in found[method])

@@ -32,11 +32,14 @@ CHAPTERS = {
     "intervals": 10,
 }  # of subpackages
 OTHERWISE = {
-    "bench": "/book/speed",
     "claims": "/book/evidence",
     "errors": "/book/troubleshooting",
-    "sweep": "/book/08_limits",
-}
+    "experiments": "/book/speed",
+    "experiments._digits": "/book/09_robustness",
+    "experiments._records": "/book/running",
+    "experiments._study": "/book/08_limits",
+    "experiments._sweep": "/book/09_robustness",
+}  # of subpackages, and of modules where a subpackage has several pages
 DECLARED = {}  # label -> [(public name, anchor on the page of the library)], filled by `find`
 
 
@@ -117,8 +120,9 @@ def lead_back(app, what, name, item, options, lines):
     if found:
         line = "*In the book:* " + ", ".join(f":prf:ref:`{label}`" for label in found)
     else:
-        part = item.__module__.split(".")[1]
-        page = OTHERWISE.get(part) or "/" + _page(app, CHAPTERS[part])
+        module = item.__module__.removeprefix("lib.")
+        part = module.split(".")[0]
+        page = OTHERWISE.get(module) or OTHERWISE.get(part) or "/" + _page(app, CHAPTERS[part])
         line = f"*In the book:* :doc:`{page}`"
     lines += ["", line, ""]
 

@@ -13,10 +13,9 @@ import numpy as np
 import torch
 
 import lib
-from lib import relu, splines, sweep
+from lib import experiments, relu, splines
 from lib.domains import CubeProblem
 from lib.manifolds import Atlas, Sphere
-from lib.robustness import _sweep as experiment
 
 CURVES = {
     "sin(2πx) eˣ": "sin(2*pi*x1)*exp(x1)",
@@ -157,9 +156,9 @@ def charts():
 
 def widthdepth():
     """Chapter 09: means and standard errors over the seeds of the sweep."""
-    records = sweep.read(sweep.RECORDS / "robustness", experiment.cells())
+    records = experiments.read(experiments.RECORDS / "robustness", experiments.sweep_cells())
     rows = []
-    for (method, epochs, width, depth), found in experiment.table(records).items():
+    for (method, epochs, width, depth), found in experiments.sweep_summary(records).items():
         rows.append(
             {
                 "method": method,
@@ -169,7 +168,7 @@ def widthdepth():
                 **{name: rounded(pair, 4) for name, pair in found.items()},
             }
         )
-    return {"radius": experiment.RADIUS, "seeds": len(experiment.SEEDS), "rows": rows}
+    return {"radius": experiments.RADIUS, "seeds": len(experiments.SEEDS), "rows": rows}
 
 
 PICTURES = {

@@ -1,7 +1,7 @@
 """Sphinx extension: tables that the code computes.
 
 Reads the report of ``python -m lib verify --json`` through ``evidence`` and the record of ``python
--m lib bench --json`` in ``lib/records`` (see ``make bench``).
+-m lib bench --json`` in ``lib/experiments/records`` (see ``make bench``).
 """
 
 import json
@@ -16,7 +16,7 @@ from sphinx.util.docutils import SphinxDirective
 import executed
 from evidence import CLAIMS, MUTANTS, VERSIONS, number
 
-RECORD = "lib/records/bench.json"
+RECORD = "lib/experiments/records/bench.json"
 
 
 class _Table(SphinxDirective):

@@ -14,7 +14,8 @@ from lib.claims import (  # noqa: F401  (registration)
     _chapter09,
     _chapter10,
 )
+from lib.claims._grammar import target as random_target
 from lib.claims._mutants import run as mutation_run
 from lib.claims._registry import REGISTRY, Claim, select, verify
 
-__all__ = ["REGISTRY", "Claim", "mutation_run", "select", "verify"]
+__all__ = ["REGISTRY", "Claim", "mutation_run", "random_target", "select", "verify"]

@@ -1,37 +1,15 @@
 """Claims of chapter 01: good in value, bad in slope."""
 
 from functools import lru_cache
-from math import pi
 
 import numpy as np
 import torch
 
-from lib import contrast, convresnet, splines
+from lib import contrast, convresnet
 from lib.certify import _exact as exact
 from lib.claims._registry import claim, grid
+from lib.contrast import SIZES, TARGETS, classifier, errors, splines_of, steepness
 from lib.convresnet import NEGATIVE, POSITIVE
-
-# cells, steps
-SIZES = ((8, 4), (16, 4), (16, 8), (32, 8), (32, 16), (64, 16), (64, 32), (128, 32))
-CELLS = (8, 16, 32, 64, 128, 256)
-
-
-def pitches(x):
-    """Zigzags of slopes +-1 on eight intervals, of periods 1/8 to 1/1024: as rough as a Lipschitz
-    function can be, at eight scales.
-    """
-    x = x[:, 0]
-    period = 2.0 ** -(torch.clamp(torch.floor(8 * x), 0, 7) + 3)
-    z = torch.remainder(x, period)
-    return torch.minimum(z, period - z)
-
-
-def wave(x):
-    """``sin(2 pi x) / (2 pi)``."""
-    return torch.sin(2 * pi * x[:, 0]) / (2 * pi)
-
-
-TARGETS = {"pitches": pitches, "wave": wave, "negative": lambda x: -(x[:, 0] - 1 / 3).abs() - 2}
 
 
 def _added(amplitude, levels, build):
@@ -90,33 +68,6 @@ def lem_ladder(build, name, count):
     return 0, int((np.abs(np.diff(k)) != 1).sum()) + sum(
         abs(int(i) - v) > allowed for i, v in zip(k, values)
     )
-
-
-def _strips(cells, steps, count=16):
-    """Short intervals that cover half a step in front of the end of each cell."""
-    part = 1 / (2 * count * cells * steps)
-    ends = torch.arange(1, cells, dtype=torch.float64)[:, None] / cells
-    low = (ends + torch.arange(-count, 0) * part).ravel()
-    return low, low + part
-
-
-def _points(cells, steps):
-    low, high = _strips(cells, steps)
-    rng = np.random.default_rng(cells)
-    x = np.concatenate([rng.random(4000), rng.uniform(low.numpy(), high.numpy())])
-    return torch.from_numpy(x)[:, None]
-
-
-@torch.no_grad()
-def errors(network, target, cells, steps):
-    """Largest error in value at random points, many of them where cells change."""
-    x = _points(cells, steps)
-    return float((network(x) - target(x)).abs().max())
-
-
-def steepness(network, cells, steps):
-    """The largest slope found where cells change."""
-    return float(contrast.steepest(network, *_strips(cells, steps)).max())
 
 
 @lru_cache(maxsize=64)
@@ -208,32 +159,6 @@ def prop_frozen(build, name, cells, steps):
     return 0, wrong + (len(chain) != 4 * steps + 5)
 
 
-def splines_of(name, order=2):
-    """For each of `CELLS` the number of nonzero parameters of our network and its errors in value
-    and slope; with ``m log2 N + 4`` levels, so that the spline's error dominates.
-    """
-    found = []
-    x = _points(2, 2)
-    y = x.clone().requires_grad_(True)
-    (slope,) = torch.autograd.grad(TARGETS[name](y).sum(), y)
-    for N in CELLS:
-        c = splines.QuasiInterpolant(order, N).coefficients(
-            lambda p: TARGETS[name](torch.from_numpy(p)).numpy(), 1
-        )
-        chart = convresnet.cube_chart(c, order)
-        n = order * int(np.log2(N)) + 4
-        network = convresnet.Construction([chart], order, n, 2, 1).network
-        value, gradient = convresnet.Construction([chart], order, n, 2).sparse.value_and_gradient(x)
-        found.append(
-            (
-                convresnet.count_parameters(network)[1],
-                float((value - TARGETS[name](x)).abs().max()),
-                float((gradient - slope).abs().max()),
-            )
-        )
-    return np.array(found)
-
-
 def _order(parameters, numbers):
     return -np.polyfit(np.log(parameters), np.log(numbers), 1)[0]
 
@@ -270,12 +195,6 @@ def cor_contrast(build, name):
     else:
         wrong += (_order(ours[:, 0], ours[:, 1]) < 1.7) + (_order(ours[:, 0], ours[:, 2]) < 0.85)
     return 0, int(wrong)
-
-
-def classifier():
-    """A network for ``|x - (1/2, 1/2)|^2 - 1/8``, Lipschitz constant below 2."""
-    c = splines.QuasiInterpolant(3, 8).coefficients(lambda p: ((p - 0.5) ** 2).sum(-1) - 1 / 8, 2)
-    return convresnet.Construction([convresnet.cube_chart(c, 3)], 3, 16, 2, 1).network
 
 
 @claim(

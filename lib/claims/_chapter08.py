@@ -5,26 +5,11 @@ from itertools import product
 
 import numpy as np
 import sympy as sp
-import torch
-from scipy.linalg import null_space
 from scipy.optimize import least_squares, linprog
 
-from lib import contrast, limits, splines
+from lib import contrast, limits
 from lib.claims._registry import claim, grid
-from lib.convresnet import Construction, cube_chart
-
-# upper over lower bound at N cells: dimension, N, order, in value, in slope (rounded up)
-TABLE = (
-    (1, 64, 2, 1.07, 1.07),
-    (1, 64, 3, 1.36, 1.20),
-    (1, 64, 4, 2.62, 1.64),
-    (2, 32, 2, 4.53, 4.29),
-    (2, 32, 3, 5.97, 5.11),
-    (2, 32, 4, 16.4, 8.75),
-    (3, 16, 2, 7.61, 6.80),
-    (3, 16, 3, 15.5, 12.1),
-    (3, 16, 4, 61.1, 29.2),
-)
+from lib.limits import linear_splines
 
 
 def _pieces(knots, alpha):
@@ -232,44 +217,6 @@ def lem_spline_bernstein(build, alpha, j, n):
     return 1 + 1e-7, found / (build(alpha, j) * float(n) ** j)
 
 
-@cache
-def _factors(alpha, n, points):
-    """The matrices of the periodic splines and their derivatives at equidistant points, just
-    right of knots.
-    """
-    x = np.arange(points) / points + 1e-9
-    return [limits.periodic_matrix(alpha, n, x, k) for k in range(alpha + 1)]
-
-
-def _tensor(c, matrices):
-    for axis, matrix in enumerate(matrices):
-        c = np.moveaxis(np.tensordot(matrix, c, axes=(1, axis)), 0, axis)
-    return c
-
-
-def _seminorm(c, alpha, k, per_cell):
-    """``max |d^nu g|`` over ``|nu| = k`` of a periodic tensor spline, on a grid."""
-    factors = _factors(alpha, len(c), per_cell * len(c))
-    orders = [o for o in product(range(k + 1), repeat=c.ndim) if sum(o) == k]
-    return max(np.abs(_tensor(c, [factors[i] for i in o])).max() for o in orders)
-
-
-def _unseen(m, N, D, n):
-    """Coefficients of five periodic splines of degree ``m`` on ``n`` cells an axis that our
-    functionals do not see, and that vanish at a knot: at random in the kernel.
-    """
-    quasi = splines.QuasiInterpolant(m, N)
-    seen = quasi.matrix @ limits.periodic_matrix(m, n, quasi.nodes)
-    value = limits.periodic_matrix(m, n, np.zeros(1))
-    matrix, row = np.ones((1, 1)), np.ones((1, 1))
-    for _ in range(D):
-        matrix, row = np.kron(matrix, seen), np.kron(row, value)
-    kernel = null_space(np.vstack([matrix, row]))
-    return (kernel @ np.random.default_rng(n).standard_normal((kernel.shape[1], 5))).T.reshape(
-        (5,) + (n,) * D
-    )
-
-
 def _euler_coefficients(alpha, n, D):
     """The Euler spline in the first variable."""
     x = (np.arange(n) + 0.5 * ((alpha + 1) % 2)) / n
@@ -300,9 +247,9 @@ def thm_favard(build, D, m, N, s):
     p = (N + m - 1) ** D
     n = limits.partitions(p, D, s)
     worst = 0.0
-    for c in (_euler_coefficients(m, n, D), *_unseen(m, N, D, n)):
-        size = max(_seminorm(c, m, k, 8) for k in range(m + 1))
-        worst = max(worst, build(p, m, D, s) * size / _seminorm(c, m, s, 8))
+    for c in (_euler_coefficients(m, n, D), *limits.unseen(m, N, D, n)):
+        size = max(limits.seminorm(c, m, k, 8) for k in range(m + 1))
+        worst = max(worst, build(p, m, D, s) * size / limits.seminorm(c, m, s, 8))
     return 1 + 1e-6, worst
 
 
@@ -311,26 +258,11 @@ def _ratio(m, N, D, s):
     return limits.ratio(m, N, D, s)
 
 
-def euler_errors(m, N, D, n, refinement):
-    """The errors of our network in value and slope on the Euler spline of degree ``m`` in ``x_1``
-    with ``n`` cells, at 4096 random points.
-    """
-    c = splines.QuasiInterpolant(m, N).coefficients(lambda x: limits.euler_spline(m, n, x[:, 0]), D)
-    x = np.random.default_rng(n).random((4096, D))
-    value, gradient = Construction(
-        [cube_chart(c, m)], m, refinement, max(D, 1)
-    ).sparse.value_and_gradient(torch.from_numpy(x))
-    gradient[:, 0] -= torch.from_numpy(limits.euler_spline(m, n, x[:, 0], 1))
-    return float(np.abs(value.numpy() - limits.euler_spline(m, n, x[:, 0])).max()), float(
-        gradient.abs().max()
-    )
-
-
 @claim(
     "cor-optimality",
     uses=("thm-favard", "thm-jackson", "prop-spline-net", "cor-selection"),
     evidence="sampled",
-    grid=[{"D": D, "N": N, "m": m, "s": s} for D, N, m, *_ in TABLE for s in (0, 1)],
+    grid=[{"D": D, "N": N, "m": m, "s": s} for D, N, m, *_ in limits.RATIOS for s in (0, 1)],
     honest=_ratio,
     tampered=lambda m, N, D, s: _ratio(m, N - 1, D, s),
 )
@@ -340,52 +272,12 @@ def cor_optimality(build, D, N, m, s):
     upper bound.
     """
     found = build(m, N, D, s)
-    stated = next(row[3 + s] for row in TABLE if row[:3] == (D, N, m))
+    stated = next(row[3 + s] for row in limits.RATIOS if row[:3] == (D, N, m))
     n = limits.partitions(found.parameters, D, s)
-    errors = [euler_errors(m, N, D, k, found.refinement)[s] for k in (2, n // 2 // 2 * 2, n, 2 * n)]
+    waves = (2, n // 2 // 2 * 2, n, 2 * n)
+    errors = [limits.euler_errors(m, N, D, k, found.refinement)[s] for k in waves]
     good = found.ratio >= 0.98 * stated and max(errors) <= found.upper
     return stated, found.ratio if good else np.inf
-
-
-def _weights(network):
-    return torch.cat([p.detach().ravel() for p in network.parameters()])
-
-
-def _splines(target, cells, steps):
-    """Our network with as many cells: its weights do not jump."""
-    c = splines.QuasiInterpolant(2, cells).coefficients(
-        lambda x: target(torch.from_numpy(x)).numpy(), 1
-    )
-    return Construction([cube_chart(c, 2)], 2, 4, 2, 1).network
-
-
-def path(t):
-    """Functions with Lipschitz constant 1 and values at most 1, from a wave to a zigzag."""
-
-    def f(x):
-        x = x[:, 0]
-        zigzag = torch.abs(torch.remainder(8 * x, 2) - 1) / 8
-        return (1 - t) * torch.sin(2 * np.pi * x) / (2 * np.pi) + t * zigzag
-
-    return f
-
-
-def largest_jump(make, cells, steps, width=1e-9):
-    """Bisect ``0 <= t <= 1`` for the half in which the weights move most, down to a width; how far
-    they move there in the end, and the number of weights that differ somewhere on the path.
-    """
-    low, high = 0.0, 1.0
-    first, last = (_weights(make(path(t), cells, steps)) for t in (low, high))
-    differ = first != last
-    while high - low > width:
-        t = (low + high) / 2
-        middle = _weights(make(path(t), cells, steps))
-        differ |= (middle != first) | (middle != last)
-        if (middle - first).abs().max() >= (last - middle).abs().max():
-            high, last = t, middle
-        else:
-            low, first = t, middle
-    return float((last - first).abs().max()), int(differ.sum())
 
 
 @claim(
@@ -394,14 +286,14 @@ def largest_jump(make, cells, steps, width=1e-9):
     evidence="sampled",
     grid=[{"cells": N, "steps": 32} for N in (2, 4, 8, 16)],
     honest=contrast.frozen_network,
-    tampered=_splines,
+    tampered=linear_splines,
 )
 def prop_jump(build, cells, steps):
     """1 over the largest move of a weight between two functions of the path that are at most 1e-9
     apart; infinity if more than ``2 N + 2`` weights change along the path, or the error bound is
     not below the lower bound for continuous methods.
     """
-    jump, differ = largest_jump(build, cells, steps)
+    jump, differ = limits.largest_jump(build, cells, steps)
     bound = 2 / (cells * steps)
     if differ > 2 * cells + 2 or bound >= limits.width(2 * cells + 2, 1, 1):
         return 1, np.inf

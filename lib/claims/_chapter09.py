@@ -5,51 +5,12 @@ from functools import cache, partial
 import numpy as np
 import torch
 
-from lib import contrast, manifolds
-from lib.approximation import approximate
+from lib import contrast
 from lib.claims._registry import claim, grid
-from lib.domains import Cube
+from lib.experiments import trained
+from lib.robustness import ALONG, SPACE, along, in_space
 from lib.robustness import _built as built
-from lib.robustness._side import rotated_digits
-from lib.robustness._sweep import trained
 from lib.robustness._zonotope import Zonotope, scores
-from lib.targets import Target
-
-U, V = "(x1-1/2)", "(x2-1/2)"
-SPACE = {
-    "waves": "sin(5*x1)*cos(4*x2)-x1/4",
-    # a circle against what is inside and outside of it
-    "ring": f"exp(-40*({U}**2+{V}**2-1/16)**2)-3/5",
-    # sin 3 t on circles, nearly constant along radii
-    "tube": f"(3*{U}**2*{V}-{V}**3)/({U}**2+{V}**2+1/20)**1.5",
-    "ambient": "sin(6*x1)*x2-x3/3",  # the label of the sphere, on the cube
-}
-ALONG = ("sphere", "curves", "pictures")
-
-
-@cache
-def in_space(name):
-    """Our network for a formula on the cube."""
-    target = Target.from_sympy(SPACE[name])
-    return approximate(target, Cube(target.dim), order=4, cells={2: 16, 3: 8}[target.dim])
-
-
-@cache
-def along(name):
-    """Our network for a function on a manifold."""
-    if name == "sphere":
-        return approximate(
-            Target.from_sympy(SPACE["ambient"]), manifolds.Sphere(), order=4, cells=32
-        )
-    if name == "curves":  # a circle inside an ellipse, with labels that turn
-        curves = manifolds.Union([manifolds.circle(0.15), manifolds.ellipse(0.45, 0.35)])
-        return approximate(
-            lambda x: torch.sin(9 * x[:, 0]) * torch.cos(7 * x[:, 1]) - 0.1,
-            curves,
-            order=4,
-            cells=64,
-        )
-    return rotated_digits()
 
 
 def attacked(name, norm, factor, points, seed=0):

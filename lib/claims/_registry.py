@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from lib.claims._reasons import REASONS
 from lib.errors import require
-from lib.sweep import versions
+from lib.experiments import versions
 
 EVIDENCE = ("exact", "certified", "sampled")
 REGISTRY = {}

@@ -3,6 +3,30 @@ decision.
 """
 
 from lib.contrast._bits import frozen_network, ladder, step_network
+from lib.contrast._cases import (
+    SIZES,
+    TARGETS,
+    classifier,
+    errors,
+    pitches,
+    splines_of,
+    steepness,
+    wave,
+)
 from lib.contrast._steep import steepened, steepest
 
-__all__ = ["frozen_network", "ladder", "steepened", "steepest", "step_network"]
+__all__ = [
+    "SIZES",
+    "TARGETS",
+    "classifier",
+    "errors",
+    "frozen_network",
+    "ladder",
+    "pitches",
+    "splines_of",
+    "steepened",
+    "steepest",
+    "steepness",
+    "step_network",
+    "wave",
+]

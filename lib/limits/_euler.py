@@ -85,8 +85,9 @@ def euler_spline(degree, knots, x, derivative=0):
 
     Returns
     -------
-    float64 array of the shape of ``x``; its maximum is ``favard(a - derivative) / n^(a -
-    derivative)``.
+    float64 array
+        Of the shape of ``x``; its maximum is ``favard(a - k) / n^(a - k)`` with ``k`` the order of
+        the derivative.
     """
     check_degree(degree)
     check_knots(knots)

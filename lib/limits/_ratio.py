@@ -9,6 +9,18 @@ from lib import relu, splines
 from lib.limits._widths import width
 
 SHARE = 1 / 100  # the network may add this fraction of the spline's bound
+# upper over lower bound at N cells: dimension, N, order, in value, in slope (rounded up)
+RATIOS = (
+    (1, 64, 2, 1.07, 1.07),
+    (1, 64, 3, 1.36, 1.20),
+    (1, 64, 4, 2.62, 1.64),
+    (2, 32, 2, 4.53, 4.29),
+    (2, 32, 3, 5.97, 5.11),
+    (2, 32, 4, 16.4, 8.75),
+    (3, 16, 2, 7.61, 6.80),
+    (3, 16, 3, 15.5, 12.1),
+    (3, 16, 4, 61.1, 29.2),
+)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 measured by attack.
 """
 
+from lib._moved import moved
 from lib.robustness._attacks import attack, pgd
 from lib.robustness._built import (
     attack_along,
@@ -13,18 +14,21 @@ from lib.robustness._built import (
     radii,
     target_slope,
 )
+from lib.robustness._cases import ALONG, SPACE, along, in_space, rotated_digits
 from lib.robustness._data import Pictures, cifar10, digits, mnist, mnist5k, pooled, split
 from lib.robustness._ensemble import ensemble
 from lib.robustness._measures import local_lipschitz, margin_and_gradient, measures
 from lib.robustness._model import ImageClassifier, margins
-from lib.robustness._sweep import sweep_table
 from lib.robustness._training import train
 from lib.robustness._zonotope import Zonotope, certified
 
 __all__ = [
+    "ALONG",
     "ImageClassifier",
     "Pictures",
+    "SPACE",
     "Zonotope",
+    "along",
     "attack",
     "attack_along",
     "attack_in_space",
@@ -34,6 +38,7 @@ __all__ = [
     "ensemble",
     "evaluate",
     "first_success",
+    "in_space",
     "lipschitz",
     "lipschitz_along",
     "local_lipschitz",
@@ -45,8 +50,9 @@ __all__ = [
     "pgd",
     "pooled",
     "radii",
+    "rotated_digits",
     "split",
-    "sweep_table",
     "target_slope",
     "train",
 ]
+__getattr__ = moved(__name__, {"sweep_table": "sweep"})

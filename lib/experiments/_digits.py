@@ -2,22 +2,24 @@
 and trained").
 """
 
-from functools import cache, partial
+from functools import partial
 
 import numpy as np
 import torch
 from scipy.spatial import cKDTree
-from sklearn.datasets import load_digits
 
-from lib.approximation import approximate
 from lib.errors import require
-from lib.manifolds import Union, image_rotations
-from lib.robustness._built import attack_in_space, evaluate, radii
-from lib.robustness._model import ImageClassifier, margins
-from lib.robustness._training import train
-from lib.robustness._zonotope import certified
+from lib.robustness import (
+    ImageClassifier,
+    attack_in_space,
+    certified,
+    evaluate,
+    margins,
+    radii,
+    rotated_digits,
+    train,
+)
 
-DIGITS = (2, 7)
 METHODS = ("built", "natural", "pgd")
 AMBIENT = (0.1, 0.2, 0.4)  # Euclidean radii of attacks in the cube of pixels
 PROVED = (0.005, 0.01, 0.02)  # radii of certificates in the maximum norm
@@ -26,45 +28,6 @@ EPOCHS = 20
 TRAINING = 4000
 TEST = 500
 DENSE = 8192
-
-
-@cache
-def rotated_digits():
-    """All rotations of a 2 and of a 7 of scikit-learn's digits, as one manifold, and our network
-    for a label on it.
-
-    Two linear functions of the pixels are the cosine and the sine of the angle on both curves, a
-    third one is 1 on one and -1 on the other; the label is the sign of ``sin 3 t`` on the first and
-    of ``-sin 3 t`` on the second.
-
-    Returns
-    -------
-    Approximation
-    """
-    found = load_digits()
-    curves = [
-        image_rotations(
-            found.images[np.flatnonzero(found.target == k)[0]] / 16, name=f"rotations of a {k}"
-        )
-        for k in DIGITS
-    ]
-    t = np.arange(256) / 256 * 2 * np.pi
-    points = np.concatenate([c.points(t) for c in curves])
-    wanted = np.concatenate(
-        [np.stack([np.cos(t), np.sin(t), np.full_like(t, s)], axis=1) for s in (1.0, -1.0)]
-    )
-    middle = points.mean(0)
-    weights = torch.from_numpy(
-        np.linalg.lstsq(np.c_[points - middle, np.ones(len(points))], wanted, rcond=1e-9)[0]
-    )
-
-    def label(x):
-        c, s, which = (
-            torch.cat([x - torch.from_numpy(middle), torch.ones_like(x[:, :1])], 1) @ weights
-        ).T
-        return which * s * (4 * c**2 - 1)  # sin 3 t = sin t (4 cos^2 t - 1)
-
-    return approximate(label, Union(curves), order=4, cells=32)
 
 
 def nearest_change(points, labels, x, own):
@@ -90,7 +53,7 @@ def nearest_change(points, labels, x, own):
     return found
 
 
-def compare(method, seed):
+def digits_run(method, seed):
     """Measures of one classifier of the rotated digits.
 
     Parameters
@@ -166,7 +129,7 @@ def compare(method, seed):
     return found
 
 
-def side_cells():
+def digits_cells():
     """The built network once, the trained ones for three seeds."""
     return [{"method": "built", "seed": 0}] + [
         {"method": m, "seed": seed} for m in METHODS[1:] for seed in (0, 1, 2)

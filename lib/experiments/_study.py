@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from lib import sweep
 from lib.approximation import approximate
 from lib.domains import Cube
 from lib.errors import integer, require
-from lib.limits._training import fit
+from lib.experiments._records import run
+from lib.limits import fit
 from lib.targets import Target
 
 FORMULA = "sin(2*pi*x1)*exp(x2)"
@@ -101,7 +101,7 @@ def start(kind, seed):
     return network
 
 
-def errors(network):
+def study_errors(network):
     """Largest and root mean square errors of a network against the target, at Sobol points.
 
     Returns
@@ -137,8 +137,8 @@ def errors(network):
     }
 
 
-def train(kind, slopes, rate, seed, steps):
-    """One run: `start`, `lib.limits.fit` at the points of a seed, `errors`.
+def study_run(kind, slopes, rate, seed, steps):
+    """One run: `start`, `lib.limits.fit` at the points of a seed, `study_errors`.
 
     Returns
     -------
@@ -151,7 +151,7 @@ def train(kind, slopes, rate, seed, steps):
     losses = fit(network, built()[0], np.arange(steps) / steps, rate=rate, slopes=slopes, seed=seed)
     seconds = time.perf_counter() - begin
     return {
-        **errors(network),
+        **study_errors(network),
         "first": losses[0],
         "last": losses[-50:].mean(),
         "seconds": round(seconds, 1),
@@ -159,7 +159,7 @@ def train(kind, slopes, rate, seed, steps):
     }
 
 
-def tuning(steps=None):
+def study_tuning(steps=None):
     """The cells that choose the step sizes: every start, loss and rate, with a seed of their
     own.
     """
@@ -172,7 +172,7 @@ def tuning(steps=None):
     ]
 
 
-def comparison(tuned):
+def study_comparison(tuned):
     """The cells of the comparison: every start and loss, five seeds, at the rate whose largest
     error was smallest: in value, or in slope where slopes were trained.
     """
@@ -186,7 +186,7 @@ def comparison(tuned):
     return [{**cell, "seed": seed} for _, cell in best.values() for seed in SEEDS]
 
 
-def summary(records):
+def study_summary(records):
     """Means and standard deviations over the seeds: ``{(kind, slopes): {error: (mean,
     deviation)}}``.
     """
@@ -206,21 +206,21 @@ def summary(records):
 
 
 def study(folder, jobs=1, progress=lambda items, total: items, steps=None):
-    """Tune, compare, and summarise; runs that have a record are not repeated (`lib.sweep.run`).
+    """Tune, compare, and summarise; runs that have a record are not repeated (`run`).
 
     Parameters
     ----------
     folder : path
         Where the records are.
     jobs, progress
-        As for `lib.sweep.run`.
+        As for `run`.
     steps : int, optional
         Steps of each run instead of those of the book.
 
     Returns
     -------
     dict
-        See `summary`.
+        See `study_summary`.
     """
-    tuned = sweep.run(train, tuning(steps), folder, jobs, progress)
-    return summary(sweep.run(train, comparison(tuned), folder, jobs, progress))
+    tuned = run(study_run, study_tuning(steps), folder, jobs, progress)
+    return study_summary(run(study_run, study_comparison(tuned), folder, jobs, progress))

@@ -1,4 +1,4 @@
-"""Networks trained for the same errors in value and slope, for comparison."""
+"""Rows of the table of costs: networks trained for the same errors in value and slope."""
 
 import time
 
@@ -7,8 +7,11 @@ import torch
 from torch import nn
 
 from lib.approximation import approximate
+from lib.convresnet import count_parameters
 from lib.domains import Cube
+from lib.experiments._bench import WAVE, row
 from lib.limits import fit
+from lib.targets import Target
 
 WIDTH, DEPTH, BATCH = 124, 3, 1024  # 31 497 parameters in dimension 2
 
@@ -68,3 +71,45 @@ def smallest(target, worst, order=4, points=100_000, seed=1):
         if measured.value <= worst[0] and measured.slope <= worst[1]:
             return a, measured, time.perf_counter() - start
         cells += 1
+
+
+@row("trained")
+def _against_training(seconds):
+    """Training an MLP, over building and measuring (not searching) our smallest network with no
+    larger errors.
+    """
+    target = Target.from_sympy(WAVE, 2)
+    for activation in (nn.Tanh, nn.ReLU):
+        trained = train(target, activation, seconds)
+        worst = errors(target, trained)
+        a, measured, ours = smallest(target, worst)
+        parameters, (_, nonzero) = (
+            sum(p.numel() for p in trained.parameters()),
+            count_parameters(a.network),
+        )
+        name = activation.__name__
+        yield (
+            (
+                f"{name}, {parameters} parameters: errors {worst[0]:.1e}, {worst[1]:.1e}; ours"
+                f" N={a.cells}: {measured.value:.1e}, {measured.slope:.1e}"
+            ),
+            seconds / ours,
+            ours,
+            seconds,
+            "s",
+        )
+        yield (
+            f"{name}: its weights over our non-zero ones",
+            parameters / nonzero,
+            nonzero,
+            parameters,
+            "numbers",
+        )
+        terms = len(a.coefficients)
+        yield (
+            f"{name}: its weights over our coefficients",
+            parameters / terms,
+            terms,
+            parameters,
+            "numbers",
+        )

@@ -6,21 +6,24 @@ import time
 
 import numpy as np
 
-from lib import sweep
 from lib.errors import require
-from lib.robustness import _data
-from lib.robustness._attacks import attack
-from lib.robustness._ensemble import ensemble
-from lib.robustness._measures import measures
-from lib.robustness._model import ImageClassifier
-from lib.robustness._training import train
-from lib.robustness._zonotope import certified
+from lib.experiments._records import run
+from lib.robustness import (
+    ImageClassifier,
+    attack,
+    certified,
+    digits,
+    ensemble,
+    measures,
+    mnist5k,
+    train,
+)
 
 RADIUS = 0.15
 SEEDS = (0, 1, 2)
 EPOCHS = (10, 40)
 SIZES = ((4, 2), (8, 2), (16, 2), (32, 2), (8, 1), (8, 4), (8, 8))  # J, M
-SETS = {"digits": _data.digits, "mnist5k": _data.mnist5k}
+SETS = {"digits": digits, "mnist5k": mnist5k}
 
 
 def trained(data, width, blocks, method, epochs, seed):
@@ -33,7 +36,7 @@ def trained(data, width, blocks, method, epochs, seed):
     width, blocks : int
         ``J`` and ``M``.
     method : str
-        See `train`.
+        See `lib.robustness.train`.
     epochs, seed : int
         The seed of weights, order and attacks; the order of the set is that of seed 0.
 
@@ -57,7 +60,7 @@ def trained(data, width, blocks, method, epochs, seed):
     return model, pictures
 
 
-def cell(data, width, blocks, method, epochs, seed):
+def sweep_run(data, width, blocks, method, epochs, seed):
     """Train and measure: one record of the sweep, a dict of numbers (`measures`), with the
     seconds of training.
     """
@@ -71,7 +74,9 @@ def cell(data, width, blocks, method, epochs, seed):
     }
 
 
-def cells(data="mnist5k", sizes=SIZES, methods=("pgd", "natural"), epochs=EPOCHS, seeds=SEEDS):
+def sweep_cells(
+    data="mnist5k", sizes=SIZES, methods=("pgd", "natural"), epochs=EPOCHS, seeds=SEEDS
+):
     """The cells of the full sweep; TRADES for two widths, at the smaller number of epochs."""
     found = [
         {"data": data, "width": J, "blocks": M, "method": method, "epochs": E, "seed": seed}
@@ -95,7 +100,7 @@ def cells(data="mnist5k", sizes=SIZES, methods=("pgd", "natural"), epochs=EPOCHS
     return found
 
 
-def table(records):
+def sweep_summary(records):
     """Means and standard errors over the seeds.
 
     Returns
@@ -127,7 +132,7 @@ def table(records):
 HEADLINES = (("pgd", 4, 2, 10), ("pgd", 8, 8, 10), ("pgd", 32, 2, 40), ("trades", 16, 2, 10))
 
 
-def headline(data, width, blocks, method, epochs, seed, points):
+def headline_run(data, width, blocks, method, epochs, seed, points):
     """A model trained again, attacked by ours and by the kept ensemble at the same pictures, the
     first ones of the test.
     """
@@ -158,7 +163,7 @@ def headline_cells(data="mnist5k", points=500):
     ]
 
 
-def strong(data, width, blocks, method, epochs, seed, points, targets):
+def strong_run(data, width, blocks, method, epochs, seed, points, targets):
     """The same models and pictures under the strong version of our attack."""
     model, pictures = trained(data, width, blocks, method, epochs, seed)
     x, y = pictures.test_x[:points], pictures.test_y[:points]
@@ -184,7 +189,7 @@ def strong_cells():
 PROVED = (0.02, 0.05, 0.1)  # radii of certificates
 
 
-def proved(width, blocks, seed):
+def proved_run(width, blocks, seed):
     """Shares of 200 pictures that zonotopes certify, and that withstand attack, for a classifier
     of digits trained by PGD.
     """
@@ -206,7 +211,7 @@ def proved_cells():
     return [{"width": J, "blocks": M, "seed": SEEDS[0]} for J, M in ((4, 1), (8, 1), (8, 2))]
 
 
-def sweep_table(
+def sweep(
     folder,
     jobs=1,
     progress=lambda items, total: items,
@@ -214,5 +219,6 @@ def sweep_table(
     data="mnist5k",
     epochs=EPOCHS,
 ):
-    """Run the sweep, as far as there are no records (`lib.sweep.run`), and return its `table`."""
-    return table(sweep.run(cell, cells(data, epochs=epochs), folder, jobs, progress, scheduler))
+    """Run the sweep, as far as there are no records (`run`), and return its `sweep_summary`."""
+    cells = sweep_cells(data, epochs=epochs)
+    return sweep_summary(run(sweep_run, cells, folder, jobs, progress, scheduler))
