@@ -10,7 +10,6 @@ import pytest
 import sympy
 from flint import arb, arb_series, ctx
 
-from helpers import UNIT
 from lib import InputError
 from lib.formulas import evaluate, parse, variables
 from lib.intervals import Balls, Taylor, expand, exponents, matmul, precision, span, up
