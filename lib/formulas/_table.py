@@ -5,7 +5,7 @@ The rules are in `_balls`, `_intervals` and `_series`; the checker of certificat
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import sympy
 import torch
@@ -14,7 +14,8 @@ from flint import arb
 from lib.formulas import _balls, _intervals, _series
 
 
-class Row(NamedTuple):
+@dataclass(frozen=True)
+class Row:
     """What is known of a function of one real variable.
 
     Attributes
