@@ -15,6 +15,7 @@ from flint import arb, ctx
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+import lib
 from lib import InputError
 from lib.certify import _check
 from lib.formulas import TABLE, enclose, evaluate, parse, torch_function, variables
@@ -357,3 +358,11 @@ def test_all_readers_agree_on_formulas_and_their_derivatives(case):
     check(e, dim, box, seed, 2, True)
     for s in variables(dim):
         check(sympy.diff(e, s), dim, box, seed, 1, False)
+
+
+@pytest.mark.parametrize("formula", ("tan(x1)+2**x1", "cot(1+x1)*(1/3)**x1", "tan(x1+pi/2+1)"))
+def test_a_certificate_of_a_function_that_is_not_entire_is_proved_twice(formula):
+    a = lib.approximate(lib.Target.from_sympy(formula), lib.Cube(1), order=4, cells=6)
+    c = a.certify(boxes=500)
+    assert a.measure().value <= c.value.upper <= a.bound.value
+    assert lib.certify.check(c, a) > 0
