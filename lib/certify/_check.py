@@ -27,7 +27,8 @@ from lib.relu import fold_terms
 from lib.splines import pieces
 
 _BITS, _DEEPER = 80, 6  # of the balls; halvings of a box where the claim does not follow at once
-_FUNCTIONS = ("sin", "cos", "exp", "log", "tanh", "sinh", "cosh", "atan")
+# by FLINT's names: not the table of lib.formulas, see `_value`
+_FUNCTIONS = ("sin", "cos", "tan", "cot", "exp", "log", "sinh", "cosh", "tanh", "atan")
 _POINT_BITS = 500
 _STEP = Fraction(1, 2**120)  # at single points; of a difference quotient there
 
@@ -482,7 +483,12 @@ def _fold_sum(order, n, x):
 
 
 def _value(e, x, done):
-    """A formula over balls, common parts once."""
+    """A formula over balls, common parts once.
+
+    On purpose this shares neither the walk nor the table of functions of `lib.formulas`, so that an
+    error in a rule there is found here: every function is FLINT's own over the whole ball, which is
+    unknown (nan) where a pole may be in it. A function is added to both.
+    """
     if e in x:
         return x[e]
     if e not in done:

@@ -1,192 +1,26 @@
-"""Rigorous bounds of derivatives over the cube: interval arithmetic with branch and bound.
-
-Intervals are pairs of floats with outward rounding; elementary functions are evaluated at the end
-points in the ball arithmetic of FLINT (python-flint), so every enclosure is rigorous.
-"""
+"""Rigorous bounds of formulas over the cube: interval arithmetic with branch and bound."""
 
 import heapq
 import math
-from functools import cache, reduce
+from functools import cache, lru_cache, reduce
 
 import sympy
-from flint import arb, ctx
+from flint import ctx
 
+from lib.formulas import _intervals
+from lib.formulas._fold import Algebra, fold
 from lib.formulas._formula import parse, variables
-from lib.formulas._numbers import evaluate, no_rule, rational
-from lib.formulas._powers import AbsPower, Jump, SignPower
+from lib.formulas._numbers import evaluate
+from lib.formulas._powers import AbsPower
 
 _BITS = 128  # of FLINT's balls, so that their rounding does not show
-_INF = math.inf
-_EVERYTHING = (-_INF, _INF)
 
 
-class _Undefined(Exception):
-    """A logarithm or a root of what may be negative."""
-
-
-def _sum(a, b, side):
-    """``a + b`` rounded towards ``side``, an infinity; exact where the sum is a float (Knuth's
-    two-sum).
-    """
-    total = a + b
-    if not math.isfinite(total):
-        return (
-            side
-            if math.isnan(total) or total == side or math.isinf(a) or math.isinf(b)
-            else math.nextafter(total, side)
-        )
-    part = total - a
-    error = (a - (total - part)) + (b - part)
-    return (
-        total
-        if error == 0 or (error < 0) == (side > 0) and error == error
-        else math.nextafter(total, side)
-    )
-
-
-def _add(u, v):
-    return _sum(u[0], v[0], -_INF), _sum(u[1], v[1], _INF)
-
-
-def _digits(x):
-    """The length of the significand without its zeros: 1 for powers of two."""
-    n = abs(x.as_integer_ratio()[0])
-    return (n // (n & -n)).bit_length()
-
-
-def _product(a, b):
-    """A product to nearest (zero times infinity is zero), and whether it is exact: whether few
-    enough digits make it.
-    """
-    if a == 0 or b == 0:
-        return 0.0, True
-    p = a * b
-    if math.isinf(p):
-        return p, math.isinf(a) or math.isinf(b)
-    digits = _digits(a), _digits(b)
-    return p, (sum(digits) <= 53 or 1 in digits) and abs(p) > 2.0**-960
-
-
-def _multiply(u, v):
-    products = [_product(a, b) for a in u for b in v]
-    lo, hi = min(products)[0], max(products)[0]
-    exact_lo, exact_hi = (all(exact for p, exact in products if p == end) for end in (lo, hi))
-    return lo if exact_lo else math.nextafter(lo, -_INF), hi if exact_hi else math.nextafter(
-        hi, _INF
-    )
-
-
-def _down(a):
-    """The largest float that is not above an ``arb`` without radius, by half a unit at most."""
-    value = float(a)
-    return (
-        -_INF if math.isnan(value) else value if arb(value) <= a else math.nextafter(value, -_INF)
-    )
-
-
-def _up(a):
-    return -_down(-a)
-
-
-def _increasing(function, low=-_INF, high=_INF):
-    """An increasing function, given as a method of ``arb``, and its limits at the infinities."""
-
-    def rule(u):
-        lo = low if u[0] == -_INF else _down(function(arb(u[0])).lower())
-        hi = high if u[1] == _INF else _up(function(arb(u[1])).upper())
-        return max(lo, low), min(hi, high)
-
-    return rule
-
-
-def _log(u):
-    if u[0] < 0:
-        raise _Undefined
-    return -_INF if u[0] == 0 else _down(arb(u[0]).log().lower()), _INF if u[1] == _INF else _up(
-        arb(u[1]).log().upper()
-    )
-
-
-def _cosh(u):
-    lo, hi = _abs(u)
-    return _increasing(arb.cosh, 1.0)((lo, hi))
-
-
-def _abs(u):
-    return (0.0 if u[0] <= 0 <= u[1] else min(abs(u[0]), abs(u[1])), max(abs(u[0]), abs(u[1])))
-
-
-def _nonnegative_power(u, p):
-    """``u^p`` for an interval ``u >= 0`` and a sympy rational ``p``."""
-    exponent = rational(p)
-
-    def end(x, rounded):
-        if x == 0:
-            return 0.0 if p > 0 else (1.0 if p == 0 else _INF)
-        if math.isinf(x):
-            return _INF if p > 0 else (1.0 if p == 0 else 0.0)
-        return rounded(arb(x) ** exponent)
-
-    lo, hi = u if p >= 0 else u[::-1]
-    return max(end(lo, lambda v: _down(v.lower())), 0.0), end(hi, lambda v: _up(v.upper()))
-
-
-def _signed_power(u, p):
-    """``sign(u) |u|^p`` for ``p > 0``."""
-    low, high = (_nonnegative_power((abs(x), abs(x)), p) for x in u)
-    return -low[1] if u[0] < 0 else low[0], -high[0] if u[1] < 0 else high[1]
-
-
-def _power(u, p):
-    if not p.is_Integer:
-        if u[0] < 0:
-            raise _Undefined
-        return _nonnegative_power(u, p)
-    if p % 2 == 0:
-        return _nonnegative_power(_abs(u), p)
-    if p > 0:
-        return _signed_power(u, p)
-    if u[0] < 0 < u[1]:
-        return _EVERYTHING
-    lo, hi = _nonnegative_power(_abs(u), p)
-    return (lo, hi) if u[0] >= 0 else (-hi, -lo)
-
-
-def _sine(u, shift=0):
-    """``sin`` of ``u`` after the phase ``shift``: 0 for the sine, 1 for the cosine."""
-    if not (abs(u[0]) < 1e6 and abs(u[1]) < 1e6):
-        return -1.0, 1.0
-    phase = shift * math.pi / 2
-    values = [arb(x).cos() if shift else arb(x).sin() for x in u]
-    lo = min(_down(v.lower()) for v in values)
-    hi = max(_up(v.upper()) for v in values)
-
-    def holds(extreme):  # may x + phase = extreme (mod 2 pi) for some x in u? generous by 1e-9
-        start = math.ceil((u[0] + phase - extreme) / (2 * math.pi) - 1e-9)
-        return start <= (u[1] + phase - extreme) / (2 * math.pi) + 1e-9
-
-    return (-1.0 if holds(-math.pi / 2) else max(lo, -1.0)), (
-        1.0 if holds(math.pi / 2) else min(hi, 1.0)
-    )
-
-
-RULES = {
-    sympy.exp: _increasing(arb.exp, 0.0),
-    sympy.sinh: _increasing(arb.sinh),
-    sympy.tanh: _increasing(arb.tanh, -1.0, 1.0),
-    sympy.atan: _increasing(
-        arb.atan, *(side * math.nextafter(math.pi / 2, _INF) for side in (-1, 1))
-    ),
-    sympy.cosh: _cosh,
-    sympy.log: _log,
-    sympy.sin: _sine,
-    sympy.cos: lambda u: _sine(u, 1),
-}
-
-
+@lru_cache(maxsize=4096)
 def _constant(e):
-    value = evaluate(e)
-    return _down(value.lower()), _up(value.upper())
+    """The interval of a constant."""
+    with ctx.workprec(_BITS):
+        return _intervals.around(evaluate(e))
 
 
 @cache
@@ -197,13 +31,43 @@ def _primitive(e):
     return e.as_content_primitive()[1]
 
 
-def _of_modulus(e, u):
-    """`AbsPower` or `SignPower` of an interval."""
-    p = e.args[1]
-    size = _nonnegative_power(_abs(u), p)
-    if e.func is AbsPower or u[0] > 0:
-        return size
-    return (-size[1], -size[0]) if u[1] < 0 else (-size[1], size[1])
+class _Boxes(Algebra):
+    """Values are intervals."""
+
+    def __init__(self, known):
+        super().__init__(known)
+        self._least = {}  # of primitive bases of roots
+
+    def number(self, e):
+        return _constant(e)
+
+    def add(self, *parts):
+        return reduce(_intervals.add, parts)
+
+    def multiply(self, *parts):
+        return reduce(_intervals.multiply, parts)
+
+    def power(self, u, p, base):
+        if u[0] < 0 and not p.is_Integer and self._lower(_primitive(base)) >= 0:
+            u = 0.0, u[1]
+        return _intervals.power(u, p)
+
+    def _lower(self, base):
+        if base not in self._least:
+            self._least[base] = fold(base, self)[0]
+        return self._least[base]
+
+    def absolute(self, u, p):
+        return _intervals.absolute_power(u, p)
+
+    def signed(self, u, p):
+        return _intervals.signed_power(u, p)
+
+    def jump(self, u):
+        return _intervals.jump(u)
+
+    def function(self, row, u):
+        return row.interval(u)
 
 
 def enclose(expression, box, symbols):
@@ -226,38 +90,12 @@ def enclose(expression, box, symbols):
     InputError
         For a function without a rule, or a symbol that is not one of those given.
     """
-    done = {s: tuple(map(float, b)) for s, b in zip(symbols, box)}
-
-    def walk(e):
-        if e in done:
-            return done[e]
-        if e.is_number:
-            result = _constant(e)
-        elif e.is_Add or e.is_Mul:
-            parts = [walk(a) for a in e.args]
-            result = reduce(_add if e.is_Add else _multiply, parts)
-        elif e.is_Pow and e.exp.is_Rational:
-            u = walk(e.base)
-            if u[0] < 0 and not e.exp.is_Integer and walk(_primitive(e.base))[0] >= 0:
-                u = 0.0, u[1]
-            result = _power(u, e.exp)
-        elif e.func in (AbsPower, SignPower):
-            result = _of_modulus(e, walk(e.args[0]))
-        elif e.func is Jump:
-            u = walk(e.args[0])
-            result = (0.0, 0.0) if u[0] > 0 or u[1] < 0 else _EVERYTHING
-        elif e.func in RULES:
-            result = RULES[e.func](walk(e.args[0]))
-        else:
-            no_rule(e)
-        done[e] = result
-        return result
-
+    known = {s: tuple(map(float, b)) for s, b in zip(symbols, box)}
     with ctx.workprec(_BITS):
         try:
-            return walk(expression)
-        except _Undefined:
-            return _EVERYTHING
+            return fold(expression, _Boxes(known))
+        except _intervals.Undefined:
+            return _intervals.EVERYTHING
 
 
 def nonnegative_on_cube(expression, dim, boxes=2000):
@@ -329,7 +167,7 @@ def bound_on_cube(expression, dim, gap=0.01, work=200_000):
         lo, hi = enclose(expression, box, symbols)
         inside = enclose(expression, [((a + b) / 2,) * 2 for a, b in box], symbols)
         if math.isfinite(inside[0]) and math.isfinite(inside[1]):
-            best = max(best, _abs(inside)[0])
+            best = max(best, _intervals.modulus(inside)[0])
         return max(abs(lo), abs(hi))
 
     start = ((0.0, 1.0),) * dim

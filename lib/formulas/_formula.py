@@ -1,4 +1,4 @@
-"""Formulas as data: a whitelist parser into sympy, and evaluation with torch.
+"""Formulas as data: a whitelist parser into sympy.
 
 A formula string is never evaluated as Python: its syntax tree is walked and anything outside the
 whitelist is refused.
@@ -8,12 +8,12 @@ import ast
 from decimal import Decimal, InvalidOperation
 
 import sympy
-import torch
 from flint import arb, ctx
 
 from lib.errors import InputError, require
-from lib.formulas._numbers import evaluate, no_rule
-from lib.formulas._powers import AbsPower, SignPower
+from lib.formulas._numbers import evaluate
+from lib.formulas._powers import AbsPower
+from lib.formulas._table import TABLE
 
 MAXIMUM_LENGTH = 1000
 MAXIMUM_DEPTH = 60
@@ -23,23 +23,16 @@ LARGEST = 10**100  # modulus of a constant; the smallest is its reciprocal
 _LIMITS = "0 or of modulus from 1e-100 to below 1e100"
 # of the balls in which constants are compared with these: 1e100 is known to 1e-200 and better
 _BITS = 1024
-_NORMAL = 2.0**-1022  # below it float64 loses digits
 
 
 def _absolute(u):
     return abs(u) if u.is_number else AbsPower(u, sympy.Integer(1))
 
 
+# the table, and what is made of powers
 FUNCTIONS = {
-    "sin": sympy.sin,
-    "cos": sympy.cos,
-    "exp": sympy.exp,
-    "log": sympy.log,
+    **{row.name: row.function for row in TABLE.values()},
     "sqrt": sympy.sqrt,
-    "tanh": sympy.tanh,
-    "sinh": sympy.sinh,
-    "cosh": sympy.cosh,
-    "atan": sympy.atan,
     "abs": _absolute,
     "Abs": _absolute,
 }
@@ -51,16 +44,25 @@ def variables(dim):
     return [sympy.Symbol(f"x{i + 1}", real=True) for i in range(dim)]
 
 
+def _with_list(function):
+    """The functions of the table for ``{FUNCTIONS}`` in a docstring, if there are docstrings."""
+    if function.__doc__:
+        function.__doc__ = function.__doc__.replace("{FUNCTIONS}", " ".join(FUNCTIONS))
+    return function
+
+
+@_with_list
 def parse(formula, dim):
     """Parse a formula in ``x1 .. xD``.
 
     Parameters
     ----------
     formula : str
-        Numbers, ``pi``, ``E``, ``x1 .. xD`` (``x`` too when ``D = 1``), ``+ - * / **`` with
-        rational exponents up to 64, and the functions ``sin cos exp log sqrt tanh sinh cosh atan
-        abs``. Decimals are taken exactly, digit by digit.  A constant, written or arisen from
-        others, must be 0 or of modulus from 1e-100 to below 1e100.
+        Numbers, ``pi``, ``E``, ``x1 .. xD`` (``x`` too when ``D = 1``), ``+ - * /``, ``**`` with
+        rational exponents up to 64 or with a positive constant for its base, and the functions
+        ``{FUNCTIONS}``.
+        Decimals are taken exactly, digit by digit.  A constant, written or arisen from others, must
+        be 0 or of modulus from 1e-100 to below 1e100.
     dim : int
         ``D``.
 
@@ -121,27 +123,7 @@ def _convert(node, names, formula, depth):
         return child(node.operand) * (-1 if isinstance(node.op, ast.USub) else 1)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
         exponent = child(node.right)
-        if not exponent.is_Rational or abs(exponent) > MAXIMUM_EXPONENT:
-            refuse(
-                f"an exponent must be a rational constant of modulus at most {MAXIMUM_EXPONENT};"
-                " for E**x1 write exp(x1), for 2**x1 write exp(log(2)*x1)"
-            )
-        base = child(node.left)
-        if isinstance(base, AbsPower):
-            power = base.args[1] * exponent
-            if power < 0:
-                refuse("a power of an absolute value must be positive")
-            return (
-                base.args[0] ** power
-                if power.is_integer and power % 2 == 0
-                else AbsPower(base.args[0], power)
-            )
-        bits = sum(
-            int(q.p).bit_length() + int(q.q).bit_length() for q in base.atoms(sympy.Rational)
-        )
-        if bits * abs(exponent) > MAXIMUM_BITS:
-            refuse("a power of a constant would have too many digits")
-        return _checked(base**exponent, refuse)
+        return _checked(_power(child(node.left), exponent, refuse), refuse)
     if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub, ast.Mult, ast.Div)):
         a, b = child(node.left), child(node.right)
         if isinstance(node.op, ast.Div) and b.is_zero:
@@ -158,6 +140,37 @@ def _convert(node, names, formula, depth):
             refuse(f"{node.func.id} takes one argument")
         return _checked(FUNCTIONS[node.func.id](child(node.args[0])), refuse)
     refuse(_what_to_write(node))
+
+
+def _power(base, exponent, refuse):
+    """A rational power, or an exponential as `exp` of something."""
+    if not exponent.is_number and _is_positive(base):
+        return sympy.exp(sympy.log(base) * exponent)
+    if not exponent.is_Rational or abs(exponent) > MAXIMUM_EXPONENT:
+        refuse(
+            f"an exponent must be a rational constant of modulus at most {MAXIMUM_EXPONENT}, or"
+            " the base a positive constant as in 2**x1 and E**x1; for x1**x2 write"
+            " exp(x2*log(x1))"
+        )
+    if isinstance(base, AbsPower):
+        power = base.args[1] * exponent
+        if power < 0:
+            refuse("a power of an absolute value must be positive")
+        return (
+            base.args[0] ** power
+            if power.is_integer and power % 2 == 0
+            else AbsPower(base.args[0], power)
+        )
+    bits = sum(int(q.p).bit_length() + int(q.q).bit_length() for q in base.atoms(sympy.Rational))
+    if bits * abs(exponent) > MAXIMUM_BITS:
+        refuse("a power of a constant would have too many digits")
+    return base**exponent
+
+
+def _is_positive(base):
+    """Whether this is a positive constant."""
+    with ctx.workprec(_BITS):
+        return base.is_number and evaluate(base) > 0
 
 
 def _what_to_write(node):
@@ -239,188 +252,3 @@ def _check_constant(factors, refuse):
         ):
             shown = str(factors[0] if len(factors) == 1 else sympy.Mul(*factors, evaluate=False))
             refuse(f"the constant {shown[:40]} must be a real number, {_LIMITS}")
-
-
-TORCH = {
-    sympy.sin: torch.sin,
-    sympy.cos: torch.cos,
-    sympy.exp: torch.exp,
-    sympy.log: torch.log,
-    sympy.tanh: torch.tanh,
-    sympy.sinh: torch.sinh,
-    sympy.cosh: torch.cosh,
-    sympy.atan: torch.atan,
-}
-
-
-def torch_function(expression, dim):
-    """A differentiable torch map (P, D) -> (P,) of a parsed formula, or of a derivative of one; it
-    can be pickled.
-
-    Raises
-    ------
-    InputError
-        For an operation outside the whitelist and a constant that is no normal float64 number; when
-        called, where something on the way underflows and that matters: if the result changes, by
-        more than a rounding and 1e-100, when all that has underflowed is replaced by the smallest
-        normal number.
-    """
-    return _Function(expression, dim)
-
-
-class _Function:
-    """See `torch_function`."""
-
-    def __init__(self, expression, dim):
-        self._expression, self._dim = expression, dim
-        self._symbols = variables(dim)
-        self._place = {}
-        # each maps the points, the results of earlier steps and a `_Watch` to its result
-        self._steps = []
-        self._compiled(expression)
-
-    def __reduce__(self):
-        return _Function, (self._expression, self._dim)
-
-    def _compiled(self, e):
-        """The number of the step that computes ``e``."""
-        if e in self._place:
-            return self._place[e]
-        if e.is_number:
-            step = _constant(_float(e))
-        elif e in self._symbols:
-            step = _coordinate(self._symbols.index(e))
-        elif e.is_Add or e.is_Mul:
-            step = (_sum if e.is_Add else _product)([self._compiled(a) for a in e.args])
-        elif e.is_Pow and e.exp.is_Rational:
-            step = _power(self._compiled(e.base), int(e.exp) if e.exp.is_integer else float(e.exp))
-        elif e.func is AbsPower or e.func is SignPower:
-            step = _absolute_power(self._compiled(e.args[0]), float(e.args[1]), e.func is SignPower)
-        elif e.func in TORCH:
-            step = _apply(TORCH[e.func], self._compiled(e.args[0]))
-        else:
-            no_rule(e)
-        self._steps.append(step)
-        self._place[e] = len(self._steps) - 1
-        return self._place[e]
-
-    def _run(self, x, watch):
-        results = []
-        for step in self._steps:
-            results.append(step(x, results, watch))
-        return (
-            results[-1]
-            if isinstance(results[-1], torch.Tensor)
-            else torch.full_like(x[:, 0], results[-1])
-        )
-
-    def __call__(self, x):
-        watch = _Watch()
-        values = self._run(x, watch)
-        if watch.seen:
-            with torch.no_grad():
-                change = (self._run(x, _Watch(replace=True)) - values).abs()
-                matters = values.isfinite() & ~(change <= 1e-100 + 2.0**-52 * values.abs())
-                require(
-                    not bool(matters.any()),
-                    "formula",
-                    self._expression,
-                    "such that no number on the way is below 2e-308 in modulus where that changes"
-                    " its value",
-                )
-        return values
-
-
-def _float(e):
-    """A constant, rounded to nearest."""
-    with ctx.workprec(_BITS):
-        value = evaluate(e)
-        rounded = float(value.mid())
-    require(
-        value.is_zero() or _is_normal(rounded),
-        "formula",
-        e,
-        "of constants that are normal float64 numbers",
-    )
-    return rounded
-
-
-def _is_normal(value):
-    return _NORMAL <= abs(value) < float("inf")
-
-
-class _Watch:
-    """Looks for results that have lost digits to underflow; if asked to, puts the smallest
-    normal number in their place.
-    """
-
-    def __init__(self, replace=False):
-        self.seen, self._replace = 0, replace
-
-    def __call__(self, result, *operands):
-        """The result of an operation that is zero only if one of the operands is."""
-        if not isinstance(result, torch.Tensor):
-            require(
-                _is_normal(result),
-                "formula",
-                result,
-                "of constants whose products are normal float64 numbers",
-            )
-            return result
-        lost = result.detach().abs() < _NORMAL
-        if lost.any():
-            for operand in operands:
-                lost = lost & (operand != 0)
-            if lost.any():
-                self.seen += 1
-                if self._replace:  # each time a little more, so that two of them do not cancel
-                    least = torch.full_like(result, _NORMAL * (1 + self.seen / 8))
-                    return torch.where(lost, torch.copysign(least, result), result)
-        return result
-
-
-def _constant(value):
-    return lambda x, results, watch: value
-
-
-def _coordinate(i):
-    return lambda x, results, watch: x[:, i]
-
-
-def _sum(places):
-    def step(x, results, watch):
-        total = results[places[0]]
-        for i in places[1:]:
-            total = total + results[i]
-        return total
-
-    return step
-
-
-def _product(places):
-    def step(x, results, watch):
-        total = results[places[0]]
-        for i in places[1:]:
-            total = watch(total * results[i], total, results[i])
-        return total
-
-    return step
-
-
-def _power(place, exponent):
-    return lambda x, results, watch: watch(results[place] ** exponent, results[place])
-
-
-def _absolute_power(place, exponent, signed):
-    def step(x, results, watch):
-        u = results[place]
-        size = watch(u.abs() ** exponent, u)
-        return u.sign() * size if signed else size
-
-    return step
-
-
-def _apply(function, place):
-    if function is torch.exp:
-        return lambda x, results, watch: watch(function(results[place]))
-    return lambda x, results, watch: function(results[place])

@@ -3,7 +3,8 @@ formulas (chapter 10).
 """
 
 from lib.intervals._balls import UNIT, Balls, matmul, precision, up
-from lib.intervals._taylor import Taylor, expand, exponents, span
+from lib.intervals._expand import expand
+from lib.intervals._taylor import Taylor, exponents, span
 from lib.intervals._values import MAXIMUM_EVALUATIONS, evaluations, values_near
 
 __all__ = [

@@ -5,9 +5,9 @@ from operator import add, mul
 
 import numpy as np
 
-from lib.formulas import evaluate, variables
+from lib.formulas import evaluate, fold, variables
 from lib.intervals._balls import UNIT, Balls, precision
-from lib.intervals._taylor import _each, _function
+from lib.intervals._expand import Composed, at_balls
 
 MAXIMUM_EVALUATIONS = 1 << 23  # of a function in several variables: some seconds
 
@@ -30,6 +30,23 @@ def _parts(expression):
         yield from _parts(a)
 
 
+class _Values(Composed):
+    """Values are `Balls` whose shape has the axes that they depend on, of length 1 the others."""
+
+    def number(self, e):
+        return Balls.from_flint([evaluate(e)], ())
+
+    def add(self, *parts):
+        return reduce(add, parts)
+
+    def multiply(self, *parts):
+        return reduce(mul, parts)
+
+    def compose(self, series, u):
+        found = at_balls(series, Balls(u.mid.ravel(), u.rad.ravel()), 0)
+        return Balls(found.mid[0].reshape(u.shape), found.rad[0].reshape(u.shape))
+
+
 def values_near(expression, axes):
     """A formula on a tensor grid of the cube whose coordinates are known up to one rounding, 0 and
     1 exactly.
@@ -48,26 +65,12 @@ def values_near(expression, axes):
         for each value of that.
     """
     dim = len(axes)
-    done = {}
+    known = {}
     for k, (symbol, x) in enumerate(zip(variables(dim), axes)):
         x = x.reshape(-1, *[1] * (dim - 1 - k))
-        done[symbol] = Balls(x, UNIT * np.abs(x) * (x != 1))
-
-    def walk(e):
-        if e not in done:
-            if e.is_number:
-                done[e] = Balls.from_flint([evaluate(e)], ())
-            elif e.is_Add or e.is_Mul:
-                done[e] = reduce(add if e.is_Add else mul, map(walk, e.args))
-            elif e.is_Pow and e.exp == 2:
-                done[e] = walk(e.base).square()
-            else:
-                u = walk(e.args[0])
-                found = _each(_function(e, dim), Balls(u.mid.ravel(), u.rad.ravel()), 0)
-                done[e] = Balls(found.mid[0].reshape(u.shape), found.rad[0].reshape(u.shape))
-        return done[e]
+        known[symbol] = Balls(x, UNIT * np.abs(x) * (x != 1))
 
     with precision():
-        found = walk(expression)
+        found = fold(expression, _Values(known, dim))
         shape = tuple(map(len, axes))
     return np.broadcast_to(found.mid, shape), np.broadcast_to(found.rad, shape)
