@@ -26,7 +26,8 @@ class Norms:
     """A pair of norms: ``sup |g|`` and the norm of the slope of the same function.
 
     The slope is ``max_k sup |d_k g|`` on a cube and ``sup |grad_M g|`` on a manifold.  The entries
-    are numbers, arrays with a pair for each point, or intervals (`lib.certify.Enclosure`).
+    are numbers, arrays with a pair for each point, or intervals (`lib.certify.Enclosure`).  `at`
+    is what is between the two (``lem-interpolation``).
 
     >>> Norms(0.5, 3.0) + 2 * Norms(0.1, 1.0) <= Norms(0.7, 5.0)
     True

@@ -24,7 +24,9 @@ CHAPTERS = {
     "relu": 3,
     "convresnet": 4,
     "approximation": 5,
+    "domains": 5,
     "formulas": 5,
+    "targets": 5,
     "manifolds": 6,
     "limits": 8,
     "robustness": 9,
@@ -34,6 +36,7 @@ CHAPTERS = {
 OTHERWISE = {
     "claims": "/book/evidence",
     "errors": "/book/troubleshooting",
+    "norms": "/book/01_smoothness",
     "experiments": "/book/speed",
     "experiments._digits": "/book/09_robustness",
     "experiments._records": "/book/running",

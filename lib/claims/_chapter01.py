@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from lib import contrast, convresnet
-from lib.certify import _exact as exact
 from lib.claims._registry import claim, grid
 from lib.contrast import SIZES, TARGETS, classifier, errors, splines_of, steepness
 from lib.convresnet import NEGATIVE, POSITIVE
+from lib.relu import exact
 
 
 def _added(amplitude, levels, build):

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from lib import convresnet, relu
-from lib.certify import _exact as exact
 from lib.claims._registry import claim, grid
 from lib.convresnet import Convolution, ConvResNet
+from lib.relu import exact
 from lib.relu.layers import Layer
 
 _UNIT = 2.0**-53

@@ -1,8 +1,8 @@
-"""Chapter 03: the ReLU calculus in W^{1,inf}: maps, layer lists (`lib.relu.layers`), error
-bounds.
+"""Chapter 03: the ReLU calculus in W^{1,inf}: maps, layer lists (`lib.relu.layers`), what these
+compute exactly (`lib.relu.exact`), error bounds.
 """
 
-from lib.relu import layers
+from lib.relu import exact, layers
 from lib.relu._errors import (
     MAXIMUM_REFINEMENT,
     MINIMUM_REFINEMENT,
@@ -36,6 +36,7 @@ __all__ = [
     "bspline_slope",
     "check_refinement",
     "fold_terms",
+    "exact",
     "layers",
     "power",
     "power_error",
