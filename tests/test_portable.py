@@ -4,10 +4,12 @@ blocks, numpy's numbers.
 
 import copy
 import io
+import operator
 import pickle
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -253,3 +255,75 @@ def test_an_approximation_shows_itself_as_a_card():
     a = _approximation()
     a.target.formula = "<script>"
     assert "<script>" not in a._repr_html_() and "&lt;script&gt;" in a._repr_html_()
+
+
+# ---- what earlier versions saved
+
+SAVED = Path(__file__).parent / "saved"
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_networks_of_earlier_formats_load(version):
+    """2 is the first edition's; the numbers are those that the versions printed when they saved."""
+    a = lib.load(SAVED / f"format{version}-cube")
+    x = torch.tensor([[0.3], [0.71]], dtype=torch.float64)
+    assert a.network(x).tolist() == [0.8680606933709872, -0.8827185776926845] and a.unchanged
+    assert (a.bound.value, a.bound.slope) == {
+        2: (0.18225272597949493, 2.329449850149387),
+        3: (0.18225272597968015, 2.3294498501514926),
+    }[version]
+    assert a.bound.rigorous == (version == 3) and a.measure(2000) <= a.bound
+    b = lib.load(SAVED / f"format{version}-circle")
+    assert (
+        b.domain is None
+        and b.bound.slope == {2: 18.210806017636717, 3: 16.881359490019236}[version]
+    )
+    wave = lib.Target(lambda x: torch.sin(3 * x[:, 0]), dim=2)
+    assert b.with_target(wave, lib.manifolds.circle(0.4)).measure(500) <= b.bound
+
+
+def test_what_is_saved_now_is_of_the_new_format(tmp_path):
+    a = lib.load(SAVED / "format2-cube")
+    a.save(tmp_path / "again")
+    assert '"convresnet-approximation 4"' in (tmp_path / "again" / "network.json").read_text()
+    again = lib.load(tmp_path / "again")
+    assert again.bound == a.bound and torch.equal(again.network.head, a.network.head)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_certificates_of_earlier_formats_are_refused_by_name(version):
+    """They vouched for what later versions check more strictly."""
+    with pytest.raises(lib.InputError, match=f"convresnet-certificate {version}.*certify again"):
+        lib.Certificate.load(SAVED / f"format{version}.certificate")
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ("gradient", "slope"),
+        ("spline_value", "spline.value"),
+        ("spline_gradient", "spline.slope"),
+        ("network_value", "network.value"),
+        ("network_gradient", "network.slope"),
+        ("rounding_value", "rounding.value"),
+        ("rounding_gradient", "rounding.slope"),
+    ],
+)
+def test_old_names_of_a_bound_warn(old, new):
+    bound = lib.load(SAVED / "format3-cube").bound
+    with pytest.warns(DeprecationWarning, match=f".{old} is called .{new} now"):
+        assert getattr(bound, old) == operator.attrgetter(new)(bound)
+
+
+def test_old_names_of_measurements_and_certificates_warn():
+    a = lib.load(SAVED / "format3-cube")
+    m, c = a.measure(64), a.certify()
+    for thing, old, new in (
+        (m, "gradient", m.slope),
+        (m, "gradient_at", m.slope_at),
+        (c, "gradient", c.slope),
+        (c, "gradient_at", c.slope_at),
+        (c, "complete", c.search_finished),
+    ):
+        with pytest.warns(DeprecationWarning, match=old):
+            assert getattr(thing, old) == new

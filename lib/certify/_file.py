@@ -54,13 +54,18 @@ def read(path):
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            text, seal = str(file["facts"]), str(file["seal"])
+            text = str(file["facts"])
+            facts = json.loads(text)
+            known = facts.pop("format", None) if isinstance(facts, dict) else None
+            if known != FORMAT:
+                shown = str(known)[:60]
+                raise broken(path, f"its format is {shown!r}, not {FORMAT!r}: certify again")
+            seal = str(file["seal"])
             arrays = {k: file[k] for k in file.files if k not in ("facts", "seal")}
-        facts = json.loads(text)
+    except InputError:
+        raise
     except Exception as error:  # zip, zlib, json, numpy: each has errors of its own
         raise broken(path, f"{type(error).__name__}: {error}") from None
-    if not isinstance(facts, dict) or facts.pop("format", None) != FORMAT:
-        raise broken(path, "its format is another")
     if seal != digest_of_arrays(text, arrays):
         raise broken(path, "it was altered")
     return facts, arrays

@@ -49,7 +49,7 @@ class Bound(Norms):
 
     spline_value = renamed("spline_value", "spline.value")
     spline_gradient = renamed("spline_gradient", "spline.slope")
-    network_value = renamed("network_value", "network_value")
+    network_value = renamed("network_value", "network.value")
     network_gradient = renamed("network_gradient", "network.slope")
     rounding_value = renamed("rounding_value", "rounding.value")
     rounding_gradient = renamed("rounding_gradient", "rounding.slope")
