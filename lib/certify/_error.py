@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from flint import arb
 
-from lib.certify._deviation import factors, piece_table, spline_knots, terms
+from lib.certify._deviation import factors, terms
+from lib.certify._spline import piece_table, spline_knots
 from lib.convresnet import rounding
 from lib.formulas import torch_function, variables
 from lib.intervals import UNIT, Balls, Taylor, expand, exponents, precision, span, up
