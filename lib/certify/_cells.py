@@ -8,8 +8,12 @@ import numpy as np
 
 from lib.intervals import Balls, span
 
-_MARGIN = 1e-9  # by which a gate must be open or closed, so that it is so in float64 too
-_OVERSHOOT = 0.5  # of a cell: boxes that reach further beyond it are refined
+# by which a gate must be open or closed, so that it is so in float64 too, which misses a squared
+# distance by 1e-13 at most
+_MARGIN = 1e-9
+# of a cell: boxes that reach further beyond it are refined; the window has one term more on each
+# side, which is enough up to a whole cell
+_OVERSHOOT = 0.5
 
 
 class Placed(NamedTuple):
@@ -140,7 +144,7 @@ def _may_meet(piece, local):
     for x, c in zip(local.over, piece.gate.centre):
         value = x.coefficients[0]
         square = square + np.maximum(np.maximum(value.lower - c, c - value.upper), 0) ** 2
-    return square <= piece.gate.outer * 1.001
+    return square <= piece.gate.outer + _MARGIN  # beyond it the gate is closed
 
 
 def _gate(piece, local):

@@ -34,10 +34,7 @@ def changed_terms(changed, boxes, cells, order):
     def weighted(gap):
         return up((gap.size * size).sum(0), len(size))
 
-    steep = []
-    for network, spline in zip(slopes, spline_slopes):
-        gap = network - spline
-        steep.append(up((gap.size * (1 + 4 * UNIT) * size).sum(0), len(size)))
+    steep = [weighted(network - spline) for network, spline in zip(slopes, spline_slopes)]
     total = weighted(middles - spline_middles)
     for s in steep:
         total = total + s * boxes.radius

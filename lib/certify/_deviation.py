@@ -74,10 +74,11 @@ def factors(order, refinement, low, high, positions):
 
 
 def _distance(order, low, high, place):
-    """The least ``|x - m/2|`` of the boxes in the variable of each term, (P, q)."""
+    """A lower bound of ``|x - m/2|`` over the boxes, in the variable of each term: (P, q)."""
     first = np.nextafter(low[:, None] + place, -np.inf)
     last = np.nextafter(high[:, None] + place, np.inf)
-    return np.maximum(np.maximum(first - order / 2, order / 2 - last), 0)
+    distance = np.maximum(first - order / 2, order / 2 - last)
+    return np.maximum(np.nextafter(distance, -np.inf), 0)
 
 
 def _reached(order, low, high, place):
@@ -99,7 +100,9 @@ def _fold_deviation(order, refinement, nearest, reached):
         e_low, e_high, e_slope = power_deviation(order, refinement, z)
         here = (nearest < width) & reached
         alive |= here
-        rounded = 2 * UNIT * a if order > 3 else 0.0  # the weight a_r is stored rounded
+        # the weight a_r is stored rounded: u a_r p_{m-1} with p <= 1 and |p'| <= 4 (`lem-power`);
+        # once more as that is the a_r of the sums here
+        rounded = 2 * UNIT * a if order > 3 else 0.0
         sides = (sign * a * e_low, sign * a * e_high)
         least += here * (np.minimum(*sides) - rounded)
         most += here * (np.maximum(*sides) + rounded)

@@ -15,7 +15,7 @@ from lib.certify._seen import missing, samples
 from lib.certify._spline import cell_polynomial, composed, spline_knots
 from lib.convresnet import rounding
 from lib.formulas import torch_function, variables
-from lib.intervals import UNIT, Balls, Taylor, expand, span, up
+from lib.intervals import Balls, Taylor, expand, span, up
 
 _BATCH = 4096  # boxes at once
 
@@ -117,11 +117,12 @@ class ErrorOf:
 
     def _upper(self, local, error, sums):
         """Upper bounds of value and slope: the right sides of ``thm-certificate`` on the boxes."""
-        value = _largest(span(*error), sums.knots, sums.value)
+        count = self.domain.dim * len(self.pieces) + len(self.damaged)  # of what is in a sum
+        value = _largest(span(*error), sums.knots, sums.value, count)
         sizes = []
         for k in range(self.domain.dim):
             ends = [end / local.boxes.radius for end in span(*(e.derivative(k) for e in error))]
-            sizes.append(_largest(ends, sums.knot_slopes[k], sums.slopes[k]))
+            sizes.append(_largest(ends, sums.knot_slopes[k], sums.slopes[k], count))
         with np.errstate(invalid="ignore"):
             slope = self.domain.slope(local, np.array(sizes))
         value, slope = (np.where(np.isnan(v), np.inf, v) for v in (value, slope))
@@ -219,11 +220,13 @@ def _rounding_of_a_term(pieces, order, refinement, network):
     return rounding(order, refinement, len(pieces[0].matrix), each * largest)
 
 
-def _largest(ends, shift, more):
-    """The largest modulus of an interval, shifted by balls and widened by ``more``, rounded up."""
+def _largest(ends, shift, more, terms):
+    """The largest modulus of an interval, shifted by balls and widened by ``more``, a sum of so
+    many terms, rounded up.
+    """
     low, high = ends
     size = np.maximum(np.abs(low + shift.lower), np.abs(high + shift.upper))
-    return up(size + 4 * UNIT * (np.abs(low) + np.abs(high) + shift.size) + more)
+    return up(size + more, terms)
 
 
 def _minus(taylor, other, part):

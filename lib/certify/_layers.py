@@ -121,10 +121,12 @@ def _of_pairs(weight, value, state, groups):
     out, rows P), the rounding in them, and balls (groups, out, rows V P) or None.
     """
     pairs = state.pairs
-    noise = _grouped(state.noise, groups)[:, pairs.second]
+    noise = _grouped(state.noise, groups)
+    # half of a noise is for whoever evaluates the layer
+    off = up(noise[:, pairs.first] + noise[:, pairs.second]) / 2
     flat = _grouped(value, groups)
     tents = Tents.of(weight, _reshaped(flat, *flat.shape[:2], -1), pairs)
-    found, rounding = tents.ranges(noise.reshape(*noise.shape[:2], -1))
+    found, rounding = tents.ranges(off.reshape(*off.shape[:2], -1), weight.shape[2])
     rounding = up(rounding.sum(2), len(pairs.first))
     if state.slopes is None:
         return found.sum(2), rounding, None

@@ -12,6 +12,8 @@ import numpy as np
 
 from lib.intervals import UNIT, Balls, up
 
+_LEAST = 2.0**-1074  # the smallest float: what a product that underflows may lose
+
 
 class Pairs(NamedTuple):
     """Pairs of channels of a group that are ``t`` and ``t - gamma`` in every group.
@@ -95,18 +97,20 @@ class Tents(NamedTuple):
             a.upper[:, None],
         )
 
-    def ranges(self, noise):
+    def ranges(self, off, inputs):
         """``phi`` over the intervals: its extremes are at the ends and at ``gamma``.
 
         Parameters
         ----------
-        noise : float array, shape (groups, n, rows P)
-            By how much float64 may miss the second number.
+        off : float array, shape (groups, n, rows P)
+            By how much ``gamma`` may be missed by the difference of the two numbers in float64.
+        inputs : int
+            ``q``, the numbers of which the layer makes a sum.
 
         Returns
         -------
         values : Balls, shape (groups, out, n, rows P)
-            Hold what float64 makes of the two numbers, too.
+            Hold the share of the two numbers in what float64 makes of the sum, in any order, too.
         rounding : float array of this shape
             What was allowed for that.
         """
@@ -114,12 +118,12 @@ class Tents(NamedTuple):
         places = (low, high, np.clip(gap, low, high))
         ends = [v * a + w * np.maximum(a - gap, 0) for a in places]
         found = Balls.between(np.minimum.reduce(ends), np.maximum.reduce(ends))
-        off = noise[:, None]
-        both = high + off > gap  # where the second may be positive
-        rounding = (
-            np.abs(w) * both * (off + 8 * UNIT * (high + gap))
-            + 8 * UNIT * (np.abs(v) + np.abs(w)) * high
-        )
+        off = off[:, None]
+        both = up(high + off) > gap * (1 - 2 * UNIT)  # where the second may be positive
+        moved = np.abs(w) * both * (off + UNIT * gap)  # gamma by the noise, and as it is rounded
+        share = np.abs(v) * high + np.abs(w) * both * (high + off)
+        # (q + 2) u for three roundings here, (q + 2) u for whoever evaluates the sum
+        rounding = up(moved + 2 * (inputs + 2) * (UNIT * share + _LEAST * (share > 0)))
         return Balls(found.mid, up(found.rad + rounding)), rounding
 
     def slopes(self):
@@ -130,8 +134,8 @@ class Tents(NamedTuple):
         Balls, shape (groups, out, n, rows P)
         """
         v, w, gap, low, high = self
-        near, far = gap * (1 - 2 * UNIT), gap * (1 + 2 * UNIT)
+        near, far = gap * (1 - 2 * UNIT), gap * (1 + 2 * UNIT)  # of gamma, with this rounding
         pieces = ((low <= 0, np.zeros_like(v)), ((low < far) & (high > 0), v), (high > near, v + w))
         options = [np.where(here, slope, np.nan) for here, slope in pieces]
-        slack = 2 * UNIT * (np.abs(v) + np.abs(w))
+        slack = 2 * UNIT * (np.abs(v) + np.abs(w))  # for v + w, and for the ends with it
         return Balls.between(np.fmin.reduce(options) - slack, np.fmax.reduce(options) + slack)

@@ -2,7 +2,7 @@
 (book: ``lem-taylor``, ``cor-certified-curve``).
 """
 
-from functools import cache
+from functools import cache, reduce
 from itertools import product
 from math import comb, factorial
 
@@ -54,9 +54,12 @@ def cell_polynomial(inner, order):
     mid, size, rad = inner.mid, np.abs(inner.mid), inner.rad
     for _ in range(dim):  # contract the first axis after the points, append the powers at the end
         mid = np.tensordot(mid, table.mid, (1, 0))
-        rad = np.tensordot(rad, np.abs(table.mid) * (1 + 4 * UNIT), (1, 0))
+        rad = np.tensordot(rad, table.size, (1, 0))
         size = np.tensordot(size, np.abs(table.mid), (1, 0))
-    return Balls(mid, up(rad + (order + 4) * dim * UNIT * 2 * size, 64))
+    # an axis brings the rounding of the table and a sum of m products, (m + 1) u; one more for
+    # terms of second order
+    rounded = dim * (order + 2) * UNIT * size
+    return Balls(mid, up(rad + rounded, dim * (order + 1)))
 
 
 def composed(coefficients, mesh):
@@ -96,19 +99,14 @@ def knot_terms(order, low, high, positions):
     which must stay below one cell.
     """
     place = np.asarray(positions)
-    right, left = (o[:, None] for o in overshoots(low, high))
-    coefficient = {
-        i: comb(order, i) / factorial(order - 1) if 0 <= i <= order else 0.0
-        for i in range(-2, order + 3)
-    }
-    after, before = (np.array([coefficient[i] for i in p]) for p in (place + 1, place))
-    found = []
-    for k in (0, 1):
-        power = order - 1 - k
-        scale = factorial(order - 1) / factorial(power)
-        grow = [np.where(o > 0, o**power, 0.0) for o in (right, left)]
-        found.append(up(scale * np.maximum(after * grow[0], before * grow[1])))
-    return found
+    over = [o[:, None] for o in overshoots(low, high)]
+    jumps = [
+        np.array([comb(order, i) if i >= 0 else 0 for i in p.tolist()]) for p in (place + 1, place)
+    ]
+    return [
+        up(np.maximum(*(jump * _growth(order, o, k) for jump, o in zip(jumps, over))))
+        for k in (0, 1)
+    ]
 
 
 def _differences(order):
@@ -123,8 +121,8 @@ def _differences(order):
 def _growth(order, overshoot, derivative):
     """``o^(m-1) / (m-1)!`` or its derivative, rounded up (``cor-certified-curve``)."""
     power = order - 1 - derivative
-    grown = np.where(overshoot > 0, overshoot**power, 0.0)
-    return grown / factorial(power) * (1 + 8 * UNIT)
+    grown = reduce(np.multiply, [overshoot] * power, (overshoot > 0).astype(float))
+    return up(grown / factorial(power))
 
 
 def spline_knots(order, low, high, size, steep, coefficients):
@@ -159,11 +157,18 @@ def _signed_knots(order, over, coefficients):
     value, slope = Balls(np.zeros(len(over[0]))), Balls(np.zeros(len(over[0])))
     # the overshoot grows to the right, or to the left
     for o, towards, row in zip(over, (1.0, -1.0), _differences(order)):
-        slack = 64 * UNIT * np.abs(coefficients.mid) + coefficients.rad
-        jump = Balls(coefficients.mid @ row, up(slack @ np.abs(row), 16))
+        slack = _slack(order, coefficients)
+        jump = Balls(coefficients.mid @ row, up(slack @ np.abs(row), len(row)))
         value = value + _from_zero(jump * _growth(order, o, 0))
         slope = slope + _from_zero(jump * (_growth(order, o, 1) * towards))
     return value, Balls(slope.mid[:, None], slope.rad[:, None])
+
+
+def _slack(order, coefficients, axes=1):
+    """What coefficients may be off, with the rounding of differences along axes: sums of ``m + 2``
+    products with integers, and one unit more for terms of second order.
+    """
+    return axes * (order + 3) * UNIT * np.abs(coefficients.mid) + coefficients.rad
 
 
 def _from_zero(most):
@@ -178,7 +183,7 @@ def _unsigned_knots(order, over, size, steep, coefficients):
     points, dim = over[0].shape
     value, slopes = np.zeros(points), np.zeros((points, dim))
     choices = product((None, 0, 1), repeat=dim)  # within, beyond the right, beyond the left knot
-    for sides in sorted(choices, key=lambda s: [side is not None for side in s])[1:]:
+    for sides in list(choices)[1:]:  # not all within
         reach = _jumps(order, sides, coefficients)
         for derivative in (None, *range(dim)):  # the value, then the slope along each axis
             total = _grown(order, sides, over, (size, steep), reach, derivative)
@@ -186,12 +191,18 @@ def _unsigned_knots(order, over, size, steep, coefficients):
                 value += total
             else:
                 slopes[:, derivative] += total
-    return Balls(np.zeros(points), up(value, 64)), Balls(np.zeros((points, dim)), up(slopes, 64))
+    # an axis brings a sum of m + 2 products, or that of the slack and a growth; then the sum
+    count = dim * (order + 4) + 3**dim
+    return (
+        Balls(np.zeros(points), up(value, count)),
+        Balls(np.zeros((points, dim)), up(slopes, count)),
+    )
 
 
 def _jumps(order, sides, coefficients):
     """Moduli of the differences along the axes that are beyond a knot; the other axes last."""
-    table, slack = coefficients.mid, 64 * UNIT * np.abs(coefficients.mid) + coefficients.rad
+    table = coefficients.mid
+    slack = _slack(order, coefficients, len(sides))
     for side in sides:
         if side is None:
             table, slack = np.moveaxis(table, 1, -1), np.moveaxis(slack, 1, -1)
