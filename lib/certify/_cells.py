@@ -70,7 +70,7 @@ def place(piece, domain, local, order):
 
     Parameters
     ----------
-    piece : lib.certify._stored.Piece
+    piece : lib.certify._pieces.Piece
     domain : CubeDomain, CurveDomain or SphereFace
     local : lib.certify._domains.Local
     order : int

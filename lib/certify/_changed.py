@@ -17,7 +17,7 @@ def changed_terms(changed, boxes, cells, order):
 
     Parameters
     ----------
-    changed : lib.certify._stored.Damaged
+    changed : lib.certify._pieces.Damaged
     boxes : lib.certify._domains.Boxes
         In mesh units of the cube.
     cells, order : int
