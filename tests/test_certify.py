@@ -223,6 +223,28 @@ def test_a_tent_doubles_a_slope():
     assert slope.rad[0, 0, 0, 0] < 4e-3
 
 
+def test_pairs_hold_every_order_of_a_long_sum():
+    """One number is 1, the others are lost to it one by one if they are added after it, and not if
+    they are added before.
+    """
+    n, small = 40, 0.99 * 2.0**-53
+    first = np.ones((2 * n, 1, 1))
+    bias = np.array([0.0, -0.5] * n)  # channels 1 and 1/2, in pairs
+    second = small * np.array([1.0, 2.0] * n).reshape(1, -1, 1)
+    second[0, -2] = 1.0
+    chain = [
+        Convolution(*map(torch.from_numpy, c), 1) for c in ((first, bias), (second, 0 * bias[:1]))
+    ]
+    value, _ = certify._layers.through(chain, [1, 1, 1], Balls(np.ones((1, 1, 1))), None)
+    terms = (second[0, :, 0] * np.array([1.0, 0.5] * n)).tolist()
+    for ordered in (sorted(terms), sorted(terms)[::-1]):
+        total = 0.0
+        for t in ordered:
+            total += t
+        assert value.lower[0, 0, 0] <= total <= value.upper[0, 0, 0]
+    assert value.rad[0, 0, 0] < 1e3 * 2.0**-53
+
+
 def test_points_in_many_digits_agree_with_the_module():
     a = _approximation("cos(3*x1)*x2", 2, 4, 6, blocks=3)
     x = np.random.default_rng(1).random((5, 2))
@@ -252,6 +274,14 @@ def test_powers_deviate_by_no_more_and_nearly_as_much(m, n):
         assert off.max() > 0.7 * steep.max() and max(error.max(), -error.min()) > 0.5 * max(
             high.max(), -low.min()
         )
+
+
+@pytest.mark.parametrize("m", [2, 3, 4, 5])
+@pytest.mark.parametrize("by", [2.0**-30, 2.0**-52, 1e-20, 1e-300])
+def test_a_support_that_is_reached_by_little_counts(m, by):
+    """The term that begins with the cell, over a box that is almost all to the left of it."""
+    found = _deviation.factors(m, 8, np.array([-0.25]), np.array([by]), [0])
+    assert found.alive.all() and (found.size > 0).all()
 
 
 @pytest.mark.parametrize("m, d", list(itertools.product(splines.ORDERS, (1, 2, 3))))

@@ -26,11 +26,15 @@ from lib.formulas import AbsPower, Jump, SignPower, variables
 from lib.relu import fold_terms
 from lib.splines import pieces
 
-_BITS, _DEEPER = 80, 6  # of the balls; halvings of a box where the claim does not follow at once
+# of the balls, 27 more than the numbers of a network have; halvings of a box where the claim does
+# not follow at once
+_BITS, _DEEPER = 80, 6
 # by FLINT's names: not the table of lib.formulas, see `_value`
 _FUNCTIONS = ("sin", "cos", "tan", "cot", "exp", "log", "sinh", "cosh", "tanh", "atan")
+# at single points, where 40 levels double an error each and quotients lose the bits of a step; and
+# the step of a difference quotient there
 _POINT_BITS = 500
-_STEP = Fraction(1, 2**120)  # at single points; of a difference quotient there
+_STEP = Fraction(1, 2**120)
 
 
 def check(certificate, approximation):
@@ -439,6 +443,7 @@ class _Proof:
             a * (lipschitz * ((2 * self.cells + m) / scale + 1) + power + 6)
             for *_, a, _, scale in fold_terms(m)
         )
+        # terms of second order; the float is above 1.01
         return arb(1.01) * (self.dim * factor + (self.dim - 1) * times + 2 * m**self.dim + 4)
 
 

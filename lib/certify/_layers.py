@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lib.intervals import UNIT, Balls, matmul, up
+from lib.certify._pairs import NO_PAIRS, Pairs, Tents, find_pairs
+from lib.intervals import Balls, matmul, up
 
 _NUMBERS = 1 << 21  # activations held at once
 
@@ -21,20 +22,14 @@ class State(NamedTuple):
         Derivatives in ``V`` variables.
     noise : float array, shape (channels, rows, P)
         The part of ``z.rad`` that is rounding.
-    pairs : int array, shape (n, 2)
-        Channels of a group that are the same linear form but for the bias: ``t`` and ``t - d``.
-    gaps : float array, shape (groups, n, 1)
-        Their ``d > 0``.
+    pairs : lib.certify._pairs.Pairs
+        Channels that are treated together.
     """
 
     z: Balls
     slopes: Balls | None
     noise: np.ndarray
-    pairs: np.ndarray
-    gaps: np.ndarray
-
-
-_NO_PAIRS = np.zeros((0, 2), int)
+    pairs: Pairs
 
 
 def _positive_part(z):
@@ -56,52 +51,33 @@ def _gated(z, slopes):
     )
 
 
-def _pairs(weight, bias):
-    """Pairs of rows that agree in every group, the one with the larger bias first, and the gaps
-    (groups, n, 1).
-    """
-    free = list(range(weight.shape[1]))
-    found = []
-    gaps = []
-    while free:
-        i = free.pop(0)
-        for j in free:
-            gap = bias[:, i] - bias[:, j]
-            if (
-                np.array_equal(weight[:, i], weight[:, j])
-                and weight[:, i].any()
-                and ((gap > 0).all() or (gap < 0).all())
-            ):
-                found.append((i, j) if gap[0] > 0 else (j, i))
-                gaps.append(np.abs(gap))
-                free.remove(j)
-                break
-    return np.array(found, int).reshape(-1, 2), np.array(gaps).reshape(len(found), len(weight)).T[
-        ..., None
-    ]
-
-
-def _windows(z, kernel, rows, groups):
-    """What each output row reads, for a grouped matrix product: (groups, in * kernel, rows *
+def _windows(balls, kernel, rows, groups):
+    """What each output row reads, for a grouped matrix product: balls (groups, in * kernel, rows *
     ..).
     """
-    missing = rows + kernel - 1 - z.shape[1]
-    if missing > 0:
-        z = np.concatenate([z, np.zeros((z.shape[0], missing, *z.shape[2:]))], axis=1)
-    taps = np.stack([z[:, k : k + rows] for k in range(kernel)], axis=1)  # (in, kernel, rows, ..)
-    return taps.reshape(groups, z.shape[0] // groups * kernel, -1)
+
+    def taps(z):
+        missing = rows + kernel - 1 - z.shape[1]
+        if missing > 0:
+            z = np.concatenate([z, np.zeros((z.shape[0], missing, *z.shape[2:]))], axis=1)
+        found = np.stack([z[:, k : k + rows] for k in range(kernel)], axis=1)
+        return found.reshape(groups, z.shape[0] // groups * kernel, -1)
+
+    return Balls(taps(balls.mid), taps(balls.rad))
 
 
 def _reshaped(balls, *shape):
     return Balls(balls.mid.reshape(shape), balls.rad.reshape(shape))
 
 
-def layer(numbers, state, rows, first=False):
-    """From one layer before its ReLU to the next one before its own.
+def _grouped(x, groups):
+    """The channels of each group, balls or an array: (groups, channels of one, ..)."""
+    shape = groups, x.shape[0] // groups, *x.shape[1:]
+    return _reshaped(x, *shape) if isinstance(x, Balls) else x.reshape(shape)
 
-    Two channels ``sigma(t)`` and ``sigma(t - d)`` of the same form are treated together: what the
-    next layer makes of them is a piecewise linear function of ``t`` alone, whose range and slopes
-    over an interval are exact.  So a tent doubles a slope and does not multiply it by six.
+
+def layer(numbers, state, rows, first=False):
+    """From one layer before its ReLU to the next one before its own (``lem-interval-layer``).
 
     Parameters
     ----------
@@ -122,85 +98,43 @@ def layer(numbers, state, rows, first=False):
     bias = numbers.bias.numpy().reshape(groups, -1)
     value = state.z if first else _positive_part(state.z)
     slopes = state.slopes if first or state.slopes is None else _gated(state.z, state.slopes)
-    pairs = state.pairs if not first and kernel == 1 and len(state.gaps) == groups else _NO_PAIRS
-    single = weight
-    if len(pairs):
-        single = weight.copy()
-        single[:, :, pairs.ravel()] = 0
-
-    def windows(balls):
-        return Balls(
-            _windows(balls.mid, kernel, rows, groups), _windows(balls.rad, kernel, rows, groups)
-        )
-
-    y, noise = matmul(single, windows(value), bias[..., None])
-    dy = None if slopes is None else matmul(single, windows(slopes))[0]
-    if len(pairs):
-        both, steep, extra = _of_pairs(weight, value, state, pairs, groups)
-        y, noise = y + both, noise + extra
-        if dy is not None:
-            dy = dy + steep
-    y, noise = _reshaped(y, out, rows, -1), noise.reshape(out, rows, -1)
-    dy = None if dy is None else _reshaped(dy, out, rows, *state.slopes.shape[2:])
-    return State(y, dy, noise, *_pairs(weight, bias))
+    together = not first and kernel == 1 and len(state.pairs.gaps) == groups
+    pairs = state.pairs if together else NO_PAIRS
+    single = pairs.without(weight)
+    y, noise = matmul(single, _windows(value, kernel, rows, groups), bias[..., None])
+    dy = None if slopes is None else matmul(single, _windows(slopes, kernel, rows, groups))[0]
+    if len(pairs.first):
+        both, rounding, steep = _of_pairs(weight, value, state, groups)
+        y = y + both
+        noise = noise + rounding
+        dy = None if slopes is None else dy + steep
+    return State(
+        _reshaped(y, out, rows, -1),
+        None if slopes is None else _reshaped(dy, out, rows, *slopes.shape[2:]),
+        noise.reshape(out, rows, -1),
+        find_pairs(weight, bias),
+    )
 
 
-def _of_pairs(weight, value, state, pairs, groups):
-    """What the next layer makes of pairs: balls (groups, out, rows P), slopes (groups, out, rows
-    V P), rounding.
+def _of_pairs(weight, value, state, groups):
+    """What a layer makes of the pairs of the one before it (``lem-interval-layer``): balls (groups,
+    out, rows P), the rounding in them, and balls (groups, out, rows V P) or None.
     """
-
-    def column(balls, k):
-        parts = [
-            p.reshape(groups, len(balls) // groups, -1)[:, pairs[:, k]]
-            for p in (balls.mid, balls.rad)
-        ]
-        return Balls(*parts)
-
-    a = column(value, 0)
-    low, high = np.maximum(a.lower, 0)[:, None], a.upper[:, None]  # (groups, 1, n, rows P)
-    v = weight[:, :, pairs[:, 0], None]
-    w = weight[:, :, pairs[:, 1], None]  # (groups, out, n, 1)
-    gap = state.gaps[:, None]
-    ends = [v * t + w * np.maximum(t - gap, 0) for t in (low, high, np.clip(gap, low, high))]
-    # where it may be positive
-    second = state.noise.reshape(groups, len(state.noise) // groups, -1)[:, pairs[:, 1]][:, None]
-    both = high + second > gap
-    noise = (
-        np.abs(w) * both * (second + 8 * UNIT * (high + gap))
-        + 8 * UNIT * (np.abs(v) + np.abs(w)) * high
-    )
-    found = Balls.between(np.minimum.reduce(ends), np.maximum.reduce(ends))
-    found = Balls(found.mid, up(found.rad + noise))
-    extra = up(noise.sum(2), len(pairs))
+    pairs = state.pairs
+    noise = _grouped(state.noise, groups)
+    # half of a noise is for whoever evaluates the layer
+    off = up(noise[:, pairs.first] + noise[:, pairs.second]) / 2
+    flat = _grouped(value, groups)
+    tents = Tents.of(weight, _reshaped(flat, *flat.shape[:2], -1), pairs)
+    found, rounding = tents.ranges(off.reshape(*off.shape[:2], -1), weight.shape[2])
+    rounding = up(rounding.sum(2), len(pairs.first))
     if state.slopes is None:
-        return found.sum(2), None, extra
-    near, far = gap * (1 - 2 * UNIT), gap * (1 + 2 * UNIT)  # a difference of two biases, rounded
-    options = [
-        (np.where(low <= 0, 0.0, np.nan), 0 * v),
-        (np.where((low < far) & (high > 0), 1.0, np.nan), v),
-        (np.where(high > near, 1.0, np.nan), v + w),
-    ]
-    factors = np.stack(
-        [here * factor if k else here + 0 * factor for k, (here, factor) in enumerate(options)]
-    )
-    least = np.fmin.reduce(factors)
-    most = np.fmax.reduce(factors)
-    slack = 2 * UNIT * (np.abs(v) + np.abs(w))
-    variables = state.slopes.shape[2]
-    rows = state.slopes.shape[1]
-
-    def spread(factor):  # (groups, out, n, rows P) to (groups, out, n, rows V P)
-        shape = factor.shape[:3] + (rows, 1, factor.shape[3] // rows)
-        return np.broadcast_to(factor.reshape(shape), shape[:4] + (variables, shape[5])).reshape(
-            *factor.shape[:3], -1
-        )
-
-    t = column(state.slopes, 0)
-    steep = Balls.between(spread(least - slack), spread(most + slack)) * Balls(
-        t.mid[:, None], t.rad[:, None]
-    )
-    return found.sum(2), steep.sum(2), extra
+        return found.sum(2), rounding, None
+    slopes = _grouped(state.slopes, groups)[:, pairs.first]  # (groups, n, rows, V, P)
+    factor = tents.slopes()
+    steep = _reshaped(factor, *factor.shape[:3], slopes.shape[2], 1, -1) * slopes[:, None]
+    total = steep.sum(2)
+    return found.sum(2), rounding, _reshaped(total, *total.shape[:2], -1)
 
 
 def through(chain, counts, z, slopes):
@@ -213,7 +147,7 @@ def through(chain, counts, z, slopes):
         Rows before the chain and after each layer.
     z, slopes : Balls, shapes (in, rows, P) and (in, rows, V, P); the latter may be None.
     """
-    state = State(z, slopes, np.zeros(z.shape), _NO_PAIRS, np.zeros((0, 0, 1)))
+    state = State(z, slopes, np.zeros(z.shape), NO_PAIRS)
     for k, numbers in enumerate(chain):
         state = layer(numbers, state, counts[k + 1], first=k == 0)
     return _positive_part(state.z), None if slopes is None else _gated(state.z, state.slopes)
@@ -252,30 +186,40 @@ def propagate(network, x, gradient=True):
     gradients : Balls, shape (P, D), or None
         Hold every slope of a linear piece that meets the box.
     """
-    blocks = network.numbers()
-    head = network.head.detach().numpy()
-    plan = network.rows_needed()
+    size = _boxes_at_once(network, gradient)
+    found = [
+        _at_once(network, x[start : start + size], gradient) for start in range(0, len(x), size)
+    ]
+    value = _joined([v for v, _ in found])
+    return value, _joined([g for _, g in found]) if gradient else None
+
+
+def _boxes_at_once(network, gradient):
+    """How many boxes may be propagated together."""
     widest = max(
         c.weight.shape[0] * rows
-        for block, counts in zip(blocks, plan)
+        for block, counts in zip(network.numbers(), network.rows_needed())
         for c, rows in zip(block, counts[1:])
     )
-    size = max(1, _NUMBERS // (widest * (1 + network.dim * gradient)))
-    values, gradients = [], []
-    for start in range(0, len(x), size):
-        part = x[start : start + size]
-        z, slopes = stream(Balls(part.mid.T, part.rad.T), network.channels, gradient)
-        for block, counts in zip(blocks, plan):
-            y, dy = through(block, counts, z, slopes)
-            z = z[:, : counts[-1]] + y
-            slopes = slopes[:, : counts[-1]] + dy if gradient else None
-        values.append(matmul(head[None], z[:, 0])[0][0])
-        if gradient:
-            last = _reshaped(slopes[:, 0], len(head), -1)
-            gradients.append(_reshaped(matmul(head[None], last)[0][0], network.dim, -1))
-    value = Balls(*(np.concatenate(p) for p in zip(*((v.mid, v.rad) for v in values))))
+    return max(1, _NUMBERS // (widest * (1 + network.dim * gradient)))
+
+
+def _at_once(network, x, gradient):
+    """The sum of the blocks and the head over boxes: balls (P,) and (P, D) or None."""
+    head = network.head.detach().numpy()
+    z, slopes = stream(Balls(x.mid.T, x.rad.T), network.channels, gradient)
+    for block, counts in zip(network.numbers(), network.rows_needed()):
+        y, dy = through(block, counts, z, slopes)
+        z = z[:, : counts[-1]] + y
+        slopes = slopes[:, : counts[-1]] + dy if gradient else None
+    value = matmul(head[None], z[:, 0])[0][0]
     if not gradient:
         return value, None
-    return value, Balls(
-        *(np.concatenate(p, axis=1).T for p in zip(*((g.mid, g.rad) for g in gradients)))
-    )
+    slope = matmul(head[None], _reshaped(slopes[:, 0], len(head), -1))[0][0]
+    slope = _reshaped(slope, network.dim, -1)
+    return value, Balls(slope.mid.T, slope.rad.T)
+
+
+def _joined(parts):
+    """Balls of one shape but for the first axis, one after the other."""
+    return Balls(np.concatenate([p.mid for p in parts]), np.concatenate([p.rad for p in parts]))

@@ -8,9 +8,11 @@ from lib.domains import Boxes
 from lib.errors import require
 
 NORMS = ("value", "slope")
-BITS = 50  # of the middle of a box: it must be a float
-_STALLS = 3  # halvings without gain before a box is left as it is
-_GAIN = 0.99  # a halving that leaves more than this of a bound has gained nothing
+BITS = 50  # of the ends of a box: its middle needs one more, and must be a float
+# Both are choices, which no bound depends on: halvings without gain before a box is left as it is,
+# and what a halving must leave of a bound to count (where Taylor rules it leaves a half or less).
+_STALLS = 3
+_GAIN = 0.99
 
 
 def _row(dim):

@@ -185,7 +185,7 @@ def on_cells(layers, corners):
         flat = z.reshape(len(weight), weight.shape[2], -1)
         digits = max(_digits(weight) + _digits(z), _digits(bias))
         size = (np.abs(weight) @ np.abs(flat) + np.abs(bias)[..., None]).max()
-        if digits + log2(max(size, 1)) > 52:
+        if digits + log2(max(size, 1)) > 52:  # a float has 53 bits; one for the logarithm
             raise ValueError(f"numbers of {digits} binary digits: shorter ones are exact")
         y = (weight @ flat + bias[..., None]).reshape(-1, *z.shape[1:])
         affine &= ((y >= 0).all(-1) | (y <= 0).all(-1)).all(0)
