@@ -11,6 +11,8 @@ from lib.errors import integer, require
 from lib.intervals import UNIT, Balls, expand, precision, span, up
 from lib.manifolds._closed_forms import Sphere
 
+_SLOW = 1e-150  # speeds below it, whose squares may underflow, count as none
+
 
 class CurvePatch:
     """A closed curve by ``t = 2 pi s / roots`` (book: ``cor-certified-curve``)."""
@@ -70,7 +72,10 @@ class CurvePatch:
             low, high = span(at.derivative(0), over.derivative(0))
             least = np.maximum(np.maximum(low, -high), 0) / local.boxes.radius
             square = square + least**2
-        speed = np.sqrt(square) * (1 - (len(local.at) + 16) * 2 * UNIT)
+        # D squares, their sum, the root and this product: fewer than D + 4 roundings, downwards;
+        # radii are powers of two
+        speed = np.sqrt(square) * (1 - (len(local.at) + 4) * UNIT)
+        speed = np.where(speed > _SLOW, speed, 0)
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(speed > 0, up(sizes[0] / speed), np.where(sizes[0] > 0, np.inf, 0))
 
@@ -90,16 +95,9 @@ class CurvePatch:
         c = self.curve
         tangent = self._points(lambda k: k * (k * t).cos(), lambda k: -k * (k * t).sin())
         speed = sum(((v - float(m)) ** 2 for v, m in zip(tangent, c.middle)), arb(0)).sqrt()
-        bend = (
-            float(
-                (
-                    np.abs(c.frame)
-                    @ (np.abs(c.cosine) + np.abs(c.sine)).T
-                    @ c.wave.astype(float) ** 2
-                ).sum()
-            )
-            * 1.01
-        )
+        moduli = np.abs(c.frame) @ (np.abs(c.cosine) + np.abs(c.sine)).T
+        # a sum of products of numbers that are not negative
+        bend = float(up((moduli @ c.wave.astype(float) ** 2).sum(), c.cosine.size + c.frame.size))
         t = t + step
         return self._points(lambda k: (k * t).sin(), lambda k: (k * t).cos()), step * (
             speed + step * bend
@@ -175,6 +173,7 @@ class SphereFace:
         found, plane = [], []
         for over in (False, True):
             y = [
+                # b - a <= 2 and a quotient at most as large: roundings of at most 2 UNIT each
                 x * Balls(np.array((b - a) / self.roots[0]), 4 * UNIT) + a
                 for x, a, b in zip(box_variables(boxes, order, over), self.low, self.high)
             ]
@@ -192,12 +191,14 @@ class SphereFace:
         """Upper bounds of the tangential gradient: its square is ``r^2 (|g|^2 + (y.g)^2) /
         R^2``, ``r^2 = 1 + |y|^2``.
         """
-        scale = [self.roots[0] / (b - a) * (1 + 8 * UNIT) for a, b in zip(self.low, self.high)]
+        # a difference, a quotient and this product: three roundings
+        scale = [self.roots[0] / (b - a) * (1 + 4 * UNIT) for a, b in zip(self.low, self.high)]
         g = [s * c for s, c in zip(sizes, scale)]
         y = [t.coefficients[0].size for t in local.own[1]]
         along = y[0] * g[0] + y[1] * g[1]
         square = (1 + y[0] ** 2 + y[1] ** 2) * (g[0] ** 2 + g[1] ** 2 + along**2)
-        return up(np.sqrt(up(square, 16))) / self.sphere.radius * (1 + 4 * UNIT)
+        # at most 13 roundings in the square; a quotient and a product after the root
+        return up(np.sqrt(up(square, 13))) / self.sphere.radius * (1 + 4 * UNIT)
 
     def points(self, s):
         y = s * (np.array(self.high) - self.low) / self.roots[0] + self.low
