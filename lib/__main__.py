@@ -12,6 +12,8 @@ from pathlib import Path
 from lib.errors import InputError, integer, require
 from lib.experiments import check_file, write_json
 
+_NORMS = ("value", "slope")
+
 
 def _bar(quiet):
     from tqdm import tqdm
@@ -84,23 +86,9 @@ def _mutate(arguments):
 
 def _approximate(arguments):
     import lib
-    from lib.convresnet import threads
 
     if arguments.out is not None:
-        out = Path(arguments.out)
-        require(out.resolve().parent.is_dir(), "--out", str(out), "in a folder that exists")
-        require(
-            os.access(out.resolve().parent, os.W_OK),
-            "--out",
-            str(out),
-            "in a folder that can be written to",
-        )
-        require(
-            not out.exists() or (out / "network.json").is_file(),
-            "--out",
-            str(out),
-            "new, or a folder with a saved network",
-        )
+        _check_folder(Path(arguments.out))
     if (arguments.cells, arguments.tolerance, arguments.terms_per_block) == (None, None, None):
         arguments.cells = 16
     integer("--points", arguments.points, 1)
@@ -108,8 +96,7 @@ def _approximate(arguments):
     steps = iter(_bar(arguments.quiet)(["bound the derivatives", "build", "measure", "save"]))
     next(steps)
     start = time.perf_counter()
-    arguments.formula = arguments.formula.strip()
-    target = lib.Target.from_sympy(arguments.formula, arguments.dim)
+    target = lib.Target.from_sympy(arguments.formula.strip(), arguments.dim)
     next(steps)
     a = lib.approximate(
         target,
@@ -129,7 +116,50 @@ def _approximate(arguments):
     next(steps, None)
     built = measured.module_points > 0  # beyond 50 000 terms the module takes gigabytes
     sizes = a.architecture.measured if built else a.promised
-    print(f"target      {arguments.formula} on [0,1]^{a.dim}, smoothness used: {a.alpha}")
+    _say_what_was_built(a, measured, sizes, built, time.perf_counter() - start)
+    certificate = a.certify() if arguments.certify else None
+    if certificate is not None:
+        for norm, (low, high) in zip(_NORMS, certificate):
+            print(f"{norm:11} certified from {low:.4e} to {high:.4e} over the whole cube")
+    failed = [what for what, held in _checks(a, measured, certificate, sizes) if not held]
+    for what in failed:
+        print(f"FAILED: {what}")
+    if arguments.json is not None:
+        facts = {
+            "formula": target.formula,
+            "dim": a.dim,
+            "order": a.order,
+            "cells": a.cells,
+            "refinement": a.refinement,
+            "alpha": a.alpha,
+            "passed": not failed,
+            "bound": dict(zip(_NORMS, a.bound)),
+            "certified": certificate and dict(zip(_NORMS, certificate)),
+            "measured": vars(measured),
+            "module_built": built,
+            "architecture": vars(sizes),
+        }
+        write_json(arguments.json, facts)
+    return 1 if failed else 0
+
+
+def _check_folder(out):
+    """Raise `InputError` unless a network can be saved there."""
+    parent = out.resolve().parent
+    require(parent.is_dir(), "--out", str(out), "in a folder that exists")
+    require(os.access(parent, os.W_OK), "--out", str(out), "in a folder that can be written to")
+    require(
+        not out.exists() or (out / "network.json").is_file(),
+        "--out",
+        str(out),
+        "new, or a folder with a saved network",
+    )
+
+
+def _say_what_was_built(a, measured, sizes, built, seconds):
+    from lib.convresnet import threads
+
+    print(f"target      {a.target.formula} on [0,1]^{a.dim}, smoothness used: {a.alpha}")
     print(
         f"spline      order {a.order}, {a.cells} cells per axis, {a.coefficients.size} terms;"
         f" refinement {a.refinement}"
@@ -139,62 +169,29 @@ def _approximate(arguments):
         f"network     M={sizes.M} L={sizes.L} J={sizes.J} K={sizes.K} kappa1={sizes.kappa1:.4g}"
         f" kappa2={sizes.kappa2:g} ({kept if built else 'not built:'} promised sizes)"
     )
-    for norm in ("value", "slope"):
-        bound, error = getattr(a.bound, norm), getattr(measured, norm)
-        print(
-            f"{norm:11} bound {bound:.3e}  sampled {error:.3e}  ratio"
-            f" {bound / max(error, 5e-324):.2f}"
-        )
+    for norm, bound, error in zip(_NORMS, a.bound, measured):
+        ratio = bound / max(error, 5e-324)
+        print(f"{norm:11} bound {bound:.3e}  sampled {error:.3e}  ratio {ratio:.2f}")
     print(
         f"constants   C'_0={a.constant[0]:.4g} C'_1={a.constant[1]:.4g}: bound = C'_s"
         f" T^(-({a.alpha}-s)/{a.dim})"
     )
     print(
         f"sampled at {measured.points} points, seed {measured.seed}, {measured.module_points} of"
-        f" them through the module; {time.perf_counter() - start:.1f} s, threads: {threads()}"
+        f" them through the module; {seconds:.1f} s, threads: {threads()}"
     )
-    certificate = a.certify() if arguments.certify else None
-    for norm in ("value", "slope") if certificate else ():
-        low, high = getattr(certificate, norm)
-        print(f"{norm:11} certified from {low:.4e} to {high:.4e} over the whole cube")
+
+
+def _checks(a, measured, certificate, sizes):
+    """What must hold, in words, and whether it does."""
+    yield "sizes within the promised ones", sizes.within(a.promised)
     same = measured.module_difference <= 2 * a.bound.rounding.value
-    checks = [
-        ("sizes within the promised ones", sizes.within(a.promised)),
-        ("module and sparse evaluation the same up to rounding", same),
-    ]
-    for norm in ("value", "slope"):
-        bound, error = getattr(a.bound, norm), getattr(measured, norm)
-        checks.append((f"sampled {norm} at most the bound", error <= bound))
-        if certificate:
-            upper = getattr(certificate, norm).upper
-            checks.append(
-                (f"sampled at most certified at most bound, {norm}", error <= upper <= bound)
-            )
-    for what, held in checks:
-        if not held:
-            print(f"FAILED: {what}")
-    passed = all(held for _, held in checks)
-    if arguments.json is not None:
-        write_json(
-            arguments.json,
-            {
-                "formula": arguments.formula,
-                "dim": a.dim,
-                "order": a.order,
-                "cells": a.cells,
-                "refinement": a.refinement,
-                "alpha": a.alpha,
-                "passed": passed,
-                "bound": {"value": a.bound.value, "slope": a.bound.slope},
-                "certified": (
-                    certificate and {k: getattr(certificate, k) for k in ("value", "slope")}
-                ),
-                "measured": vars(measured),
-                "module_built": built,
-                "architecture": vars(sizes),
-            },
-        )
-    return 0 if passed else 1
+    yield "module and sparse evaluation the same up to rounding", same
+    for norm, bound, error in zip(_NORMS, a.bound, measured):
+        yield f"sampled {norm} at most the bound", error <= bound
+    if certificate is not None:
+        for norm, bound, error, (_, upper) in zip(_NORMS, a.bound, measured, certificate):
+            yield f"sampled at most certified at most bound, {norm}", error <= upper <= bound
 
 
 def _train(arguments):

@@ -643,7 +643,7 @@ def test_the_second_proof_rejects(tmp_path):
 
 def test_bounds_to_be_proved():
     a = _approximation(m=4, N=16)
-    few = a.certify(at_most=(a.bound.value, a.bound.slope))
+    few = a.certify(at_most=a.bound)
     many = a.certify()
     assert few.search_finished and len(few.level) < len(many.level)
     assert few.value.upper <= a.bound.value and few.slope.upper <= a.bound.slope

@@ -47,7 +47,7 @@ def certify(
     gap : float
         Boxes are halved until no bound exceeds what further halving would lead to by more than this
         fraction.
-    at_most : pair of float, optional
+    at_most : lib.Norms or pair of float, optional
         Bounds of value and slope to be proved: instead of the gap, boxes are halved until none
         exceeds these, or until one is exceeded by five per cent at a point.
     boxes : int
@@ -156,9 +156,10 @@ class _Checkpoint:
 
 
 def _pair(name, value):
-    ok = value is None or len(value) == 2 and all(t > 0 for t in value)
+    found = None if value is None else tuple(value)
+    ok = found is None or len(found) == 2 and all(t > 0 for t in found)
     require(ok, name, value, "two positive numbers, for the value and the slope")
-    return None if value is None else tuple(value)
+    return found
 
 
 def _error_of(s: Subject) -> ErrorOf:

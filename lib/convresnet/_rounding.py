@@ -1,5 +1,6 @@
 """What float64 does to the value of a network (book: ``lem-rounding``)."""
 
+from lib.norms import Norms
 from lib.relu import fold_terms
 
 UNIT = 2.0**-53  # unit roundoff
@@ -38,14 +39,14 @@ def rounding(order, refinement, dim, mesh_rounding):
 
 def stored_folds(order):
     """How far a factor with the weights ``a_r`` rounded to float64 is from ``N~_m``, in value and
-    slope: two floats.
+    slope: `lib.Norms`.
 
     For orders up to 3 these weights are floats.  The slope of ``p_{m-1}`` is at most 4
     (``lem-power``).
     """
     if order <= 3:
-        return 0.0, 0.0
-    return (
+        return Norms(0.0, 0.0)
+    return Norms(
         UNIT * sum(a for _, _, a, _, _ in fold_terms(order)),
         UNIT * sum(4 * a / scale for _, _, a, _, scale in fold_terms(order)),
     )

@@ -82,10 +82,10 @@ def rounding_error(problem, charts, cells, refinement, error):
     dim = problem.dim
     alive = problem.order**problem.dim
     steep = relu.bspline_slope(order)
-    fold_value, fold_slope = stored_folds(order)
+    fold = stored_folds(order)
     evaluation = sum(rounding(order, refinement, dim, problem.mesh_rounding(charts, cells)))
-    value = error + largest * alive * (dim * fold_value + evaluation)
-    slope = alive * (steep * error + largest * (fold_slope + (dim - 1) * steep * fold_value))
+    value = error + largest * alive * (dim * fold.value + evaluation)
+    slope = alive * (steep * error + largest * (fold.slope + (dim - 1) * steep * fold.value))
     in_mesh_units = problem.overlap(cells) * Norms(value, slope)
     return in_mesh_units.steeper(problem.slope_factor * problem.mesh_slope(cells))
 
