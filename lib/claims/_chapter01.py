@@ -131,7 +131,7 @@ def _all_at_once(target, cells, steps):
         for N, M in ((2, 4), (4, 4), (8, 2))
     ],
     honest=contrast.frozen_network,
-    tampered=("steps that are released too early, while the cell is still changing", _all_at_once),
+    tampered=("steps that are released too early, while cells still change", _all_at_once),
 )
 def prop_frozen(build, name, cells, steps):
     """Number of pieces, in rational numbers, with a slope other than 0 and ``+-2``, of multiples of

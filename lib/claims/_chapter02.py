@@ -129,7 +129,7 @@ def _shifted_functional(order, cells, j):
     grid=[{"m": m, "N": N} for m in ORDERS for N in (m, 2 * m + 1)],
     honest=splines.functional,
     tampered=(
-        "functionals whose nodes lie left of the support, by its own length",
+        "functionals whose nodes are moved to the left by the length of the support",
         _shifted_functional,
     ),
 )

@@ -102,7 +102,10 @@ def _samples(dim, count):
     evidence=sampled("about every continuous method; one nonlinear method at a time"),
     grid=grid(alpha=(2, 3, 4), D=(1, 2), p=(3, 7), s=(0, 1)),
     honest=_samples,
-    tampered=("a method that may ask for one number more", lambda D, p: _samples(D, p + 1)),
+    tampered=(
+        "a method with one number more than the bound is for",
+        lambda D, p: _samples(D, p + 1),
+    ),
 )
 def thm_bernstein(build, alpha, D, p, s):
     """The lower bound over the size, in the norm ``s``, of a function of norm 1 in ``W^alpha`` on
@@ -325,7 +328,7 @@ def _code(bits):
         for s in range(min(a, 2))
     ],
     honest=_code,
-    tampered=("a code that keeps one bit more", lambda bits: _code(bits + 1)),
+    tampered=("a code with one bit more than the bound is for", lambda bits: _code(bits + 1)),
 )
 def prop_bits(build, alpha, D, B, s):
     """The lower bound over half the largest distance, in the norm ``s``, of two functions of norm 1

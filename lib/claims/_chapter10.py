@@ -102,7 +102,7 @@ def _without_remainder(at, over):
         for r in (-2, -6)
     ],
     honest=span,
-    tampered=("Taylor polynomials without their remainders", _without_remainder),
+    tampered=("enclosures by Taylor polynomials without their remainders", _without_remainder),
 )
 def lem_taylor(build, formula, D, q, log_radius):
     """By how much values and slopes leave their enclosures, over the width of these: 40 boxes,
@@ -150,7 +150,7 @@ def _allowed(m, n, low, high):
     grid=grid(D=(1, 2, 3), m=(2, 3, 4, 5), n=(4, 8)),
     honest=_allowed,
     tampered=(
-        "what a network with one refinement level more would be allowed",
+        "the deviation allowed to a network with one refinement level more",
         lambda m, n, *ends: _allowed(m, n + 1, *ends),
     ),
 )
