@@ -25,12 +25,15 @@ def _reach_and_more(name):
     return 1.25 * manifold(name).reach
 
 
+_TOO_LARGE = ("a reach stated a quarter too large", _reach_and_more)
+
+
 @claim(
     uses=(),
     evidence=sampled("about every pair of points of a manifold"),
     grid=grid(name=ALL),
     honest=_reach,
-    tampered=("a reach stated a quarter too large", _reach_and_more),
+    tampered=_TOO_LARGE,
 )
 def lem_federer(build, name):
     """The largest ``2 tau dist(y - x, T_x) / |y - x|^2`` over 20 000 near and 2000 far pairs."""
@@ -51,7 +54,7 @@ def lem_federer(build, name):
     evidence=sampled("about every pair of points of a manifold; arc lengths are numerical"),
     grid=grid(name=("circle", "ellipse", "trefoil", "sphere", "SO(3)", "image")),
     honest=_reach,
-    tampered=("a reach stated a quarter too large", _reach_and_more),
+    tampered=_TOO_LARGE,
 )
 def lem_geodesic(build, name):
     """The largest ratio of a shortest path to ``2 tau arcsin(|x - y| / (2 tau))``, over 5000
@@ -70,7 +73,7 @@ def lem_geodesic(build, name):
     evidence=sampled("about every pair of points of a manifold"),
     grid=grid(name=ALL),
     honest=_reach,
-    tampered=("a reach stated a quarter too large", _reach_and_more),
+    tampered=_TOO_LARGE,
 )
 def lem_angle(build, name):
     """The largest ``2 tau sin(theta / 2) / |x - c|`` over 10 000 pairs, theta the largest

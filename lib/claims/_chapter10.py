@@ -302,6 +302,7 @@ def _a_tenth_less(a):
     return replace(c, value=value, slope=slope)
 
 
+_LOWER = ("upper ends that are ten per cent lower than what was proved", _a_tenth_less)
 CASES = [("sin(2*pi*x1)", 1, m, N) for m in (2, 3, 4) for N in (8, 64)] + [
     ("abs(x1-0.37)**2.5", 1, 4, 16),
     ("sin(2*pi*x1)*exp(x2)", 2, 4, 8),
@@ -335,7 +336,7 @@ CASES = [("sin(2*pi*x1)", 1, m, N) for m in (2, 3, 4) for N in (8, 64)] + [
     ]
     + [{"formula": "sin(2*x1)*exp(x2/2)*cos(2*x3)", "D": 3, "m": 3, "N": 4}],
     honest=lambda a: a.certify(gap=0.1 if a.dim > 2 else 0.02),
-    tampered=("upper ends that are ten per cent lower than what was proved", _a_tenth_less),
+    tampered=_LOWER,
 )
 def thm_certificate(build, formula, D, m, N):
     """The larger of sampled (4096 points) over upper end, in both norms; infinity unless the
@@ -364,7 +365,7 @@ def thm_certificate(build, formula, D, m, N):
     grid=grid(name=("circle", "ellipse"), m=(2, 3, 4)),
     full=grid(name=("trefoil",), m=(3, 4)),
     honest=lambda a: a.certify(),
-    tampered=("upper ends that are ten per cent lower than what was proved", _a_tenth_less),
+    tampered=_LOWER,
 )
 def cor_certified_curve(build, name, m):
     """On closed curves: the larger of sampled (20 000 points) over upper end and upper end over
