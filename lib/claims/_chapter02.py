@@ -200,7 +200,7 @@ def _coefficients(m, N, function, D):
 
 
 def _without_a_term(*given):
-    coefficients = _coefficients(*given).copy()
+    coefficients = _coefficients(*given)
     coefficients[(len(coefficients) // 2,) * coefficients.ndim] = 0
     return coefficients
 
@@ -235,10 +235,11 @@ def thm_jackson(build, D, m, alpha, N):
             axis=0,
         )
 
+    coefficients = build(m, N, lambda p: partial(p, (0,) * D), D)
+
     def error(nu):
         return np.abs(partial(x, nu) - splines.evaluate(coefficients, m, x, nu)).max()
 
-    coefficients = build(m, N, lambda p: partial(p, (0,) * D), D)
     bounds = {nu: 2.0**alpha for nu in splines.needed_derivatives(D, alpha)}
     jackson = splines.jackson_bound(m, N, alpha, bounds)
     slope = max(error(tuple(row)) for row in np.eye(D, dtype=int))

@@ -173,7 +173,11 @@ def _chain(m, N):
 def _in_one_layer(m, N):
     chain = _chain(m, N)
     doubling = chain[2]  # behind the gather layer and the first differences
-    return [*chain[:2], Convolution(1024 * doubling.weight, doubling.bias), *chain[3:]]
+    return [
+        *chain[:2],
+        Convolution(1024 * doubling.weight, doubling.bias, doubling.groups),
+        *chain[3:],
+    ]
 
 
 @claim(
