@@ -28,32 +28,34 @@ def _list(arguments):
 
     for claim in select():
         print(
-            f"{claim.id:18} chapter {claim.chapter:02}  {claim.evidence:9} {len(claim.grid):4}"
+            f"{claim.id:18} chapter {claim.chapter:02}  {claim.evidence.kind:9} {len(claim.grid):4}"
             f" points  {claim.source}"
         )
     return 0
 
 
 def _verify(arguments):
-    from lib.claims import select, verify
+    from lib.claims import select, verify, worst
     from lib.convresnet import threads
 
     claims = select(arguments.ids)
     start = time.perf_counter()
     jobs = min(threads(), len(claims))
     report = verify(claims, _bar(arguments.quiet), arguments.full, jobs)
-    print(f"{'claim':18} {'evidence':9} {'bound':>11} {'measured':>11} {'ratio':>7}  result")
+    head = f"{'bound':>11} {'measured':>11} {'ratio':>7}  result"
+    print(f"{'claim':18} {'evidence':9} {'norm':5} {head}")
     for row in report["claims"]:
-        worst = max(
-            row["points"],
-            key=lambda p: p["measured"] / p["bound"] if p["bound"] > 0 else p["measured"],
-        )
-        ratio = f"{worst['measured'] / worst['bound']:7.3f}" if worst["bound"] > 0 else "      -"
-        print(
-            f"{row['id']:18} {row['evidence']:9} {worst['bound']:11.3e} {worst['measured']:11.3e}"
-            f" {ratio}  {'passed' if row['passed'] else 'FAILED'} ({len(row['points'])} points,"
+        result = (
+            f"  {'passed' if row['passed'] else 'FAILED'} ({len(row['points'])} points,"
             f" {row['seconds']:.1f} s)"
         )
+        for norm, p in worst(row["points"]).items():
+            ratio = f"{p['measured'] / p['bound']:7.3f}" if p["bound"] > 0 else "      -"
+            print(
+                f"{row['id']:18} {row['evidence']:9} {norm or '':5} {p['bound']:11.3e}"
+                f" {p['measured']:11.3e} {ratio}{result}"
+            )
+            result = ""  # once
     print(f"{len(claims)} claims in {time.perf_counter() - start:.0f} s, processes: {jobs}")
     if arguments.json is not None:
         write_json(arguments.json, report)

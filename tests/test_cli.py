@@ -62,7 +62,7 @@ def test_list_shows_every_claim(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(REGISTRY)
     for line, claim in zip(lines, REGISTRY.values()):
-        assert line.split()[0] == claim.id and claim.evidence in line and claim.source in line
+        assert line.split()[0] == claim.id and claim.evidence.kind in line and claim.source in line
 
 
 def test_verify_writes_the_promised_json(tmp_path, capsys):
@@ -89,9 +89,20 @@ def test_verify_writes_the_promised_json(tmp_path, capsys):
             assert isinstance(row[key], kind), key
         assert "worst_ratio" in row and len(row["points"]) == len(REGISTRY[row["id"]].grid)
         for point in row["points"]:
-            assert set(point) == {"params", "bound", "measured", "passed"}
+            assert set(point) == {"params", "norm", "bound", "measured", "passed"}
             assert point["passed"] is (point["measured"] <= point["bound"])
     assert sorted(listing(tmp_path)) == ["report.json"]
+
+
+def test_verify_shows_both_norms(tmp_path, capsys):
+    file = tmp_path / "report.json"
+    assert main(["verify", "lem-stability", "--json", str(file), "--quiet"]) == 0
+    shown = [line for line in capsys.readouterr().out.splitlines() if "lem-stability" in line]
+    rows = json.loads(file.read_text())["claims"][0]["points"]
+    assert len(rows) == 2 * len(REGISTRY["lem-stability"].grid)
+    for norm, line in zip(("value", "slope"), shown, strict=True):
+        ratios = [r["measured"] / r["bound"] for r in rows if r["norm"] == norm]
+        assert line.split()[2] == norm and line.split()[5] == f"{max(ratios):.3f}"
 
 
 def test_verify_replaces_an_old_report(tmp_path, capsys):

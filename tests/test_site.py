@@ -250,8 +250,8 @@ def test_every_statement_has_its_badge_code_and_tampered_check():
         page = next(p for p in WRITTEN if p.startswith(f"book/{claim.chapter:02}_"))
         statement = _soup(page).find(id=claim.id)
         lines = statement.find_all("p", class_="evidence")
-        assert lines[0].strong.text == claim.evidence
-        assert "must reject" in lines[1].text
+        assert lines[0].strong.text == claim.evidence.kind
+        assert f"must reject {claim.wrong}" in lines[1].text
         assert any(claim.check.__name__ in a["href"] for a in lines[1].find_all("a"))
 
 

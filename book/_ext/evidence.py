@@ -51,9 +51,10 @@ def summary(row):
 
 
 def badge(app, docname, row):
-    """Two lines: the evidence and how near the bound is; the code, the check and what the check
-    must reject.
+    """Two lines: the evidence and how near the bound is; the code, the check and, in words, what
+    the check must reject.
     """
+    from lib.claims import REGISTRY
 
     def link(page, anchor, text, literal=False):
         address = app.builder.get_relative_uri(docname, page) + (f"#{anchor}" if anchor else "")
@@ -75,7 +76,7 @@ def badge(app, docname, row):
         nodes.Text(" · " if len(code) else ""),
         link(source, function, "check"),
         nodes.Text(" · must reject "),
-        link(source, function, links.tampered(row["id"]), literal=True),
+        link(source, function, REGISTRY[row["id"]].wrong),
     ]
     return [line, code]
 

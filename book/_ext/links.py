@@ -5,7 +5,6 @@ under each entry of the library its statements; under each source the pages that
 is an index of all statements.
 """
 
-import ast
 import importlib
 import inspect
 import re
@@ -101,20 +100,6 @@ def find(app):
                     )
 
 
-def tampered(label):
-    """What the check of a statement must reject, as it stands in the registry."""
-    check = _registry()[label].check
-    tree = ast.parse(inspect.getsource(sys.modules[check.__module__]))
-    function = next(
-        n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == check.__name__
-    )
-    value = next(
-        k.value for d in function.decorator_list for k in d.keywords if k.arg == "tampered"
-    )
-    text = ast.unparse(value)
-    return text.strip("_").replace("_", " ") if isinstance(value, ast.Name) else text
-
-
 def lead_back(app, what, name, item, options, lines):
     """Under the docstring of a function or class: its statements, or else its chapter."""
     if what not in ("function", "class"):
@@ -193,7 +178,7 @@ class StatementsIndex(SphinxDirective):
             cells = [
                 f"{{prf:ref}}`{claim.id}` {named[claim.id]}",
                 f"`{claim.id}`",
-                claim.evidence,
+                claim.evidence.kind,
                 _list(claim.uses),
                 _list(users.get(claim.id, ())),
                 code,

@@ -16,6 +16,15 @@ from lib.claims import (  # noqa: F401  (registration)
 )
 from lib.claims._grammar import target as random_target
 from lib.claims._mutants import run as mutation_run
-from lib.claims._registry import REGISTRY, Claim, select, verify
+from lib.claims._registry import REGISTRY, Claim, Evidence, select, verify, worst
 
-__all__ = ["REGISTRY", "Claim", "mutation_run", "random_target", "select", "verify"]
+__all__ = [
+    "REGISTRY",
+    "Claim",
+    "Evidence",
+    "mutation_run",
+    "random_target",
+    "select",
+    "verify",
+    "worst",
+]

@@ -1,14 +1,15 @@
 """Claims of chapter 01: good in value, bad in slope."""
 
-from functools import lru_cache
+from functools import partial
 
 import numpy as np
 import torch
 
 from lib import contrast, convresnet
-from lib.claims._registry import claim, grid
+from lib.claims._registry import EXACT, claim, grid, sampled
 from lib.contrast import SIZES, TARGETS, classifier, errors, splines_of, steepness
 from lib.convresnet import NEGATIVE, POSITIVE
+from lib.norms import Norms
 from lib.relu import exact
 
 
@@ -21,12 +22,14 @@ def _added(amplitude, levels, build):
 
 
 @claim(
-    "prop-steep",
     uses=(),
-    evidence="exact",
+    evidence=EXACT,
     grid=grid(levels=(1, 2, 5, 9), amplitude=(0.125, 0.3)),
     honest=contrast.steepened,
-    tampered=lambda network, amplitude, k: contrast.steepened(network, amplitude, k + 1),
+    tampered=(
+        "a sawtooth with one level too many, twice as steep as stated",
+        lambda network, amplitude, k: contrast.steepened(network, amplitude, k + 1),
+    ),
 )
 def prop_steep(build, levels, amplitude):
     """Number of pieces, in rational numbers, on which what is added leaves ``[-eps, eps]`` or has a
@@ -50,12 +53,11 @@ def _rounded(target, count, lipschitz=1.0):
 
 
 @claim(
-    "lem-ladder",
     uses=(),
-    evidence="sampled",
+    evidence=sampled("about every Lipschitz function; three, decided in rational numbers"),
     grid=grid(name=tuple(TARGETS), count=(4, 64, 4096)),
     honest=contrast.ladder,
-    tampered=_rounded,
+    tampered=("the target rounded to the nearest step, where neighbours may be equal", _rounded),
 )
 def lem_ladder(build, name, count):
     """Number of neighbours that do not differ by one, and of values farther than ``h`` from the
@@ -70,11 +72,6 @@ def lem_ladder(build, name, count):
     )
 
 
-@lru_cache(maxsize=64)
-def _built(make, name, cells, steps):
-    return make(TARGETS[name], cells, steps)
-
-
 def _one_copy(target, cells, steps):
     """Three times the same copy: no median."""
     network = contrast.step_network(target, cells, steps)
@@ -86,33 +83,30 @@ def _one_copy(target, cells, steps):
 
 
 @claim(
-    "prop-steps",
     uses=("lem-ladder",),
-    evidence="sampled",
-    grid=[
-        {"name": name, "cells": N, "steps": M, "norm": norm}
-        for name in TARGETS
-        for N, M in SIZES[:6]
-        for norm in ("value", "slope")
-    ],
+    evidence=sampled(
+        "about every Lipschitz function and point; at the ends of cells there are up to 2^M pieces"
+    ),
+    grid=[{"name": name, "cells": N, "steps": M} for name in TARGETS for N, M in SIZES[:6]],
     honest=contrast.step_network,
-    tampered=_one_copy,
+    tampered=("the same copy three times, so that the median corrects nothing", _one_copy),
 )
-def prop_steps(build, name, cells, steps, norm):
-    """The error over ``9/4 h`` at 4000 points and 16 a cell where cells change; or by how much
+def prop_steps(build, name, cells, steps):
+    """The error over ``9/4 h`` at 4000 points and 16 a cell where cells change; and by how much
     slopes on ramps inside cells, at 4000 points, differ from ``+-8``, against 1e-6; infinity for
     too many parameters.
     """
-    network = _built(build, name, cells, steps)
+    network = build(TARGETS[name], cells, steps)
     h = 1 / (cells * steps)
+    bound = Norms(1 + 1e-9, 1e-6)
     if convresnet.count_parameters(network)[1] > 27 * cells + 108 * steps:
-        return 1, np.inf
-    if norm == "value":
-        return 1 + 1e-9, errors(network, TARGETS[name], cells, steps) / (2.25 * h)
+        return bound, Norms(np.inf, np.inf)
+    error = errors(network, TARGETS[name], cells, steps)
     rng = np.random.default_rng(steps)
     step = rng.integers(0, cells, 4000) * steps + rng.integers(1, steps, 4000)
     x = torch.from_numpy((step - rng.uniform(0.01, 0.99, 4000) / 8) * h)[:, None]
-    return 1e-6, float((network.value_and_gradient(x)[1].abs() - 8).abs().max())
+    off = (network.value_and_gradient(x)[1].abs() - 8).abs().max()
+    return bound, Norms(error / (2.25 * h), off)
 
 
 def _all_at_once(target, cells, steps):
@@ -127,16 +121,17 @@ def _all_at_once(target, cells, steps):
 
 
 @claim(
-    "prop-frozen",
     uses=("lem-ladder", "prop-steps"),
-    evidence="sampled",
+    evidence=sampled(
+        "about every Lipschitz function; three, decided in rational numbers for all points"
+    ),
     grid=[
         {"name": name, "cells": N, "steps": M}
         for name in TARGETS
         for N, M in ((2, 4), (4, 4), (8, 2))
     ],
     honest=contrast.frozen_network,
-    tampered=_all_at_once,
+    tampered=("steps that are released too early, while cells still change", _all_at_once),
 )
 def prop_frozen(build, name, cells, steps):
     """Number of pieces, in rational numbers, with a slope other than 0 and ``+-2``, of multiples of
@@ -159,17 +154,24 @@ def prop_frozen(build, name, cells, steps):
     return 0, wrong + (len(chain) != 4 * steps + 5)
 
 
+def _family(sizes, make, target):
+    """The networks of these sizes, one after the other, with their cells and steps."""
+    return ((N, M, make(target, N, M)) for N, M in sizes)
+
+
 def _order(parameters, numbers):
     return -np.polyfit(np.log(parameters), np.log(numbers), 1)[0]
 
 
 @claim(
-    "cor-contrast",
     uses=("prop-steps", "prop-frozen"),
-    evidence="sampled",
+    evidence=sampled("asymptotic: orders are fitted"),
     grid=grid(name=("pitches", "wave")),
-    honest=SIZES,
-    tampered=((8, 4), (16, 4), (32, 4), (64, 8), (128, 4)),
+    honest=partial(_family, SIZES),
+    tampered=(
+        "networks with more and more cells, but hardly more digits in each",
+        partial(_family, ((8, 4), (16, 4), (32, 4), (64, 8), (128, 4))),
+    ),
 )
 def cor_contrast(build, name):
     """Violations among: fitted orders in the number of parameters, in value: both bit networks
@@ -180,15 +182,14 @@ def cor_contrast(build, name):
     wrong, slopes = 0, []
     for make in (contrast.step_network, contrast.frozen_network):
         found = []
-        for N, M in build:
-            network = _built(make, name, N, M)
+        for N, M, network in build(make, TARGETS[name]):
             found.append(
                 (convresnet.count_parameters(network)[1], errors(network, TARGETS[name], N, M))
             )
             if make is contrast.step_network:
-                slopes.append(np.log2(steepness(network, N, M)))
+                slopes.append((M, np.log2(steepness(network, N, M))))
         wrong += _order(*np.array(found).T) < 1.65
-    wrong += np.polyfit([M for _, M in build], slopes, 1)[0] < 0.9
+    wrong += np.polyfit(*np.array(slopes).T, 1)[0] < 0.9
     ours = splines_of(name)
     if name == "pitches":
         wrong += _order(ours[:, 0], ours[:, 1]) > 1.1
@@ -198,12 +199,14 @@ def cor_contrast(build, name):
 
 
 @claim(
-    "prop-flip",
     uses=("prop-steep",),
-    evidence="sampled",
+    evidence=sampled("about every point of a band; random ones"),
     grid=grid(levels=(8, 16, 24), amplitude=(0.02, 0.1)),
     honest=contrast.steepened,
-    tampered=lambda network, amplitude, k: contrast.steepened(network, amplitude / 4, k),
+    tampered=(
+        "a sawtooth of a quarter of the height",
+        lambda network, amplitude, k: contrast.steepened(network, amplitude / 4, k),
+    ),
 )
 def prop_flip(build, levels, amplitude):
     """Number of points, of 500 with ``|u| < eps - 2^(1-k)``, that have no two points with different

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from lib import relu, splines
-from lib.claims._registry import claim, grid
+from lib.claims._registry import EXACT, claim, grid, sampled
+from lib.norms import Norms
 from lib.relu import exact, layers
 
 _UNIT = 2.0**-53
@@ -31,13 +32,10 @@ def _slopes(function, x):
     return values.detach(), gradient
 
 
-def _pick(error, norm, value_error, slope_error, operations=100):
-    """The bound and the measured number for one of the two norms, with the rounding of that many
-    operations.
-    """
-    if norm == "value":
-        return error.value + operations * _UNIT, value_error.abs().max()
-    return error.slope + operations * _UNIT, slope_error.abs().max()
+def _compared(error, value_error, slope_error, operations=100):
+    """The bounds, with the rounding of that many operations, and the measured norms."""
+    rounding = Norms(operations * _UNIT, operations * _UNIT)
+    return error + rounding, Norms(value_error.abs().max(), slope_error.abs().max())
 
 
 def _tent(change=0.0):
@@ -46,12 +44,11 @@ def _tent(change=0.0):
 
 
 @claim(
-    "lem-sawtooth",
     uses=(),
-    evidence="exact",
+    evidence=EXACT,
     grid=grid(k=(1, 2, 3, 6, 9)),
     honest=_tent,
-    tampered=lambda: _tent(2.0**-30),
+    tampered=("a tent whose falling side is too steep by a billionth", lambda: _tent(2.0**-30)),
 )
 def lem_sawtooth(build, k):
     """Number of breakpoints on [0, 1] at which the k-fold tent, run in rational numbers, is not the
@@ -68,12 +65,11 @@ def _square(n):
 
 
 @claim(
-    "lem-square",
     uses=("lem-sawtooth",),
-    evidence="exact",
+    evidence=EXACT,
     grid=grid(n=(0, 1, 4, 8, 10)),
     honest=_square,
-    tampered=lambda n: _square(max(n - 1, 0)),
+    tampered=("a square with one sawtooth too few", lambda n: _square(max(n - 1, 0))),
 )
 def lem_square(build, n):
     """Pieces on which ``sq_n``, run in rational numbers, violates the bounds of value or slope, is
@@ -127,12 +123,14 @@ def _squares(n):
 
 
 @claim(
-    "lem-product",
     uses=("lem-square",),
-    evidence="exact",
+    evidence=EXACT,
     grid=grid(n=(1, 2, 4, 7)),
     honest=layers.product,
-    tampered=_two_accumulators,
+    tampered=(
+        "a product from two separate squares, which do not cancel exactly on the axes",
+        _two_accumulators,
+    ),
 )
 def lem_product(build, n):
     """Number of cells on which ``mu_n`` is not affine or violates the bounds of value or slopes,
@@ -194,12 +192,14 @@ def _product_errors(n, p, r, p0, r0, v):
 
 
 @claim(
-    "lem-power",
     uses=("lem-square", "lem-product"),
-    evidence="exact",
+    evidence=EXACT,
     grid=grid(degree=(2, 3, 4, 5, 6), n=(4, 8)),
     honest=layers.power,
-    tampered=lambda degree, n: layers.power(degree, n - _COARSER),
+    tampered=(
+        "a power whose squares and products have three levels too few",
+        lambda degree, n: layers.power(degree, n - _COARSER),
+    ),
 )
 def lem_power(build, degree, n):
     """Pieces on which ``p_k``, run in rational numbers, violates the bounds of value or slope or
@@ -225,12 +225,14 @@ def _piece(order):
 
 
 @claim(
-    "prop-bspline-net",
     uses=("lem-bspline", "lem-power"),
-    evidence="exact",
+    evidence=EXACT,
     grid=grid(m=ORDERS, n=(4, 8)),
     honest=layers.bspline,
-    tampered=lambda m, n: layers.bspline(m, max(n - _COARSER, 1)),
+    tampered=(
+        "a B-spline whose powers have three levels too few",
+        lambda m, n: layers.bspline(m, max(n - _COARSER, 1)),
+    ),
 )
 def prop_bspline_net(build, m, n):
     """Pieces of [-1, m + 1] on which the network, run in rational numbers, violates the bounds of
@@ -259,37 +261,57 @@ def prop_bspline_net(build, m, n):
 
 
 @claim(
-    "prop-tensor-net",
     uses=("lem-bspline", "lem-product", "prop-bspline-net"),
-    evidence="sampled",
-    grid=grid(D=(1, 2, 3), m=ORDERS, n=(4, 10), norm=("value", "slope", "support")),
+    evidence=sampled("piecewise linear in D variables"),
+    grid=grid(D=(1, 2, 3), m=ORDERS, n=(4, 10), outside=(False, True)),
     honest=layers.tensor_bspline,
-    tampered=lambda m, D, n: layers.tensor_bspline(m, D, max(n - _COARSER, 1)),
+    tampered=(
+        "a product of B-splines in which everything has three levels too few",
+        lambda m, D, n: layers.tensor_bspline(m, D, max(n - _COARSER, 1)),
+    ),
 )
-def prop_tensor_net(build, D, m, n, norm):
-    """The product of D B-splines at 10000 random points of [-1/2, m+1/2]^D."""
+def prop_tensor_net(build, D, m, n, outside):
+    """The product of D B-splines at 10000 random points of [-1/2, m+1/2]^D; or the largest value at
+    those outside of the support.
+    """
     x = _points(10000, D) * (m + 1) - 0.5
     value, slope = _slopes(lambda x: layers.run(build(m, D, n), x.T)[0], x)
-    if norm == "support":
-        outside = ((x <= 0) | (x >= m)).any(1)
-        return 0, value[outside].abs().max()
+    if outside:
+        return 0, value[((x <= 0) | (x >= m)).any(1)].abs().max()
     factors = [torch.from_numpy(splines.bspline(m, x.numpy(), k)) for k in (0, 1)]
     gradient = torch.stack(
         [torch.stack([factors[int(i == k)][:, i] for i in range(D)]).prod(0) for k in range(D)],
         dim=1,
     )
-    return _pick(relu.tensor_error(m, D, n), norm, value - factors[0].prod(1), slope - gradient)
+    return _compared(relu.tensor_error(m, D, n), value - factors[0].prod(1), slope - gradient)
+
+
+def _network(coefficients, m, n):
+    """The sum of the networks of all terms, in one or two variables."""
+    N = len(coefficients) - m + 1
+    indices = torch.arange(1 - m, N, dtype=torch.float64)
+
+    def network(x):
+        factors = relu.bspline(x[..., None] * N - indices, m, n)
+        if coefficients.ndim == 1:
+            return factors[:, 0] @ torch.from_numpy(coefficients)
+        terms = relu.product(factors[:, 1, None, :], factors[:, 0, :, None], n)
+        return (terms * torch.from_numpy(coefficients)).sum((1, 2))
+
+    return network
 
 
 @claim(
-    "prop-spline-net",
     uses=("prop-bspline-net", "prop-tensor-net"),
-    evidence="sampled",
-    grid=grid(D=(1, 2), m=ORDERS, N=(6, 11), norm=("value", "slope")),
-    honest=lambda n: n,
-    tampered=lambda n: 1,
+    evidence=sampled("contained, more sharply, in the certificates of thm-cube"),
+    grid=grid(D=(1, 2), m=ORDERS, N=(6, 11)),
+    honest=_network,
+    tampered=(
+        "terms with a single refinement level, where the bound is that of eight",
+        lambda coefficients, m, n: _network(coefficients, m, 1),
+    ),
 )
-def prop_spline_net(build, D, m, N, norm):
+def prop_spline_net(build, D, m, N):
     """A spline with random coefficients in [-1, 1] against the sum of its networks, n = 8, 4000
     random points.
     """
@@ -297,16 +319,7 @@ def prop_spline_net(build, D, m, N, norm):
     rng = np.random.default_rng(m)
     coefficients = rng.uniform(-1, 1, (N + m - 1,) * D)
     x = _points(4000, D)
-    indices = torch.arange(1 - m, N, dtype=torch.float64)
-
-    def network(x):
-        factors = relu.bspline(x[..., None] * N - indices, m, build(n))
-        if D == 1:
-            return factors[:, 0] @ torch.from_numpy(coefficients)
-        terms = relu.product(factors[:, 1, None, :], factors[:, 0, :, None], build(n))
-        return (terms * torch.from_numpy(coefficients)).sum((1, 2))
-
-    value, slope = _slopes(network, x)
+    value, slope = _slopes(build(coefficients, m, n), x)
     exact = torch.from_numpy(splines.evaluate(coefficients, m, x.numpy()))
     gradient = torch.stack(
         [
@@ -316,4 +329,4 @@ def prop_spline_net(build, D, m, N, norm):
         dim=1,
     )
     error = relu.spline_error(m, D, N, n, np.abs(coefficients).max())
-    return _pick(error, norm, value - exact, slope - gradient, 1000)
+    return _compared(error, value - exact, slope - gradient, 1000)

@@ -6,10 +6,9 @@ import numpy as np
 import torch
 
 from lib import convresnet, relu
-from lib.claims._registry import claim, grid
+from lib.claims._registry import EXACT, claim, grid, sampled
 from lib.convresnet import Convolution, ConvResNet
 from lib.relu import exact
-from lib.relu.layers import Layer
 
 _UNIT = 2.0**-53
 
@@ -54,12 +53,14 @@ def _by_loops(network, x, side=1):
 
 
 @claim(
-    "def-convresnet",
     uses=(),
-    evidence="sampled",
+    evidence=sampled("two programs for the same formula, compared in float64"),
     grid=grid(D=(1, 2, 3), K=(2, 3)),
-    honest=lambda network, x: _by_loops(network, x),
-    tampered=lambda network, x: _by_loops(network, x, -1),
+    honest=_by_loops,
+    tampered=(
+        "convolutions that read earlier coordinates instead of later ones",
+        lambda network, x: _by_loops(network, x, -1),
+    ),
 )
 def def_convresnet(build, D, K):
     """The module, every row computed, against the definition written out with loops at 20
@@ -96,19 +97,23 @@ def _forms(chain, dim):
     return z[:, 0], cuts
 
 
-def _gather_without_last(matrix, offset, kernel_size):
+def _gather_too_much(matrix, offset, kernel_size):
     chain = convresnet.gather(matrix, offset, kernel_size)
     last = chain[-1]
     return [*chain[:-1], Convolution(last.weight * (1 + 2.0**-30), last.bias)]
 
 
 @claim(
-    "lem-gather",
     uses=("def-convresnet",),
-    evidence="sampled",
+    evidence=sampled(
+        "about every affine map; random ones, decided without rounding for all points"
+    ),
     grid=grid(D=(1, 2, 7, 64), K=(2, 3, 9)),
     honest=convresnet.gather,
-    tampered=_gather_without_last,
+    tampered=(
+        "a last layer whose weights are too large by one part in a billion",
+        _gather_too_much,
+    ),
 )
 def lem_gather(build, D, K):
     """For a random affine map with entries of both signs, multiples of 2^-20: number of wrong
@@ -129,20 +134,23 @@ def lem_gather(build, D, K):
     return 0, wrong + any(c.weight.shape[0] > 5 or c.weight.shape[2] > K for c in chain)
 
 
-def _overwrite(block):
-    last = block[-1]
+def _overwriting(blocks, head, D):
+    (*layers, last), *others = blocks
     bias = last.bias.clone()
     bias[0] = 0.25
-    return [*block[:-1], Convolution(last.weight, bias, last.groups)]
+    first = [*layers, Convolution(last.weight, bias, last.groups)]
+    return ConvResNet([first, *others], head, D)
 
 
 @claim(
-    "lem-skip",
     uses=("def-convresnet",),
-    evidence="sampled",
+    evidence=sampled("equality of two networks up to rounding"),
     grid=grid(D=(1, 2), m=(2, 4)),
-    honest=lambda block: block,
-    tampered=_overwrite,
+    honest=ConvResNet,
+    tampered=(
+        "a first block that adds a quarter to every coordinate, which the second one reads",
+        _overwriting,
+    ),
 )
 def lem_skip(build, D, m):
     """Two blocks in one network, in either order, against the sum of two networks with one each,
@@ -153,22 +161,31 @@ def lem_skip(build, D, m):
     a, b = whole.numbers()
     head = whole.head.detach()
     parts = sum(ConvResNet([block], head, D)(x) for block in (a, b))
-    both = [ConvResNet(order, head, D)(x) for order in ((build(a), b), (b, build(a)))]
+    both = [build(order, head, D)(x) for order in ((a, b), (b, a))]
     return _rounding(whole), max((together - parts).detach().abs().max() for together in both)
 
 
-def _in_one_layer(chain):
-    doubling = chain[1]
-    return [chain[0], Layer(doubling.weight * 1024, doubling.bias), *chain[2:]]
+def _chain(m, N):
+    """The layers of one block in dimension one."""
+    return _spline(D=1, m=m, N=N, blocks=1).numbers()[0]
+
+
+def _in_one_layer(m, N):
+    chain = _chain(m, N)
+    doubling = chain[2]  # behind the gather layer and the first differences
+    return [
+        *chain[:2],
+        Convolution(1024 * doubling.weight, doubling.bias, doubling.groups),
+        *chain[3:],
+    ]
 
 
 @claim(
-    "lem-doubling",
     uses=("lem-gather",),
-    evidence="exact",
+    evidence=EXACT,
     grid=grid(m=(2, 3, 4, 5), N=(5, 8, 128, 500)),
-    honest=lambda chain: chain,
-    tampered=_in_one_layer,
+    honest=_chain,
+    tampered=("a first doubling that multiplies by 2048 instead of 2", _in_one_layer),
 )
 def lem_doubling(build, m, N):
     """Number of violations in the layers that form ``|N x - c|``: dyadic numbers on which float64
@@ -179,11 +196,11 @@ def lem_doubling(build, m, N):
     ``|2^k u - c|``.  For what float64 makes of other points: channels that depend on more than
     ``+-(u - c 2^-k)``, where rounding is monotone, and doublings, which are exact.
     """
-    chain = _spline(D=1, m=m, N=N, blocks=1).numbers()[0]
+    chain = build(m, N)
     k = convresnet.doublings(N)
     # one gather layer in dimension 1
     wrong = int(float(chain[0].weight[0, 0, 0]) != N / 2**k) + len(chain[0].bias) - 1
-    layers = build([c.to_layer() for c in chain[1 : k + 2]])
+    layers = [c.to_layer() for c in chain[1 : k + 2]]
     wrong += sum(float(c.weight.abs().max()) > 2 or float(c.bias.abs().max()) > 1.5 for c in layers)
     centres = np.arange(1 - m, N) + m / 2
     pair = torch.from_numpy(np.outer(centres / 2**k, [-1, 1]).ravel())
@@ -208,12 +225,13 @@ def _rolled(network):
 
 
 @claim(
-    "lem-grouped",
     uses=("def-convresnet",),
-    evidence="sampled",
+    evidence=sampled(
+        "about every grouped convolution; those of our networks, compared number by number"
+    ),
     grid=grid(D=(1, 2, 3), m=(2, 3, 4, 5)),
-    honest=lambda network: network.dense(),
-    tampered=_rolled,
+    honest=ConvResNet.dense,
+    tampered=("a dense form in which the rows of one layer are shifted by one channel", _rolled),
 )
 def lem_grouped(build, D, m):
     """Number of wrong numbers in the dense form: those of the groups on the block diagonal, zero
@@ -234,18 +252,20 @@ def lem_grouped(build, D, m):
 
 
 @claim(
-    "lem-rows",
     uses=("def-convresnet",),
-    evidence="sampled",
+    evidence=sampled("equality of two evaluations up to rounding"),
     grid=grid(D=(2, 3, 5), K=(2, 3, 9)),
-    honest=lambda x: x,
-    tampered=lambda x: torch.cat([x[:, :-1], 0 * x[:, -1:]], dim=1),
+    honest=lambda network, x: network(x),
+    tampered=(
+        "an evaluation that ignores the last coordinate",
+        lambda network, x: network(torch.cat([x[:, :-1], 0 * x[:, -1:]], dim=1)),
+    ),
 )
 def lem_rows(build, D, K):
     """Only the rows that can reach row 1 against all rows, at 50 points."""
     network = _spline(D=D, m=2, N=2, n=4, K=K)
     x = _points(50, D)
-    return _rounding(network), (network(build(x)) - network(x, all_rows=True)).detach().abs().max()
+    return _rounding(network), (build(network, x) - network(x, all_rows=True)).detach().abs().max()
 
 
 def _sum_of_terms(D, m, N, n, x):
@@ -259,13 +279,15 @@ def _sum_of_terms(D, m, N, n, x):
 
 
 @claim(
-    "prop-realisation",
     uses=("prop-tensor-net", "lem-gather", "lem-skip", "lem-doubling"),
-    evidence="sampled",
+    evidence=sampled("sizes are exact; the function is compared in float64"),
     grid=grid(D=(1, 2, 3), m=(2, 3, 4, 5), K=(2, 5), blocks=(1, 4)),
     honest=lambda *sizes: convresnet.Construction(*sizes).promised,
-    tampered=lambda charts, m, n, K, blocks: (
-        convresnet.Construction(charts, m, n - 1, K, blocks).promised
+    tampered=(
+        "the sizes of a network with one refinement level less",
+        lambda charts, m, n, K, blocks: (
+            convresnet.Construction(charts, m, n - 1, K, blocks).promised
+        ),
     ),
 )
 def prop_realisation(build, D, m, K, blocks):
@@ -288,19 +310,27 @@ def prop_realisation(build, D, m, K, blocks):
     return _rounding(network), (network(x).detach() - _sum_of_terms(D, m, N, n, x)).abs().max()
 
 
+def _several(D, m, blocks):
+    return _spline(D=D, m=m, N=6, n=8, K=3, blocks=blocks)
+
+
+def _without_the_last_block(D, m, blocks):
+    network = _several(D, m, blocks)
+    return ConvResNet(network.numbers()[:-1], network.head.detach(), D)
+
+
 @claim(
-    "cor-budget",
     uses=("lem-skip", "prop-realisation"),
-    evidence="sampled",
+    evidence=sampled("equality of two networks up to rounding"),
     grid=grid(D=(1, 2), m=(2, 3, 4, 5), blocks=(2, 5, 7)),
-    honest=lambda network: network,
-    tampered=lambda network: ConvResNet(network.numbers()[:-1], network.head.detach(), network.dim),
+    honest=_several,
+    tampered=("several blocks, of which the last is left out", _without_the_last_block),
 )
 def cor_budget(build, D, m, blocks):
     """The same spline in one term block and in several, with another kernel size, at 300 points."""
     x = _points(300, D)
     one = _spline(D=D, m=m, N=6, n=8, K=2, blocks=1)
-    several = build(_spline(D=D, m=m, N=6, n=8, K=3, blocks=blocks))
+    several = build(D, m, blocks)
     return min(_rounding(one), 1e-12), (one(x) - several(x)).detach().abs().max()
 
 
@@ -323,14 +353,13 @@ def _without_a_term(charts, *sizes):
 
 
 @claim(
-    "prop-sparse",
     uses=("prop-realisation", "lem-gather", "prop-bspline-net", "lem-product", "lem-square"),
-    evidence="sampled",
+    evidence=sampled("equality of two programs up to rounding, everywhere in space"),
     grid=[
         p for K, n in ((2, 17), (3, 4)) for p in grid(D=(1, 2, 3), m=(2, 3, 4, 5), K=(K,), n=(n,))
     ],
     honest=lambda *sizes: convresnet.Construction(*sizes).sparse,
-    tampered=_without_a_term,
+    tampered=("an evaluation that forgets one of the terms", _without_a_term),
 )
 def prop_sparse(build, D, m, K, n):
     """Module against terms alive at 600 points: random, knots, faces of cells, inside the cube and

@@ -8,7 +8,7 @@ import torch
 
 from lib import manifolds, relu
 from lib.claims._manifolds import ALL, SMALL, atlas, manifold, pairs
-from lib.claims._registry import claim, grid
+from lib.claims._registry import claim, grid, sampled
 from lib.convresnet import Chart, Gate, doublings, gather_charts, term_block
 from lib.relu import exact
 from lib.relu.layers import Layer
@@ -25,13 +25,15 @@ def _reach_and_more(name):
     return 1.25 * manifold(name).reach
 
 
+_TOO_LARGE = ("a reach stated a quarter too large", _reach_and_more)
+
+
 @claim(
-    "lem-federer",
     uses=(),
-    evidence="sampled",
+    evidence=sampled("about every pair of points of a manifold"),
     grid=grid(name=ALL),
     honest=_reach,
-    tampered=_reach_and_more,
+    tampered=_TOO_LARGE,
 )
 def lem_federer(build, name):
     """The largest ``2 tau dist(y - x, T_x) / |y - x|^2`` over 20 000 near and 2000 far pairs."""
@@ -48,12 +50,11 @@ def lem_federer(build, name):
 
 
 @claim(
-    "lem-geodesic",
     uses=(),
-    evidence="sampled",
+    evidence=sampled("about every pair of points of a manifold; arc lengths are numerical"),
     grid=grid(name=("circle", "ellipse", "trefoil", "sphere", "SO(3)", "image")),
     honest=_reach,
-    tampered=_reach_and_more,
+    tampered=_TOO_LARGE,
 )
 def lem_geodesic(build, name):
     """The largest ratio of a shortest path to ``2 tau arcsin(|x - y| / (2 tau))``, over 5000
@@ -68,12 +69,11 @@ def lem_geodesic(build, name):
 
 
 @claim(
-    "lem-angle",
     uses=("lem-federer", "lem-geodesic"),
-    evidence="sampled",
+    evidence=sampled("about every pair of points of a manifold"),
     grid=grid(name=ALL),
     honest=_reach,
-    tampered=_reach_and_more,
+    tampered=_TOO_LARGE,
 )
 def lem_angle(build, name):
     """The largest ``2 tau sin(theta / 2) / |x - c|`` over 10 000 pairs, theta the largest
@@ -91,12 +91,14 @@ def lem_angle(build, name):
 
 
 @claim(
-    "lem-chart",
     uses=("lem-federer", "lem-angle"),
-    evidence="sampled",
+    evidence=sampled("injectivity and surjectivity of a projection: pairs and a net"),
     grid=grid(name=ALL),
     honest=_reach,
-    tampered=lambda name: 1.5 * manifold(name).reach,
+    tampered=(
+        "a reach stated half as large again as it is",
+        lambda name: 1.5 * manifold(name).reach,
+    ),
 )
 def lem_chart(build, name):
     """The largest of three ratios over five charts of radius ``r = 1.2 tau``, 2000 points each.
@@ -144,12 +146,14 @@ def _centres(name):
 
 
 @claim(
-    "lem-atlas",
     uses=("lem-chart",),
-    evidence="sampled",
+    evidence=sampled("the cover is certified by a net when the atlas is built; the check samples"),
     grid=grid(name=ALL),
     honest=_centres,
-    tampered=lambda name: np.delete(_centres(name), len(_centres(name)) // 2, axis=0),
+    tampered=(
+        "an atlas with one of its charts removed",
+        lambda name: np.delete(_centres(name), len(_centres(name)) // 2, axis=0),
+    ),
 )
 def lem_atlas(build, name):
     """The larger of: distance to the nearest centre over ``r_0`` at 20 000 points; number of charts
@@ -184,12 +188,11 @@ def _last_missing(name, x):
 
 
 @claim(
-    "lem-partition",
     uses=("lem-chart", "lem-atlas"),
-    evidence="sampled",
+    evidence=sampled("identity of sums in float64"),
     grid=grid(name=SMALL),
     honest=_parts,
-    tampered=_last_missing,
+    tampered=("a partition of unity whose last function is left out", _last_missing),
 )
 def lem_partition(build, name):
     """How far the sum of all ``rho_i`` is from 1, or any of them from [0, 1] or from 0 outside
@@ -215,12 +218,14 @@ def _squared_distance(gate, x):
 
 
 @claim(
-    "lem-distance-net",
     uses=("lem-square", "lem-gather"),
-    evidence="sampled",
+    evidence=sampled("equality with a bound in many variables, tried where it is attained"),
     grid=grid(D=(2, 9, 64, 784), n=(4, 9)),
     honest=_squared_distance,
-    tampered=lambda gate, x: _squared_distance(replace(gate, refinement=gate.refinement - 1), x),
+    tampered=(
+        "a squared distance from squares with one level too few",
+        lambda gate, x: _squared_distance(replace(gate, refinement=gate.refinement - 1), x),
+    ),
 )
 def lem_distance_net(build, D, n):
     """The larger of ``(d~^2 - |x - c|^2) / (D 4^(-n-1))`` and of its fall below zero, at 500
@@ -252,27 +257,27 @@ def _one_chart(name, gated=True):
 
 
 def _behind_gather(chart, m=3, n=6):
-    """The layers of a block with all terms of a chart behind its gather layers, as a layer list."""
+    """The layers of a block with all terms of a chart behind its gather layers."""
     return [
         c.to_layer()
         for c in term_block([chart], [slice(None)], m, n, 2)[len(gather_charts([chart], 2)) :]
     ]
 
 
-def _halved(layers):
+def _counting_less(chart):
     """The block whose gate counts a little less than it has to."""
-    first = layers[0].weight.clone()
-    first[:, :, -1] *= 1 - 2.0**-40
-    return [Layer(first, layers[0].bias), *layers[1:]]
+    first, *layers = _behind_gather(chart)
+    weight = first.weight.clone()
+    weight[:, :, -1] *= 1 - 2.0**-40
+    return [Layer(weight, first.bias), *layers]
 
 
 @claim(
-    "lem-gate",
     uses=("lem-doubling", "prop-bspline-net", "prop-tensor-net", "lem-distance-net"),
-    evidence="sampled",
+    evidence=sampled("about every gate; those of three atlases, zeros decided for all floats"),
     grid=grid(name=_CHARTED),
-    honest=lambda layers: layers,
-    tampered=_halved,
+    honest=_behind_gather,
+    tampered=("a gate that counts too little, by one part in 10¹²", _counting_less),
 )
 def lem_gate(build, name):
     """Number of wrong weights, and of factors whose zeros do not make the block zero, bitwise.
@@ -283,7 +288,7 @@ def lem_gate(build, name):
     """
     m = 3
     chart = _one_chart(name)
-    gated, plain = build(_behind_gather(chart)), _behind_gather(_one_chart(name, gated=False))
+    gated, plain = build(chart), _behind_gather(_one_chart(name, gated=False))
     k = doublings(chart.cells)
     omega, pairs = gated[0].weight[0, :, -1], gated[0].weight[0, :, :-1]
     starts = pairs[:, 0] != 0  # reads the first coordinate
@@ -310,17 +315,15 @@ def lem_gate(build, name):
     return 0, wrong
 
 
-def _level(n):
-    return n
-
-
 @claim(
-    "lem-product-gate",
     uses=("lem-product",),
-    evidence="sampled",
+    evidence=sampled("piecewise linear in the product of two networks"),
     grid=grid(m=(2, 3, 4), n=(4, 8)),
-    honest=_level,
-    tampered=lambda n: n - 1,
+    honest=relu.product,
+    tampered=(
+        "a product with one refinement level too few behind the gate",
+        lambda chi, spline, n: relu.product(chi, spline, n - 1),
+    ),
 )
 def lem_product_gate(build, m, n):
     """``mu_n(chi, N~_m)`` against ``chi N~_m`` for a ramp on [0, m] at 20 000 points.
@@ -331,7 +334,7 @@ def lem_product_gate(build, m, n):
     t = torch.linspace(0.0001, m - 0.0001, 20_000, dtype=torch.float64).requires_grad_(True)
     chi = torch.clamp((t - m / 3) * 3 / m, 0, 1)
     spline = relu.bspline(t, m, n)
-    product = relu.product(chi, spline, build(n))
+    product = build(chi, spline, n)
     slope = [
         torch.autograd.grad(v.sum(), t, retain_graph=True)[0]
         for v in (product, chi * spline, chi, spline)
@@ -345,33 +348,37 @@ def lem_product_gate(build, m, n):
     )
 
 
-def _coarse(a, m):
-    return a.smallest_mesh(m)
+def _terms(a, i, m, cells):
+    """The map of a chart to units of a mesh, and the terms that live there."""
+    matrix, offset, _ = a.mesh(i, m, cells)
+    return matrix, offset, manifolds.living_terms(a.dim, m, cells)
 
 
 @claim(
-    "prop-chart-local",
     uses=("lem-federer", "lem-functionals", "lem-gate"),
-    evidence="sampled",
+    evidence=sampled(
+        "about all points of a manifold; on curves and spheres certificates decide it box by box"
+    ),
     grid=grid(name=SMALL, m=(2, 3, 4)),
-    honest=_coarse,
-    tampered=lambda a, m: max(2, a.smallest_mesh(m) // 4),
+    honest=lambda a, i, m: _terms(a, i, m, a.smallest_mesh(m)),
+    tampered=(
+        "a mesh four times as coarse as the coarsest one that is allowed",
+        lambda a, i, m: _terms(a, i, m, max(2, a.smallest_mesh(m) // 4)),
+    ),
 )
 def prop_chart_local(build, name, m):
     """At ``N = N_0`` no term of a chart is alive where its gate is half open: living terms counted,
     bitwise, at 20 000 points of the manifold, five charts.
     """
     a = atlas(name)
-    cells = build(a, m)
     x = a.manifold.draw(20_000, 9)
     alive = 0
     for i in np.unique(np.linspace(0, len(a) - 1, 5).astype(int)):
         gate = a.gate(i)
         square = gate.squared_distance(torch.from_numpy(x)).numpy()
         half_open = x[(square > gate.inner) & (square < gate.outer)]
-        matrix, offset, edge = a.mesh(i, m, cells)
+        matrix, offset, living = build(a, i, m)
         u = half_open @ matrix.T + offset
-        living = manifolds.living_terms(a.dim, m, cells)
         for part in np.array_split(u, max(1, len(u) // 500)):
             alive += int((np.abs(part[:, None] - living[None] - m / 2) < m / 2).all(2).sum())
     return 0, alive

@@ -1,6 +1,5 @@
 """Claims of chapter 08: what no method can do better."""
 
-from functools import cache
 from itertools import product
 
 import numpy as np
@@ -8,7 +7,7 @@ import sympy as sp
 from scipy.optimize import least_squares, linprog
 
 from lib import contrast, limits
-from lib.claims._registry import claim, grid
+from lib.claims._registry import EXACT, claim, grid, sampled
 from lib.limits import linear_splines
 
 
@@ -28,12 +27,11 @@ def _equidistant(alpha):
 
 
 @claim(
-    "lem-bump",
     uses=(),
-    evidence="sampled",
+    evidence=sampled("about every g; knots and maxima of the bump are decided with square roots"),
     grid=grid(alpha=(1, 2, 3, 4)),
     honest=limits.bump_knots,
-    tampered=_equidistant,
+    tampered=("a perfect spline with equidistant knots", _equidistant),
 )
 def lem_bump(build, alpha):
     """Number of derivatives of order below ``alpha`` that are not zero at 1, and of norms that are
@@ -100,12 +98,14 @@ def _samples(dim, count):
 
 
 @claim(
-    "thm-bernstein",
     uses=("lem-bump",),
-    evidence="sampled",
+    evidence=sampled("about every continuous method; one nonlinear method at a time"),
     grid=grid(alpha=(2, 3, 4), D=(1, 2), p=(3, 7), s=(0, 1)),
-    honest=lambda p: p,
-    tampered=lambda p: p + 1,
+    honest=_samples,
+    tampered=(
+        "a method with one number more than the bound is for",
+        lambda D, p: _samples(D, p + 1),
+    ),
 )
 def thm_bernstein(build, alpha, D, p, s):
     """The lower bound over the size, in the norm ``s``, of a function of norm 1 in ``W^alpha`` on
@@ -113,7 +113,7 @@ def thm_bernstein(build, alpha, D, p, s):
     by least squares from up to 20 starts among ``p + 1`` bumps; infinity if there is none).
     """
     evaluate, side = _bumps(p + 1, D)
-    points, parameters = _samples(D, build(p))
+    points, parameters = build(D, p)
     basis = np.stack([evaluate(e, points, alpha) for e in np.eye(p + 1)], axis=1)
     basis /= np.abs(basis).max()
 
@@ -156,12 +156,11 @@ def _favard_series(alpha):
 
 
 @claim(
-    "lem-euler",
     uses=(),
-    evidence="exact",
+    evidence=EXACT,
     grid=grid(alpha=(1, 2, 3, 4, 5)),
     honest=limits.euler_piece,
-    tampered=_constant_zero,
+    tampered=("the Euler polynomial without its constant term", _constant_zero),
 )
 def lem_euler(build, alpha):
     """Number of derivatives of order below ``alpha`` that do not change their sign from 0 to 1, of
@@ -188,9 +187,11 @@ def _growth(alpha, j):
 
 
 @claim(
-    "lem-spline-bernstein",
     uses=("lem-euler",),
-    evidence="sampled",
+    evidence=sampled(
+        "about every spline and point; the best spline by linear programming, at nine points of a"
+        " cell"
+    ),
     grid=[
         {"alpha": a, "j": j, "n": n}
         for a in (1, 2, 3, 4, 5)
@@ -198,7 +199,10 @@ def _growth(alpha, j):
         for n in (4, 6, 10)
     ],
     honest=_growth,
-    tampered=lambda alpha, j: 0.999 * _growth(alpha, j),
+    tampered=(
+        "a bound of the derivative that is too small by a thousandth",
+        lambda alpha, j: 0.999 * _growth(alpha, j),
+    ),
 )
 def lem_spline_bernstein(build, alpha, j, n):
     """The largest derivative of order ``j`` at 9 points of a cell of a spline that is at most one
@@ -227,9 +231,8 @@ def _euler_coefficients(alpha, n, D):
 
 
 @claim(
-    "thm-favard",
     uses=("lem-spline-bernstein", "thm-bernstein"),
-    evidence="sampled",
+    evidence=sampled("about every continuous method; ours, on functions that it cannot see"),
     grid=[
         {"D": D, "m": m, "N": N, "s": s}
         for D, N in ((3, 4), (2, 6), (1, 12))
@@ -237,7 +240,10 @@ def _euler_coefficients(alpha, n, D):
         for s in (0, 1)
     ],
     honest=limits.width,
-    tampered=lambda *args: 1.01 * limits.width(*args),
+    tampered=(
+        "a lower bound that is one per cent too large",
+        lambda *args: 1.01 * limits.width(*args),
+    ),
 )
 def thm_favard(build, D, m, N, s):
     """The lower bound over the size in the norm ``s`` of functions of norm 1 in ``W^m``: an Euler
@@ -253,18 +259,18 @@ def thm_favard(build, D, m, N, s):
     return 1 + 1e-6, worst
 
 
-@cache
-def _ratio(m, N, D, s):
-    return limits.ratio(m, N, D, s)
-
-
 @claim(
-    "cor-optimality",
     uses=("thm-favard", "thm-jackson", "prop-spline-net", "cor-selection"),
-    evidence="sampled",
+    evidence=sampled(
+        "the upper bounds are those of thm-jackson, the lower ones those of thm-favard; both rest"
+        " on samples"
+    ),
     grid=[{"D": D, "N": N, "m": m, "s": s} for D, N, m, *_ in limits.RATIOS for s in (0, 1)],
-    honest=_ratio,
-    tampered=lambda m, N, D, s: _ratio(m, N - 1, D, s),
+    honest=limits.ratio,
+    tampered=(
+        "the bounds for one cell less than the table says",
+        lambda m, N, D, s: limits.ratio(m, N - 1, D, s),
+    ),
 )
 def cor_optimality(build, D, N, m, s):
     """The ratio of the bounds, against that of the table; infinity if it is smaller than that by
@@ -281,12 +287,11 @@ def cor_optimality(build, D, N, m, s):
 
 
 @claim(
-    "prop-jump",
     uses=("thm-favard", "prop-frozen"),
-    evidence="sampled",
+    evidence=sampled("about every size; weights followed along one path"),
     grid=[{"cells": N, "steps": 32} for N in (2, 4, 8, 16)],
     honest=contrast.frozen_network,
-    tampered=linear_splines,
+    tampered=("splines of order two in place of bits: their weights do not jump", linear_splines),
 )
 def prop_jump(build, cells, steps):
     """1 over the largest move of a weight between two functions of the path that are at most 1e-9
@@ -314,9 +319,8 @@ def _code(bits):
 
 
 @claim(
-    "prop-bits",
     uses=("lem-bump",),
-    evidence="sampled",
+    evidence=sampled("about every code; one code, all sums of bumps"),
     grid=[
         {"alpha": a, "D": D, "B": B, "s": s}
         for a in (1, 2, 3, 4)
@@ -324,7 +328,7 @@ def _code(bits):
         for s in range(min(a, 2))
     ],
     honest=_code,
-    tampered=lambda bits: _code(bits + 1),
+    tampered=("a code with one bit more than the bound is for", lambda bits: _code(bits + 1)),
 )
 def prop_bits(build, alpha, D, B, s):
     """The lower bound over half the largest distance, in the norm ``s``, of two functions of norm 1

@@ -6,27 +6,18 @@ import numpy as np
 import torch
 
 from lib import contrast
-from lib.claims._registry import claim, grid
+from lib.claims._registry import claim, grid, sampled
 from lib.experiments import trained
 from lib.robustness import ALONG, SPACE, along, in_space
 from lib.robustness import _built as built
 from lib.robustness._zonotope import Zonotope, scores
 
 
-def attacked(name, norm, factor, points, seed=0):
-    """Number of points, of so many, at which an attack within ``factor`` times the certified
-    radius changes the sign.
-    """
+def _radii(name, x, norm):
+    """Certified radii of a built network at points, in one of the two norms of perturbations."""
     if name in SPACE:
-        a = in_space(name)
-        x = torch.from_numpy(np.random.default_rng(seed).random((points, a.dim)))
-        radius = factor * built.radii(a, x, norm)
-        return int(
-            built.attack_in_space(partial(built.evaluate, a), x, radius, norm, seed=seed).sum()
-        )
-    a = along(name)
-    x = a.domain.sample(points, seed)
-    return int(built.attack_along(a, x, factor * built.radii(a, x), seed=seed).sum())
+        return built.radii(in_space(name), x, norm)
+    return built.radii(along(name), x)
 
 
 def _cases(points):
@@ -36,34 +27,44 @@ def _cases(points):
 
 
 @claim(
-    "thm-radius",
     uses=("thm-cube", "thm-manifold", "lem-geodesic"),
-    evidence="sampled",
+    evidence=sampled("about every point and every move; gradient attacks around random points"),
     grid=_cases(1000),
     full=_cases(10_000),
-    honest=1 - 1e-9,
-    tampered=3.0,
+    honest=_radii,
+    tampered=(
+        "a radius three times as large as the certified one",
+        lambda name, x, norm: 3 * _radii(name, x, norm),
+    ),
 )
 def thm_radius(build, name, norm, points):
     """Number of successes of gradient attacks within the certified radius around so many points."""
-    return 0, attacked(name, norm, build, points)
+    if name in SPACE:
+        a = in_space(name)
+        x = torch.from_numpy(np.random.default_rng(0).random((points, a.dim)))
+        radius = (1 - 1e-9) * build(name, x, norm)
+        found = built.attack_in_space(partial(built.evaluate, a), x, radius, norm, seed=0)
+    else:
+        a = along(name)
+        x = a.domain.sample(points, 0)
+        found = built.attack_along(a, x, (1 - 1e-9) * build(name, x, norm), seed=0)
+    return 0, int(found.sum())
 
 
-def rough(name, amplitude, levels):
-    """Our network for a formula, as a module, and with a sawtooth on top: as close to it as half
-    the amplitude.
-    """
-    a = in_space(name)
-    return a.network, contrast.steepened(a.network, amplitude, levels)
+def _radius(value, eps, slope):
+    """Within which the sign is that of a network at most ``eps`` away from one of this slope."""
+    return (value.abs() - 2 * eps) / slope
 
 
 @claim(
-    "prop-sup-certificate",
     uses=("prop-steep",),
-    evidence="sampled",
+    evidence=sampled("about every point; random ones, on lines"),
     grid=grid(levels=(12, 16, 24), amplitude=(0.02, 0.1)),
-    honest=2.0,
-    tampered=0.0,
+    honest=_radius,
+    tampered=(
+        "a radius that does not allow for the distance between the two networks",
+        lambda value, eps, slope: _radius(value, 0.0, slope),
+    ),
 )
 def prop_sup_certificate(build, levels, amplitude):
     """Number of points, of 300, at which the rough network has another sign at one of twelve places
@@ -72,14 +73,17 @@ def prop_sup_certificate(build, levels, amplitude):
     have another sign within ``2^-k`` (20 of them at least).
     """
     eps, step = amplitude / 2, 2.0**-levels
-    plain, network = (n.requires_grad_(False) for n in rough("waves", amplitude, levels))
-    slope = built.target_slope(in_space("waves").target, "l2") + 2 * in_space("waves").bound.slope
+    a = in_space("waves")
+    rough = contrast.steepened(a.network, amplitude, levels)
+    plain, network = (n.requires_grad_(False) for n in (a.network, rough))
+    slope = built.target_slope(a.target, "l2") + 2 * a.bound.slope
     x = torch.from_numpy(np.random.default_rng(levels).random((6000, 2)))
     x[:, 0] = torch.clamp(torch.floor(x[:, 0] / step) * step, step, 1 - step)  # where teeth turn
     value = network(x)
     sign = torch.sign(value)
-    kept = torch.nonzero(value.abs() > build * eps)[:300, 0]
-    radius = (value[kept].abs() - build * eps) / slope
+    radius = build(value, eps, slope)
+    kept = torch.nonzero(radius > 0)[:300, 0]
+    radius = radius[kept]
     changed = torch.zeros(len(kept), dtype=torch.bool)
     for part in np.linspace(-0.999, 0.999, 6):
         y = x[kept].clone()
@@ -121,12 +125,11 @@ def _flat(z):
 
 
 @claim(
-    "lem-zonotope",
     uses=(),
-    evidence="sampled",
+    evidence=sampled("about every picture of a ball; random ones and corners"),
     grid=grid(width=(2, 6), blocks=(1, 2), radius=(0.02, 0.1, 0.3)),
     honest=Zonotope.relu,
-    tampered=_flat,
+    tampered=("a line through the origin in place of the strip around a ReLU", _flat),
 )
 def lem_zonotope(build, width, blocks, radius):
     """By how much scores at 300 pictures of a ball, half of them corners, leave the bounds, for ten

@@ -16,7 +16,7 @@ from lib.certify._layers import through
 from lib.certify._points import network_value
 from lib.claims._grammar import target as random_target
 from lib.claims._manifolds import manifold
-from lib.claims._registry import claim, grid
+from lib.claims._registry import claim, grid, sampled
 from lib.convresnet import Convolution, rounding
 from lib.domains import Cube, CubeProblem
 from lib.errors import InputError
@@ -42,12 +42,11 @@ def _shrunken(chain, counts, z, slopes):
 
 
 @claim(
-    "lem-interval-layer",
     uses=(),
-    evidence="sampled",
+    evidence=sampled("about every network and box; random boxes, extreme points"),
     grid=grid(name=tuple(MAPS), n=(4, 12), log_radius=(-4, -12)),
     honest=through,
-    tampered=_shrunken,
+    tampered=("balls whose radii are ten per cent too small", _shrunken),
 )
 def lem_interval_layer(build, name, n, log_radius):
     """The largest ``|value - mid| / rad`` and ``|slope - mid| / rad`` over 60 boxes, 200 points
@@ -94,9 +93,8 @@ def _without_remainder(at, over):
 
 
 @claim(
-    "lem-taylor",
     uses=(),
-    evidence="sampled",
+    evidence=sampled("about every function and box; six formulas"),
     grid=[
         {"formula": f, "D": D, "q": q, "log_radius": r}
         for f, D in FORMULAS
@@ -104,7 +102,7 @@ def _without_remainder(at, over):
         for r in (-2, -6)
     ],
     honest=span,
-    tampered=_without_remainder,
+    tampered=("enclosures by Taylor polynomials without their remainders", _without_remainder),
 )
 def lem_taylor(build, formula, D, q, log_radius):
     """By how much values and slopes leave their enclosures, over the width of these: 40 boxes,
@@ -140,21 +138,21 @@ def lem_taylor(build, formula, D, q, log_radius):
     return 0, worst
 
 
-def _one_level_more(m, n, axes):
-    return terms(m, n + 1, axes)
-
-
-def _factors_one_level_more(m, n, *box):
-    return factors(m, n + 1, *box)
+def _allowed(m, n, low, high):
+    """Deviations of all terms of a cell on boxes with these ends, (P, D) in mesh units."""
+    ends = zip(low.T, high.T)
+    return terms(m, n, [factors(m, n, p, q, range(m)) for p, q in ends])
 
 
 @claim(
-    "lem-deviation",
     uses=("lem-square", "prop-bspline-net", "lem-product", "prop-tensor-net"),
-    evidence="sampled",
+    evidence=sampled("about every box; random boxes, all terms"),
     grid=grid(D=(1, 2, 3), m=(2, 3, 4, 5), n=(4, 8)),
-    honest=(factors, terms),
-    tampered=(_factors_one_level_more, _one_level_more),
+    honest=_allowed,
+    tampered=(
+        "the deviation allowed to a network with one refinement level more",
+        lambda m, n, *ends: _allowed(m, n + 1, *ends),
+    ),
 )
 def lem_deviation(build, D, m, n):
     """The largest ratio of ``M~_j`` minus ``M_j``, in value and slope, to what is allowed on a box:
@@ -164,10 +162,7 @@ def lem_deviation(build, D, m, n):
     radius = 2.0**-6
     worst = 0.0
     middle = rng.uniform(radius, 1 - radius, (40, D))
-    axes = [
-        build[0](m, n, middle[:, a] - radius, middle[:, a] + radius, range(m)) for a in range(D)
-    ]
-    value, slopes = build[1](m, n, axes)
+    value, slopes = build(m, n, middle - radius, middle + radius)
     places = np.stack(np.unravel_index(np.arange(m**D), (m,) * D), axis=1)
     for _ in range(100):
         y = torch.from_numpy(
@@ -196,9 +191,8 @@ def lem_deviation(build, D, m, n):
 
 
 @claim(
-    "lem-rounding",
     uses=("prop-realisation", "lem-doubling", "lem-product", "lem-square", "prop-sparse"),
-    evidence="sampled",
+    evidence=sampled("about every float; random points, against 400 bits"),
     grid=[
         {"D": D, "m": m, "N": N, "n": n}
         for D, N in ((1, 13), (2, 5))
@@ -206,7 +200,10 @@ def lem_deviation(build, D, m, n):
         for n in (6, 30)
     ],
     honest=rounding,
-    tampered=lambda *sizes: tuple(t / 1000 for t in rounding(*sizes)),
+    tampered=(
+        "an allowance for rounding that is a thousand times too small",
+        lambda *sizes: tuple(t / 1000 for t in rounding(*sizes)),
+    ),
 )
 def lem_rounding(build, D, m, N, n):
     """The module and the sparse evaluation in float64 against the module in balls of 400 bits,
@@ -230,14 +227,16 @@ def lem_rounding(build, D, m, N, n):
     return m**D * np.abs(a.coefficients).max() * sum(build(m, n, D, 2 * N)), worst
 
 
-def _off_by_some_roundings(coefficients):
-    return coefficients * (1 + 256 * _UNIT)
+def _off_by_some_roundings(problem, N):
+    (chart,) = problem.charts(N)
+    return [replace(chart, coefficients=chart.coefficients * (1 + 256 * _UNIT))]
 
 
 @claim(
-    "prop-rounding",
     uses=("lem-bspline", "lem-power", "prop-bspline-net", "prop-tensor-net", "lem-rounding"),
-    evidence="sampled",
+    evidence=sampled(
+        "about every formula; the coefficients of four, all of them, against 300 bits"
+    ),
     grid=[
         {"formula": f, "D": D, "m": m, "N": N}
         for f, D in (
@@ -249,8 +248,8 @@ def _off_by_some_roundings(coefficients):
         for m in (3, 4, 5)
         for N in (5, 12)
     ],
-    honest=lambda coefficients: coefficients,
-    tampered=_off_by_some_roundings,
+    honest=CubeProblem.charts,
+    tampered=("coefficients that are off by 256 roundings", _off_by_some_roundings),
 )
 def prop_rounding(build, formula, D, m, N):
     """The largest ``|lambda_j(f) - c_j|`` over all ``j``, in balls of 300 bits, against its
@@ -258,14 +257,13 @@ def prop_rounding(build, formula, D, m, N):
     reproduces miss it by more than the bound at 200 points.
     """
     problem = CubeProblem(_target(formula, D), Cube(D), m)
-    charts = problem.charts(N)
+    charts = build(problem, N)
     if max(problem.derivative_bounds.values()) == 0:
         a = approximate(problem.target, Cube(D), order=m, cells=N)
         if a.measure(200, module_points=200).value > a.bound.value:
             return 0, np.inf
-    coefficients = build(charts[0].coefficients)
     return problem.coefficient_error(charts, N)[0], exact_coefficient_error(
-        problem.target.expression, m, N, coefficients
+        problem.target.expression, m, N, charts[0].coefficients
     )
 
 
@@ -300,11 +298,11 @@ def _target(formula, D):
 
 def _a_tenth_less(a):
     c = a.certify()
-    return replace(
-        c, **{k: certify.Enclosure(0.0, 0.9 * getattr(c, k).upper) for k in ("value", "gradient")}
-    )
+    value, slope = (certify.Enclosure(0.0, 0.9 * e.upper) for e in (c.value, c.slope))
+    return replace(c, value=value, slope=slope)
 
 
+_LOWER = ("upper ends that are ten per cent lower than what was proved", _a_tenth_less)
 CASES = [("sin(2*pi*x1)", 1, m, N) for m in (2, 3, 4) for N in (8, 64)] + [
     ("abs(x1-0.37)**2.5", 1, 4, 16),
     ("sin(2*pi*x1)*exp(x2)", 2, 4, 8),
@@ -314,7 +312,6 @@ CASES = [("sin(2*pi*x1)", 1, m, N) for m in (2, 3, 4) for N in (8, 64)] + [
 
 
 @claim(
-    "thm-certificate",
     uses=(
         "lem-interval-layer",
         "lem-taylor",
@@ -323,7 +320,10 @@ CASES = [("sin(2*pi*x1)", 1, m, N) for m in (2, 3, 4) for N in (8, 64)] + [
         "prop-realisation",
         "prop-sparse",
     ),
-    evidence="sampled",
+    evidence=sampled(
+        "about every network; each certificate against a second proof on the same boxes and against"
+        " samples"
+    ),
     grid=[{"formula": f, "D": D, "m": m, "N": N} for f, D, m, N in CASES]
     + [
         {"formula": seed, "D": 1 + seed % 2, "m": 2 + seed % 4, "N": (8, 6)[seed % 2]}
@@ -336,7 +336,7 @@ CASES = [("sin(2*pi*x1)", 1, m, N) for m in (2, 3, 4) for N in (8, 64)] + [
     ]
     + [{"formula": "sin(2*x1)*exp(x2/2)*cos(2*x3)", "D": 3, "m": 3, "N": 4}],
     honest=lambda a: a.certify(gap=0.1 if a.dim > 2 else 0.02),
-    tampered=_a_tenth_less,
+    tampered=_LOWER,
 )
 def thm_certificate(build, formula, D, m, N):
     """The larger of sampled (4096 points) over upper end, in both norms; infinity unless the
@@ -357,13 +357,15 @@ def thm_certificate(build, formula, D, m, N):
 
 
 @claim(
-    "cor-certified-curve",
     uses=("thm-certificate", "thm-manifold", "prop-chart-local", "lem-rounding"),
-    evidence="sampled",
+    evidence=sampled(
+        "about every target; one, on two curves, each certificate against samples and the a priori"
+        " bound"
+    ),
     grid=grid(name=("circle", "ellipse"), m=(2, 3, 4)),
     full=grid(name=("trefoil",), m=(3, 4)),
     honest=lambda a: a.certify(),
-    tampered=_a_tenth_less,
+    tampered=_LOWER,
 )
 def cor_certified_curve(build, name, m):
     """On closed curves: the larger of sampled (20 000 points) over upper end and upper end over
@@ -375,9 +377,9 @@ def cor_certified_curve(build, name, m):
     c = build(a)
     s = a.measure(20_000, module_points=0)
     worst = 0.0
-    for enclosure, sampled, bound in (
+    for enclosure, found, bound in (
         (c.value, s.value, a.bound.value),
         (c.slope, s.slope, a.bound.slope),
     ):
-        worst = max(worst, max(sampled, enclosure.lower) / enclosure.upper, enclosure.upper / bound)
+        worst = max(worst, max(found, enclosure.lower) / enclosure.upper, enclosure.upper / bound)
     return 1, worst

@@ -12,12 +12,38 @@ from multiprocessing import get_context
 import torch
 from threadpoolctl import threadpool_limits
 
-from lib.claims._reasons import REASONS
 from lib.errors import require
 from lib.experiments import versions
+from lib.norms import Norms
 
-EVIDENCE = ("exact", "certified", "sampled")
+KINDS = ("exact", "certified", "sampled")  # of evidence, from the strongest to the weakest
 REGISTRY = {}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a check that has passed says about its statement.
+
+    Attributes
+    ----------
+    kind : str
+        ``exact`` (rational or symbolic arithmetic), ``certified`` (rigorous enclosure) or
+        ``sampled`` (maximum over stated points: can refute, never prove).  What is about every
+        function, matrix, network or atlas is sampled, however each of those tried is decided.
+    reason : str or None
+        What stands in the way of deciding a statement that is sampled.
+    """
+
+    kind: str
+    reason: str | None = None
+
+
+EXACT, CERTIFIED = Evidence("exact"), Evidence("certified")
+
+
+def sampled(reason):
+    """The evidence of a statement that is tried at some points only, for this reason."""
+    return Evidence("sampled", reason)
 
 
 @dataclass(frozen=True)
@@ -31,31 +57,31 @@ class Claim:
     chapter : int
     uses : tuple of str
         The statements its proof refers to.
-    evidence : str
-        ``exact`` (rational or symbolic arithmetic), ``certified`` (rigorous enclosure) or
-        ``sampled`` (maximum over stated points: can refute, never prove).  What is about every
-        function, matrix, network or atlas is sampled, however each of those tried is decided;
-        `REASONS` says how.
+    evidence : Evidence
     grid : tuple of dict
         Parameters of the points at which it is checked.
     full : tuple of dict
         Further, larger points, checked on demand.
     check : callable
-        ``check(build, **params) -> (bound, measured)``; the claim holds if ``measured <= bound``.
+        ``check(build, **params) -> (bound, measured)``, two numbers or two `Norms`; the claim holds
+        if ``measured <= bound``.
     honest, tampered : callable
-        Two values of ``build``: the construction of the book, and one that the check must reject
-        at one grid point at least.
+        Two values of ``build``, which constructs what is checked: as the book does, and in a way
+        that the check must reject at one grid point at least.
+    wrong : str
+        What is wrong with the tampered construction, for the reader of the book.
     """
 
     id: str
     chapter: int
     uses: tuple
-    evidence: str
+    evidence: Evidence
     grid: tuple
     full: tuple
     check: Callable
     honest: Callable
     tampered: Callable
+    wrong: str
 
     @property
     def source(self):
@@ -63,28 +89,56 @@ class Claim:
         return f"lib/claims/{self.check.__module__.rsplit('.', 1)[1]}.py:{self.check.__name__}"
 
     def point(self, params, tampered=False):
-        """Check one grid point; returns a dict with ``params``, ``bound``, ``measured``,
-        ``passed``.
+        """Check one grid point.
+
+        Returns
+        -------
+        list of dict
+            ``params``, ``norm``, ``bound``, ``measured``, ``passed``: one row with the norm None
+            where the check compares numbers; two, ``value`` and ``slope``, where it compares norms.
         """
         bound, measured = self.check(self.tampered if tampered else self.honest, **params)
-        bound, measured = float(bound), float(measured)
-        return {
-            "params": params,
-            "bound": bound,
-            "measured": measured,
-            "passed": bool(measured <= bound),
-        }
+        names = ("value", "slope")
+        if not isinstance(bound, Norms):
+            names, bound, measured = (None,), (bound,), (measured,)
+        return [
+            {
+                "params": params,
+                "norm": norm,
+                "bound": float(most),
+                "measured": float(found),
+                "passed": float(found) <= float(most),
+            }
+            for norm, most, found in zip(names, bound, measured, strict=True)
+        ]
 
 
-def claim(label, *, uses, evidence, grid, honest, tampered, full=()):
-    """Decorator: register a check under the label of its statement."""
+def claim(*, uses, evidence, grid, honest, tampered, full=()):
+    """Decorator: register a check; the label of its statement is its name, with hyphens.
+
+    Parameters
+    ----------
+    tampered : pair
+        What is wrong with the tampered construction, in words, and the construction.
+    uses, evidence, grid, honest, full
+        See `Claim`.
+    """
+    wrong, build = tampered
 
     def register(check):
-        chapter = int(check.__module__[-2:])
-        require(evidence in EVIDENCE, "evidence", evidence, f"one of {EVIDENCE}")
+        label = check.__name__.replace("_", "-")
         require(label not in REGISTRY, "label", label, "registered once")
         REGISTRY[label] = Claim(
-            label, chapter, tuple(uses), evidence, tuple(grid), tuple(full), check, honest, tampered
+            id=label,
+            chapter=int(check.__module__[-2:]),
+            uses=tuple(uses),
+            evidence=evidence,
+            grid=tuple(grid),
+            full=tuple(full),
+            check=check,
+            honest=honest,
+            tampered=build,
+            wrong=wrong,
         )
         return check
 
@@ -157,14 +211,14 @@ def _row_of(label, full):
 
 def _row(c, full):
     start = time.perf_counter()
-    points = [c.point(p) for p in c.grid + (c.full if full else ())]
+    points = [row for p in c.grid + (c.full if full else ()) for row in c.point(p)]
     ratios = [p["measured"] / p["bound"] for p in points if p["bound"] > 0]
     return {
         "id": c.id,
         "chapter": c.chapter,
         "uses": list(c.uses),
-        "evidence": c.evidence,
-        "reason": REASONS.get(c.id),
+        "evidence": c.evidence.kind,
+        "reason": c.evidence.reason,
         "rests_on": rests_on(c),
         "points": points,
         "worst_ratio": max(ratios, default=None),
@@ -175,12 +229,37 @@ def _row(c, full):
     }
 
 
+def worst(points):
+    """For each norm that occurs, the row of largest ratio, or of most violations.
+
+    Parameters
+    ----------
+    points : list of dict
+        The rows of a claim in the report of `verify`.
+
+    Returns
+    -------
+    dict
+        From value, slope and None, as far as they occur, to a row.
+    """
+    found = {}
+    for row in points:
+        found.setdefault(row["norm"], []).append(row)
+    return {norm: max(rows, key=_size) for norm, rows in found.items()}
+
+
+def _size(row):
+    return row["measured"] / row["bound"] if row["bound"] > 0 else row["measured"]
+
+
 def rests_on(c):
-    """The weakest evidence among a claim and all that its proof refers to, directly or not."""
+    """The weakest kind of evidence among a claim and all that its proof refers to, directly or
+    not.
+    """
     found = {c.id}
     todo = [c.id]
     while todo:
         new = set(REGISTRY[todo.pop()].uses) - found
         found |= new
         todo += new
-    return max((REGISTRY[label].evidence for label in found), key=EVIDENCE.index)
+    return max((REGISTRY[label].evidence.kind for label in found), key=KINDS.index)
