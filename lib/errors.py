@@ -11,7 +11,7 @@ class InputError(ValueError):
     """
 
 
-def require(condition, argument, value, allowed):
+def require(condition: object, argument: str, value: object, allowed: str) -> None:
     """Raise `InputError` unless ``condition`` holds.
 
     Parameters
@@ -31,7 +31,7 @@ def require(condition, argument, value, allowed):
         raise InputError(f"{argument} = {shown}: must be {allowed}")
 
 
-def positive(name, value):
+def positive(name: str, value: object) -> float:
     """The value as a float; raises `InputError` unless it is a positive number."""
     ok = (
         isinstance(value, (int, float, np.floating, np.integer))
@@ -42,7 +42,7 @@ def positive(name, value):
     return float(value)
 
 
-def integer(name, value, least, most=None):
+def integer(name: str, value: object, least: int, most: int | None = None) -> int:
     """The value as an int; raises `InputError` unless it is an integer, numpy's included, in the
     given range.
     """

@@ -2,6 +2,10 @@
 ``thm-manifold``).
 """
 
+from collections.abc import Callable
+
+from torch import Tensor
+
 from lib.approximation._approximation import Approximation
 from lib.convresnet import Construction, check_kernel_size
 from lib.domains import Setting, bound, choose_refinement, largest_coefficient
@@ -9,6 +13,7 @@ from lib.errors import InputError, integer, positive, require
 from lib.norms import Norms
 from lib.relu import MAXIMUM_REFINEMENT, MINIMUM_REFINEMENT, check_refinement
 from lib.splines import check_order
+from lib.targets import Target
 
 _POLYNOMIAL_REFINEMENT = 30
 _MAXIMUM_TERMS = 6_000_000
@@ -16,17 +21,17 @@ _MAXIMUM_BLOCKS = 10_000  # where there are fewer terms
 
 
 def approximate(
-    target,
-    domain,
+    target: Target | Callable[[Tensor], Tensor],
+    domain: Setting,
     *,
-    order=4,
-    cells=None,
-    tolerance=None,
-    kernel_size=2,
-    blocks=None,
-    terms_per_block=None,
-    refinement=None,
-):
+    order: int = 4,
+    cells: int | None = None,
+    tolerance: float | None = None,
+    kernel_size: int = 2,
+    blocks: int | None = None,
+    terms_per_block: int | None = None,
+    refinement: int | None = None,
+) -> Approximation:
     """Build a ConvResNet that approximates a target in value and in slope, with a guaranteed error.
 
     Book: ``thm-cube``, ``thm-manifold``.

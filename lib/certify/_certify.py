@@ -5,6 +5,7 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -26,15 +27,15 @@ _AT_ONCE = 4096  # boxes between two looks at the clock
 
 
 def certify(
-    approximation,
-    domain=None,
+    approximation: Any,
+    domain: Any = None,
     *,
-    gap=0.02,
-    at_most=None,
-    boxes=200_000,
-    progress=False,
-    checkpoint=None,
-):
+    gap: float = 0.02,
+    at_most: tuple[float, float] | None = None,
+    boxes: int = 200_000,
+    progress: bool = False,
+    checkpoint: str | Path | None = None,
+) -> Certificate:
     """Enclose both norms of the error of a network over its whole domain (book:
     ``thm-certificate``).
 

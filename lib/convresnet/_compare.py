@@ -8,7 +8,7 @@ from torch import nn
 from lib.convresnet._module import Convolution, ConvResNet, OneSidedConv1d
 
 
-def computes_its_weights(network):
+def computes_its_weights(network: nn.Module) -> bool:
     """Whether a module is a `ConvResNet` that nothing was added to, so that its weights say what it
     computes.
 
@@ -96,7 +96,7 @@ def _has_the_sizes_of_its_weight(conv):
     )
 
 
-def weights_digest(network):
+def weights_digest(network: nn.Module) -> str:
     """SHA-256 of all weights, biases and ``FC``: str."""
     found = hashlib.sha256()
     for name, tensor in network.state_dict().items():
@@ -105,7 +105,7 @@ def weights_digest(network):
     return found.hexdigest()
 
 
-def same_form(mine, ours):
+def same_form(mine: list[Convolution], ours: list[Convolution]) -> bool:
     """Whether two lists of `Convolution` have the same shapes and groups."""
     return len(mine) == len(ours) and all(
         (p.weight.shape, p.bias.shape, p.groups) == (q.weight.shape, q.bias.shape, q.groups)
@@ -113,7 +113,7 @@ def same_form(mine, ours):
     )
 
 
-def changed_layers(mine, ours):
+def changed_layers(mine: list[Convolution], ours: list[Convolution]) -> list[int]:
     """Which layers of a block, a list of `Convolution` of the same form, have other numbers:
     list of int.
     """

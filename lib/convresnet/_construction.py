@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from torch import nn
 
 from lib.convresnet._architecture import Architecture
 from lib.convresnet._chart import Chart
@@ -101,7 +102,7 @@ class Construction:
             )
             yield chain
 
-    def built(self, network) -> bool:
+    def built(self, network: nn.Module) -> bool:
         """Whether a module is `network`, bit by bit, and nothing was added to it."""
         if not (
             computes_its_weights(network)

@@ -2,7 +2,10 @@
 
 import numpy as np
 import torch
+from jaxtyping import Float64
+from torch import Tensor
 
+from lib.convresnet._chart import Chart
 from lib.convresnet._gather import gather
 from lib.convresnet._module import Convolution
 from lib.relu import layers
@@ -11,7 +14,7 @@ COORDINATES, POSITIVE, NEGATIVE = range(3)  # the stream: x, S+ and S-
 STREAM = 3
 
 
-def doublings(cells):
+def doublings(cells: int) -> int:
     """``k = max(1, ceil(log2 N))``: the number of doubling layers (``lem-doubling``)."""
     return max(1, (cells - 1).bit_length())
 
@@ -25,7 +28,14 @@ def _reading_channel(convolution, channel, channels):
     return Convolution(weight, convolution.bias)
 
 
-def linear_forms(charts):
+def linear_forms(
+    charts: list[Chart],
+) -> tuple[
+    Float64[np.ndarray, "F C D"],
+    Float64[np.ndarray, " F"],
+    Float64[np.ndarray, "F D"],
+    Float64[np.ndarray, " F"],
+]:
     """What the gather layers of a block compute: ``u / 2^k`` of each chart and, if gated, ``omega``
     without its ReLU.
 
@@ -67,7 +77,7 @@ def linear_forms(charts):
     return tuple(map(np.concatenate, (forms, offsets, steps, starts)))
 
 
-def gather_charts(charts, kernel_size):
+def gather_charts(charts: list[Chart], kernel_size: int) -> list[Convolution]:
     """The head of a block: row 0 receives the `linear_forms`, the stream being read.
 
     Returns
@@ -83,7 +93,9 @@ def gather_charts(charts, kernel_size):
     return [_reading_channel(chain[0], COORDINATES, STREAM), *chain[1:]]
 
 
-def term_block(charts, runs, order, refinement, kernel_size):
+def term_block(
+    charts: list[Chart], runs: list[slice], order: int, refinement: int, kernel_size: int
+) -> list[Convolution]:
     """One residual block: ``S+ += sum_{c>0} c M~_j`` and ``S- += sum_{c<0} |c| M~_j``.
 
     Parameters
@@ -152,7 +164,7 @@ def term_block(charts, runs, order, refinement, kernel_size):
     return gather_charts(charts, kernel_size) + [Convolution.from_layer(layer) for layer in chain]
 
 
-def head_weights():
+def head_weights() -> Float64[Tensor, " 3"]:
     """``FC = S+ - S-``: the reason why ``kappa2 = 1``; float64 tensor (3,)."""
     head = torch.zeros(STREAM, **layers.NUMBERS)
     head[POSITIVE], head[NEGATIVE] = 1.0, -1.0

@@ -14,6 +14,7 @@ from lib.convresnet import Chart
 from lib.norms import Norms
 
 
+@runtime_checkable
 class Problem(Protocol):
     """A target on a domain, as the theorems see it: charts with coefficients, and what bounds the
     error.
@@ -88,6 +89,7 @@ class Setting(Protocol):
         """What the theorem needs to know of a target; ``cells`` where the mesh is known."""
 
 
+@runtime_checkable
 class Domain(Setting, Protocol):
     """The place on which a function is approximated; points are float64 tensors (P, D).
 
@@ -121,6 +123,7 @@ class Domain(Setting, Protocol):
         """The image of a box over which errors are enclosed (`lib.certify`)."""
 
 
+@runtime_checkable
 class Patch(Protocol):
     """The domain of a certificate: the image of a box of ``p`` parameters ``s`` from 0 to
     ``roots``.

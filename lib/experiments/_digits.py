@@ -53,7 +53,7 @@ def nearest_change(points, labels, x, own):
     return found
 
 
-def digits_run(method, seed):
+def digits_run(method: str, seed: int) -> dict:
     """Measures of one classifier of the rotated digits.
 
     Parameters
@@ -129,7 +129,7 @@ def digits_run(method, seed):
     return found
 
 
-def digits_cells():
+def digits_cells() -> list[dict]:
     """The built network once, the trained ones for three seeds."""
     return [{"method": "built", "seed": 0}] + [
         {"method": m, "seed": seed} for m in METHODS[1:] for seed in (0, 1, 2)

@@ -4,7 +4,9 @@ chapter 08).
 
 import copy
 import time
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -47,7 +49,7 @@ def built():
     )
 
 
-def start(kind, seed):
+def start(kind: str, seed: int) -> nn.Module:
     """A network to start from.
 
     Parameters
@@ -101,7 +103,7 @@ def start(kind, seed):
     return network
 
 
-def study_errors(network):
+def study_errors(network: nn.Module) -> dict[str, float]:
     """Largest and root mean square errors of a network against the target, at Sobol points.
 
     Returns
@@ -137,7 +139,7 @@ def study_errors(network):
     }
 
 
-def study_run(kind, slopes, rate, seed, steps):
+def study_run(kind: str, slopes: bool, rate: float, seed: int, steps: int) -> dict:
     """One run: `start`, `lib.limits.fit` at the points of a seed, `study_errors`.
 
     Returns
@@ -159,7 +161,7 @@ def study_run(kind, slopes, rate, seed, steps):
     }
 
 
-def study_tuning(steps=None):
+def study_tuning(steps: dict[str, int] | None = None) -> list[dict]:
     """The cells that choose the step sizes: every start, loss and rate, with a seed of their
     own.
     """
@@ -172,7 +174,7 @@ def study_tuning(steps=None):
     ]
 
 
-def study_comparison(tuned):
+def study_comparison(tuned: list[dict]) -> list[dict]:
     """The cells of the comparison: every start and loss, five seeds, at the rate whose largest
     error was smallest: in value, or in slope where slopes were trained.
     """
@@ -186,7 +188,7 @@ def study_comparison(tuned):
     return [{**cell, "seed": seed} for _, cell in best.values() for seed in SEEDS]
 
 
-def study_summary(records):
+def study_summary(records: list[dict]) -> dict:
     """Means and standard deviations over the seeds: ``{(kind, slopes): {error: (mean,
     deviation)}}``.
     """
@@ -205,7 +207,12 @@ def study_summary(records):
     }
 
 
-def study(folder, jobs=1, progress=lambda items, total: items, steps=None):
+def study(
+    folder: str | Path,
+    jobs: int = 1,
+    progress: Callable[[Iterator, int], Iterable] = lambda items, total: items,
+    steps: int | None = None,
+) -> dict:
     """Tune, compare, and summarise; runs that have a record are not repeated (`run`).
 
     Parameters

@@ -3,7 +3,7 @@ which values are made of values.
 """
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sympy
 
@@ -37,10 +37,10 @@ class Algebra:
         Values of the symbols.
     """
 
-    def __init__(self, known):
+    def __init__(self, known: dict) -> None:
         self._known = known
 
-    def symbol(self, e):
+    def symbol(self, e: sympy.Symbol) -> Any:
         if e not in self._known:
             no_rule(e)
         return self._known[e]
@@ -115,7 +115,7 @@ def apply(algebra, step, parts):
     return rule(*parts, *step.told)
 
 
-def fold(expression, algebra):
+def fold(expression: sympy.Expr, algebra: Algebra) -> Any:
     """The value of a formula in an algebra: equal parts are evaluated once.
 
     Raises

@@ -8,8 +8,10 @@ length 1 with ``n`` cells, ``n`` even, it is ``n^-a eps_a(n x)``.
 
 from fractions import Fraction
 from functools import cache
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float64
 
 from lib.errors import integer, require
 from lib.splines import local_values
@@ -29,7 +31,7 @@ def check_knots(knots):
 
 
 @cache
-def euler_piece(degree):
+def euler_piece(degree: int) -> tuple[Fraction, ...]:
     """The polynomial of ``eps_a`` on ``[0, 1]``, the Euler polynomial over ``a!``.
 
     Parameters
@@ -51,7 +53,7 @@ def euler_piece(degree):
 
 
 @cache
-def favard(degree):
+def favard(degree: int) -> Fraction:
     """``phi_a = K_a / pi^a``, the maximum of ``|eps_a|``: 1, 1/2, 1/8, 1/24, 5/384, 1/240.
 
     Parameters
@@ -69,7 +71,9 @@ def favard(degree):
     return abs(sum(c * place**k for k, c in enumerate(euler_piece(degree))))
 
 
-def euler_spline(degree, knots, x, derivative=0):
+def euler_spline(
+    degree: int, knots: int, x: Any, derivative: int = 0
+) -> Float64[np.ndarray, "..."]:
     """The Euler spline on the circle, ``n^-a eps_a(n x)``, or a derivative of it (book:
     ``lem-euler``).
 
@@ -99,7 +103,9 @@ def euler_spline(degree, knots, x, derivative=0):
     return np.where(cell % 2 == 0, 1.0, -1.0) * piece / float(knots) ** left
 
 
-def periodic_matrix(degree, knots, x, derivative=0):
+def periodic_matrix(
+    degree: int, knots: int, x: Any, derivative: int = 0
+) -> Float64[np.ndarray, "P n"]:
     """The periodic B-splines of the circle, or their derivatives, at points.
 
     Parameters

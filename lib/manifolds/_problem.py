@@ -1,6 +1,10 @@
 """A target on a manifold as a sum of targets in charts (book: ``thm-manifold``)."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
+from torch import Tensor
 
 from lib.convresnet import Chart
 from lib.errors import require
@@ -22,7 +26,7 @@ from lib.targets import Target
 _LAYERS = 200  # more than those in which a mesh coordinate is gathered and doubled
 
 
-def target_on(target, manifold):
+def target_on(target: Target | Callable[[Tensor], Tensor], manifold: Any) -> Target:
     """A `lib.Target` on a manifold from a target or a torch map.
 
     Raises
@@ -73,7 +77,13 @@ class ManifoldProblem:
         ``sqrt(d)``: from the largest partial derivative in a chart to the length of the gradient.
     """
 
-    def __init__(self, target, atlas, order, cells=None):
+    def __init__(
+        self,
+        target: Target | Callable[[Tensor], Tensor],
+        atlas: Any,
+        order: int,
+        cells: int | None = None,
+    ) -> None:
         domain = atlas.manifold
         self.atlas = atlas
         self.domain = domain
@@ -129,11 +139,11 @@ class ManifoldProblem:
                 )
         return alpha
 
-    def mesh_slope(self, cells):
+    def mesh_slope(self, cells: int) -> float:
         """Mesh units a unit of length: ``N / (2 r_1)``."""
         return cells / (2 * self.atlas.bump_radius)
 
-    def overlap(self, cells):
+    def overlap(self, cells: int) -> int:
         """``A``: the largest number of charts whose terms are alive at a point, bounded from
         above.
         """
@@ -143,20 +153,20 @@ class ManifoldProblem:
             )
         )
 
-    def mesh_rounding(self, charts, cells):
+    def mesh_rounding(self, charts: list[Chart], cells: int) -> float:
         """What the mesh coordinates may be off, in mesh units and units of roundoff
         (``cor-certified-curve``).
         """
         largest = max(float((np.abs(c.matrix).sum(1) + np.abs(c.offset)).max()) for c in charts)
         return 4 * (self.domain.ambient_dim + _LAYERS) * largest
 
-    def coefficient_error(self, charts, cells):
+    def coefficient_error(self, charts: list[Chart], cells: int) -> tuple[float, bool]:
         """``max_j |lambda_j(f_i) - c_j|``, an allowance, and that nothing is proved: norms are
         sampled.
         """
         return max(allowance(self.order, self.dim, c.coefficients) for c in charts), False
 
-    def spline_error(self, cells):
+    def spline_error(self, cells: int) -> Norms:
         """Estimates of the error of the splines: value and length of the tangential gradient.
 
         The error of chart ``i`` at a point depends on the derivatives of ``f_i`` within ``m -
@@ -190,7 +200,7 @@ class ManifoldProblem:
             )
         return self._errors[cells]
 
-    def factors(self, cells):
+    def factors(self, cells: int) -> dict[str, float]:
         """The factors of the spline part by name; their meaning is in the book, after
         ``thm-manifold``.
 
@@ -212,11 +222,11 @@ class ManifoldProblem:
             "locality": self.spline_error(cells).value / (overlap * worst) if worst else 1.0,
         }
 
-    def terms(self, cells):
+    def terms(self, cells: int) -> int:
         """``T``: all charts together."""
         return len(self.atlas) * len(living_terms(self.dim, self.order, cells))
 
-    def charts(self, cells):
+    def charts(self, cells: int) -> list[Chart]:
         """The charts with their coefficients ``lambda_j(f_i)``."""
         quasi = QuasiInterpolant(self.order, cells + 2 * self.order)
         axis = (quasi.nodes * quasi.cells - quasi.cells / 2) / cells

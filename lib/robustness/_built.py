@@ -3,6 +3,7 @@
 A network ``f~`` classifies by its sign.  Points are float64 tensors (P, D).
 """
 
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import product
 from math import pi
@@ -10,16 +11,20 @@ from math import pi
 import numpy as np
 import sympy
 import torch
+from jaxtyping import Bool, Float64
+from torch import Tensor
 
+from lib.approximation import Approximation
 from lib.domains import Cube
 from lib.errors import require
 from lib.formulas import bound_on_cube, variables
 from lib.manifolds import Manifold
 from lib.robustness._attacks import pgd
 from lib.robustness._pixels import NORMS, UNIT, finite, pictures
+from lib.targets import Target
 
 
-def target_slope(target, norm):
+def target_slope(target: Target, norm: str) -> float:
     """An upper bound of ``sup |grad f|`` over the cube, in the norm dual to ``norm``.
 
     Parameters
@@ -53,7 +58,7 @@ def _slope(expression, dim, norm):
     )
 
 
-def lipschitz(a, norm):
+def lipschitz(a: Approximation, norm: str) -> float:
     """A Lipschitz constant of the network of Theorem A on the cube, with respect to a norm of
     perturbations (``thm-radius``).
 
@@ -74,7 +79,7 @@ def lipschitz(a, norm):
     return target_slope(a.target, norm) + {"l2": a.dim**0.5, "linf": a.dim}[norm] * a.bound.slope
 
 
-def lipschitz_along(a, points=1 << 14):
+def lipschitz_along(a: Approximation, points: int = 1 << 14) -> float:
     """The largest tangential slope of the network of Theorem B: of the target at sample points,
     plus the bound of the error.
 
@@ -88,7 +93,7 @@ def lipschitz_along(a, points=1 << 14):
     return largest + a.bound.slope
 
 
-def radii(a, x, norm="l2"):
+def radii(a: Approximation, x: Tensor, norm: str = "l2") -> Float64[Tensor, " P"]:
     """How far each point can be moved without a change of the sign of the network: certified radii
     (``thm-radius``).
 
@@ -138,12 +143,20 @@ class _WithSlopes(torch.autograd.Function):
         return upstream[:, None] * ctx.saved_tensors[0], None
 
 
-def evaluate(a, x):
+def evaluate(a: Approximation, x: Float64[Tensor, "P D"]) -> Float64[Tensor, " P"]:
     """The network at points (P, D), with first derivatives for torch."""
     return _WithSlopes.apply(x, a.evaluator)
 
 
-def attack_in_space(function, x, radius, norm="l2", steps=20, seed=0, limits=UNIT):
+def attack_in_space(
+    function: Callable[[Tensor], Tensor],
+    x: Tensor,
+    radius: Tensor,
+    norm: str = "l2",
+    steps: int = 20,
+    seed: int = 0,
+    limits: tuple[float, float] = UNIT,
+) -> Bool[Tensor, " P"]:
     """Look for a change of sign within a ball around each point and within a cube, by projected
     gradient ascent.
 
@@ -195,7 +208,13 @@ def attack_in_space(function, x, radius, norm="l2", steps=20, seed=0, limits=UNI
     return found
 
 
-def attack_along(a, x, radius, steps=20, seed=0):
+def attack_along(
+    a: Approximation,
+    x: Float64[Tensor, "P D"],
+    radius: Float64[Tensor, " P"],
+    steps: int = 20,
+    seed: int = 0,
+) -> Bool[Tensor, " P"]:
     """Look for a change of sign at points of the manifold within a Euclidean distance of each
     point.
 
@@ -249,7 +268,9 @@ def attack_along(a, x, radius, steps=20, seed=0):
     return torch.from_numpy(found)
 
 
-def first_success(attack, radius, factors):
+def first_success(
+    attack: Callable[[Tensor], Tensor], radius: Float64[Tensor, " P"], factors: Sequence[float]
+) -> Float64[Tensor, " P"]:
     """For each point the smallest factor of the radius at which an attack succeeds.
 
     Parameters

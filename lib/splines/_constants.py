@@ -206,7 +206,7 @@ def _peano(order, cells, alpha, s):
     )
 
 
-def peano_constant(order, cells, alpha, s):
+def peano_constant(order: int, cells: int, alpha: int, s: int) -> float:
     """``k_{alpha,s}``: bounds ``|d^s (f - Q f)| <= k_{alpha,s} h^{alpha-s} ||f^(alpha)||`` in one
     dimension.
 
@@ -237,7 +237,7 @@ def _interior_cell(order):
 
 
 @cache
-def interior_peano_constant(order, alpha, s):
+def interior_peano_constant(order: int, alpha: int, s: int) -> float:
     """``k_{alpha,s}`` of a cell all of whose functionals are interior (arguments as
     `peano_constant`).
     """
@@ -262,13 +262,13 @@ def _norm(supremum, order, cells):
     return _enclose(partial(supremum, *_cell_data(order, cells, i)) for i in _cells(order, cells))
 
 
-def operator_norm(order, cells):
+def operator_norm(order: int, cells: int) -> float:
     """``q = ||Q||`` on the supremum norm, bounded from above (``lem-stability``); float."""
     _check(order, cells)
     return _norm(_sup_lebesgue, order, min(cells, 2 * order))
 
 
-def slope_norm(order, cells):
+def slope_norm(order: int, cells: int) -> float:
     """``q_1``: the norm of ``g' -> (Q g)'`` on the supremum norm, bounded from above
     (``lem-stability``).
     """
@@ -277,7 +277,7 @@ def slope_norm(order, cells):
 
 
 @cache
-def interior_operator_norm(order):
+def interior_operator_norm(order: int) -> float:
     """``q`` of a cell all of whose functionals are interior: the norm of ``Q`` on functions of
     the whole line.
     """
@@ -285,7 +285,7 @@ def interior_operator_norm(order):
 
 
 @cache
-def interior_slope_norm(order):
+def interior_slope_norm(order: int) -> float:
     """``q_1`` of a cell all of whose functionals are interior."""
     return _enclose([partial(_sup_slope, *_interior_cell(order))])
 

@@ -62,7 +62,7 @@ _LEFT = {
 }
 
 
-def blossom_value(order, j, power):
+def blossom_value(order: int, j: int, power: int) -> Fraction:
     """Value at the knots ``j+1..j+m-1`` of the blossom of ``x**power`` as a polynomial of degree
     m-1.
 
@@ -109,7 +109,7 @@ def _solve(rows, unknowns):
     return [rows[k][-1] for k in range(unknowns)]
 
 
-def weight_sum(order, interior=False):
+def weight_sum(order: int, interior: bool = False) -> Fraction:
     """``Lambda_m``: the largest ``sum_k |w_k|`` of a functional, the norm of ``lambda_j`` on sup
     norm.
 
@@ -138,7 +138,7 @@ def _interior(order):
 
 
 @cache
-def functional(order, cells, j):
+def functional(order: int, cells: int, j: int) -> tuple[tuple[Fraction, ...], tuple[Fraction, ...]]:
     """The dual functional ``lambda_j`` of the term ``N_m(. - j)`` on ``[0, N]`` (book:
     ``lem-functionals``).
 

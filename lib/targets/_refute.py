@@ -6,8 +6,10 @@ which are means of derivatives (``lem-peano``).
 """
 
 from math import factorial
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float64
 
 from lib.errors import require
 
@@ -59,7 +61,7 @@ def _roughness(values):
     return np.median(np.abs(np.diff(values, 6)), axis=1) / _MEDIAN
 
 
-def evaluation_noise(target, domain):
+def evaluation_noise(target: Any, domain: Any) -> tuple[float, float]:
     """The size of rounding errors in the values of a target.
 
     Sixth differences over steps of ``2^-20`` hold nothing else where the function is smooth; their
@@ -279,7 +281,9 @@ def _differences(values, axis, index):
     return values, np.broadcast_to(enlarged, values.shape)
 
 
-def refute_bounds(target, axis, bounds, noise, unit):
+def refute_bounds(
+    target: Any, axis: Float64[np.ndarray, " n"], bounds: dict, noise: float, unit: float
+) -> None:
     """Refuse bounds of derivatives below what the values show.
 
     ``k! f[t_0, .., t_k]`` is the mean of ``f^(k)`` against a B-spline of integral one, along two
@@ -325,7 +329,9 @@ def refute_bounds(target, axis, bounds, noise, unit):
         axis, values = axis[::2], values[(slice(None, None, 2),) * dim]
 
 
-def thinned(axis, dim, points, least):
+def thinned(
+    axis: Float64[np.ndarray, " n"], dim: int, points: int, least: int
+) -> Float64[np.ndarray, " k"]:
     """At most ``points^(1/D)`` entries of an axis, as evenly as they come, but ``least`` if it
     has so many.
     """
