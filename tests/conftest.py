@@ -7,8 +7,9 @@ import pytest
 import torch
 
 if find_spec("jaxtyping") and find_spec("beartype"):  # before `lib` is imported
-    import typed
     from jaxtyping import install_import_hook
+
+    import typed
 
     install_import_hook([f"lib.{name}" for name in typed.PACKAGES], "typed.checked")
 

@@ -27,7 +27,7 @@ from lib.convresnet import (
     weights_digest,
 )
 from lib.domains import Bound, Cube, Domain
-from lib.errors import InputError, require
+from lib.errors import InputError, refuse, require
 from lib.norms import Norms
 from lib.splines import QuasiInterpolant
 from lib.targets import Target
@@ -194,12 +194,8 @@ class Approximation:
 
         Not the ``C`` of ``thm-cube``, which holds for every mesh and is larger.
         """
-        require(
-            self.bound is not None,
-            "bound",
-            None,
-            "known: these are not the coefficients or weights of the theorem",
-        )
+        if self.bound is None:
+            refuse("bound", None, "known: these are not the coefficients or weights of the theorem")
         edge = len(self.coefficients) ** (1 / self.charts[0].dim)
         return self.bound.value * edge**self.alpha, self.bound.slope * edge ** (self.alpha - 1)
 
@@ -222,23 +218,22 @@ class Approximation:
         InputError
             For points outside the domain, another shape or dtype.
         """
-        self._check_points(x)
+        self._place_of(x)
         return self.network(x)
 
-    def _check_points(self, x):
-        """Raise `InputError` unless ``x`` is a float64 tensor (P, D) of points of the domain."""
+    def _place_of(self, x: Any) -> Domain:
+        """The domain; raises `InputError` unless ``x`` is a float64 tensor (P, D) of points of
+        it.
+        """
         require(isinstance(x, torch.Tensor), "x", x, "a torch tensor of dtype float64")
         require(x.dtype == torch.float64, "x", x.dtype, "a torch tensor of dtype float64")
         require(
             x.ndim == 2 and x.shape[1] == self.dim, "x.shape", tuple(x.shape), f"(P, {self.dim})"
         )
-        require(
-            self.domain is not None,
-            "domain",
-            None,
-            "known (set it after loading: see `with_target`)",
-        )
+        if self.domain is None:
+            refuse("domain", None, "known (set it after loading: see `with_target`)")
         self.domain.check(x)
+        return self.domain
 
     def value_and_slope(
         self, x: Float64[Tensor, "P D"]
@@ -266,12 +261,12 @@ class Approximation:
         InputError
             For points outside the domain, another shape or dtype.
         """
-        self._check_points(x)
+        domain = self._place_of(x)
         x, evaluator = x.detach(), self.evaluator
-        aside = x + _ASIDE * self.domain.towards(x)
+        aside = x + _ASIDE * domain.towards(x)
         with torch.no_grad():
             values = evaluator(x)
-        return values, self.domain.along(x, evaluator.value_and_gradient(aside)[1])
+        return values, domain.along(x, evaluator.value_and_gradient(aside)[1])
 
     def measure(
         self, points: int = 1 << 14, seed: int = 0, module_points: int | None = None

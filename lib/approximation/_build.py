@@ -9,7 +9,7 @@ from torch import Tensor
 from lib.approximation._approximation import Approximation
 from lib.convresnet import Construction, check_kernel_size
 from lib.domains import Setting, bound, choose_refinement, largest_coefficient
-from lib.errors import InputError, integer, positive, require
+from lib.errors import InputError, integer, positive, refuse, require
 from lib.norms import Norms
 from lib.relu import MAXIMUM_REFINEMENT, MINIMUM_REFINEMENT, check_refinement
 from lib.splines import check_order
@@ -107,7 +107,8 @@ def approximate(
         require(refinement is None, "refinement", refinement, "left out where a tolerance is given")
         cells, refinement = _cheapest(problem, tolerance, kernel_size)
     elif cells is None:
-        require(budget is not None, "cells", cells, "given, or a tolerance, or terms_per_block")
+        if budget is None:
+            refuse("cells", cells, "given, or a tolerance, or terms_per_block")
         cells = problem.minimum_cells
         while cells < problem.maximum_cells and problem.terms(cells + 1) <= budget:
             cells += 1

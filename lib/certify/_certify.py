@@ -92,8 +92,10 @@ def certify(
     if goal.at_most is None and _theorem_helps(s, error, upper):
         upper = tuple(map(min, upper, s.a_priori()))
     return Certificate(
-        *map(Enclosure, lower, upper),
-        *at,
+        Enclosure(lower[0], upper[0]),
+        Enclosure(lower[1], upper[1]),
+        at[0],
+        at[1],
         search.table["level"].copy(),
         search.table["index"].copy(),
         search.roots,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 import sympy
 
 from lib.convresnet import Chart, Construction, ConvResNet
-from lib.domains import Bound, Cube, CubeProblem, bound
+from lib.domains import Bound, Cube, CubeProblem, Domain, Patch, bound
 from lib.errors import require
 from lib.formulas import parse_on_cube
 from lib.manifolds import SphereFace
@@ -48,9 +48,9 @@ class Subject:
     target: Target
     construction: Construction
     network: ConvResNet
-    domain: object
+    domain: Domain
     cells: int
-    patch: object
+    patch: Patch
     bound: Bound | None
 
     @property

@@ -1,6 +1,7 @@
 """Whether a module is the construction, weight by weight (book: ``prop-realisation``)."""
 
 import hashlib
+from typing import Any
 
 import torch
 from torch import nn
@@ -8,7 +9,7 @@ from torch import nn
 from lib.convresnet._module import Convolution, ConvResNet, OneSidedConv1d
 
 
-def computes_its_weights(network: nn.Module) -> bool:
+def computes_its_weights(network: Any) -> bool:
     """Whether a module is a `ConvResNet` that nothing was added to, so that its weights say what it
     computes.
 
@@ -23,7 +24,7 @@ def computes_its_weights(network: nn.Module) -> bool:
         or not _is_weight(network.head, 1)
     ):
         return False
-    chains = list(network.blocks) if type(network.blocks) is nn.ModuleList else [None]
+    chains: list = list(network.blocks) if type(network.blocks) is nn.ModuleList else [None]
     if any(type(chain) is not nn.ModuleList for chain in chains):
         return False
     if any(not _as_made(m, _MADE.blocks) for m in (network.blocks, *chains)):

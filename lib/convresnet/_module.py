@@ -93,7 +93,8 @@ class OneSidedConv1d(nn.Conv1d):
             z = functional.pad(z, (0, 0, 0, missing))
         taps = z.view(self.groups, self.in_channels // self.groups, z.shape[1], points)
         weight = self.weight.view(self.groups, self.out_channels // self.groups, -1, kernel)
-        y = self.bias.view(self.groups, -1, 1)
+        bias: Tensor = self.bias  # type: ignore[assignment]  # there always is one
+        y = bias.view(self.groups, -1, 1)
         for k in range(kernel):
             y = torch.baddbmm(y, weight[..., k], taps[:, :, k : k + rows].flatten(2))
         return y.view(self.out_channels, rows, points)
@@ -121,6 +122,10 @@ class ConvResNet(nn.Module):
     InputError
         If the channel numbers of consecutive layers do not fit.
     """
+
+    # a ModuleList of ModuleLists of OneSidedConv1d, into which type checkers do not see
+    blocks: Any
+    head: nn.Parameter
 
     def __init__(self, blocks: Sequence[Sequence[Convolution]], head: Any, dim: int) -> None:
         super().__init__()

@@ -213,26 +213,26 @@ class SparseEvaluator:
             f"(P, {self.ambient_dim})",
         )
         require(bool(torch.isfinite(x).all()), "x", "points that are not finite", "finite")
-        x = np.ascontiguousarray(x.detach().numpy())
-        values = np.empty(len(x))
-        gradients = np.empty_like(x)
+        points = np.ascontiguousarray(x.detach().numpy())
+        values = np.empty(len(points))
+        gradients = np.empty_like(points)
         width = 6 * len(self._forms) + 12 * self.ambient_dim + 16 * self.dim
         size = max(_LEAST, _CHUNK_BYTES // (8 * width))
 
         def run(start):
             here = slice(start, start + size)
-            if x[here].min() >= 0 and x[here].max() <= 1:  # the rule
+            if points[here].min() >= 0 and points[here].max() <= 1:  # the rule
                 values[here], gradients[here] = self._evaluate(
-                    x[here], [slice(0, self.ambient_dim)]
+                    points[here], [slice(0, self.ambient_dim)]
                 )
                 return
-            outside = ((x[here] < 0) | (x[here] > 1)).any(1)
+            outside = ((points[here] < 0) | (points[here] > 1)).any(1)
             for places, rows in ((~outside, [slice(0, self.ambient_dim)]), (outside, self._rows)):
                 part = start + np.flatnonzero(places)
                 if len(part):
-                    values[part], gradients[part] = self._evaluate(x[part], rows)
+                    values[part], gradients[part] = self._evaluate(points[part], rows)
 
-        starts = range(0, len(x), size)
+        starts = range(0, len(points), size)
         if min(len(starts), threads()) > 1:
             with ThreadPoolExecutor(threads()) as pool:
                 list(pool.map(run, starts))

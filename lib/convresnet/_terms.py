@@ -54,27 +54,31 @@ def linear_forms(
         The biases that keep partial sums from being cut by a ReLU: see `gather`.
     """
     scale = 2.0 ** -doublings(charts[0].cells)
-    gated = charts[0].gate is not None
-    forms = []
-    offsets = []
-    steps = []
-    starts = []
+    forms: list[np.ndarray] = []
+    offsets: list[np.ndarray] = []
+    steps: list[np.ndarray] = []
+    starts: list[np.ndarray] = []
     for chart in charts:
         matrix, offset = chart.matrix * scale, chart.offset * scale
-        if not gated:
+        gate = chart.gate
+        if gate is None:
             forms.append(matrix[:, None])
             offsets.append(offset)
             steps.append(np.maximum(-matrix, 0))
             starts.append(np.zeros(chart.dim))
             continue
-        gate = chart.gate
         distance = gate.slope * np.stack([np.ones(chart.ambient_dim), -2 * gate.centre])
         forms += [np.stack([np.zeros_like(matrix), matrix], axis=1), distance[None]]
-        offsets += [offset, [gate.slope * (gate.centre @ gate.centre - gate.inner)]]
+        offsets += [offset, np.array([gate.slope * (gate.centre @ gate.centre - gate.inner)])]
         steps += [-matrix * gate.centre, gate.slope * gate.centre[None] ** 2]
         # |x - c| < R_2 wherever the gate is not closed, so no partial sum is below minus this
-        starts += [np.linalg.norm(matrix, axis=1) * gate.outer**0.5, [0.0]]
-    return tuple(map(np.concatenate, (forms, offsets, steps, starts)))
+        starts += [np.linalg.norm(matrix, axis=1) * gate.outer**0.5, np.zeros(1)]
+    return (
+        np.concatenate(forms),
+        np.concatenate(offsets),
+        np.concatenate(steps),
+        np.concatenate(starts),
+    )
 
 
 def gather_charts(charts: list[Chart], kernel_size: int) -> list[Convolution]:
@@ -116,21 +120,22 @@ def term_block(
     gated = charts[0].gate is not None
     k = doublings(charts[0].cells)
     # the distinct factors, by their channel of u and their index, and where each term finds its own
-    channel = []
-    index = []
-    places = []
+    channels = []
+    indices = []
+    found_at = []
     count = 0
     for number, (chart, run) in enumerate(zip(charts, runs)):
         found = []
         for axis in range(dim):
             distinct, place = np.unique(chart.indices[run, axis], return_inverse=True)
             found.append(count + place.reshape(-1))
-            channel.append(np.full(len(distinct), number * (dim + gated) + axis))
-            index.append(distinct)
+            channels.append(np.full(len(distinct), number * (dim + gated) + axis))
+            indices.append(distinct)
             count += len(distinct)
-        places.append(np.stack(found, axis=1))
-    channel, index, places = (np.concatenate(part) for part in (channel, index, places))
-    places = torch.from_numpy(places)
+        found_at.append(np.stack(found, axis=1))
+    channel = np.concatenate(channels)
+    index = np.concatenate(indices)
+    places = torch.from_numpy(np.concatenate(found_at))
     coefficients = torch.from_numpy(
         np.concatenate([c.coefficients[run] for c, run in zip(charts, runs)])
     )

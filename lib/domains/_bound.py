@@ -59,7 +59,8 @@ class Bound(Norms):
     @classmethod
     def of(cls, spline: Norms, network: Norms, rounding: Norms, **others: Any) -> "Bound":
         """The bound with these parts."""
-        return cls(*(spline + network + rounding), spline, network, rounding, **others)
+        total = spline + network + rounding
+        return cls(total.value, total.slope, spline, network, rounding, **others)
 
     def at(self, s: float, dim: int | None = None) -> float:
         """Bound of the ``W^{s,inf}`` norm of the error, ``0 <= s <= 1`` (``lem-interpolation``).

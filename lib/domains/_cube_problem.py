@@ -29,7 +29,7 @@ class CubeProblem:
     """
 
     slope_factor = 1.0
-    reach = None
+    reach: float | None = None
     maximum_cells = float("inf")
 
     def __init__(self, target: Target, domain: Domain, order: int) -> None:

@@ -2,13 +2,16 @@
 and trained").
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 import torch
 from scipy.spatial import cKDTree
+from torch import Tensor
 
 from lib.errors import require
+from lib.manifolds import Manifold
 from lib.robustness import (
     ImageClassifier,
     attack_in_space,
@@ -76,6 +79,7 @@ def digits_run(method: str, seed: int) -> dict:
     require(method in METHODS, "method", method, f"one of {METHODS}")
     a = rotated_digits()
     manifold, target = a.domain, a.target
+    assert isinstance(manifold, Manifold) and target is not None
     side = round(manifold.ambient_dim**0.5)
     x, dense = manifold.draw(TEST, 1000), manifold.draw(DENSE, 1001)
 
@@ -85,8 +89,10 @@ def digits_run(method: str, seed: int) -> dict:
     y = torch.from_numpy(labels(x).astype(np.int64))
     found = {}
     if method == "built":
-        signed = partial(evaluate, a)
-        predict = lambda p: evaluate(a, torch.from_numpy(p)).numpy() > 0
+        signed: Callable[[Tensor], Tensor] = partial(evaluate, a)
+        predict: Callable[[np.ndarray], np.ndarray] = lambda p: (
+            evaluate(a, torch.from_numpy(p)).numpy() > 0
+        )
         found["certified"] = float(radii(a, torch.from_numpy(x)).median())
     else:
         points = manifold.draw(TRAINING, seed)

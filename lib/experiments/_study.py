@@ -161,13 +161,13 @@ def study_run(kind: str, slopes: bool, rate: float, seed: int, steps: int) -> di
     }
 
 
-def study_tuning(steps: dict[str, int] | None = None) -> list[dict]:
+def study_tuning(steps: int | None = None) -> list[dict]:
     """The cells that choose the step sizes: every start, loss and rate, with a seed of their
     own.
     """
-    steps = STEPS if steps is None else dict.fromkeys(STEPS, integer("steps", steps, 1))
+    count = STEPS if steps is None else dict.fromkeys(STEPS, integer("steps", steps, 1))
     return [
-        {"kind": kind, "slopes": slopes, "rate": rate, "seed": TUNING_SEED, "steps": steps[kind]}
+        {"kind": kind, "slopes": slopes, "rate": rate, "seed": TUNING_SEED, "steps": count[kind]}
         for kind in STEPS
         for slopes in LOSSES[kind]
         for rate in RATES[kind]
@@ -178,7 +178,7 @@ def study_comparison(tuned: list[dict]) -> list[dict]:
     """The cells of the comparison: every start and loss, five seeds, at the rate whose largest
     error was smallest: in value, or in slope where slopes were trained.
     """
-    best = {}
+    best: dict[tuple, tuple[float, dict]] = {}
     for row in tuned:
         cell = row["cell"]
         error = row["result"]["slope" if cell["slopes"] else "value"]
@@ -192,7 +192,7 @@ def study_summary(records: list[dict]) -> dict:
     """Means and standard deviations over the seeds: ``{(kind, slopes): {error: (mean,
     deviation)}}``.
     """
-    groups = {}
+    groups: dict[tuple, list[dict]] = {}
     for row in records:
         groups.setdefault((row["cell"]["kind"], row["cell"]["slopes"]), []).append(row["result"])
     return {

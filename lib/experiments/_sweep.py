@@ -117,7 +117,7 @@ def sweep_summary(records: list[dict]) -> dict:
     dict
         ``{(method, epochs, width, blocks): {measure: (mean, standard error)}}``.
     """
-    groups = {}
+    groups: dict[tuple, list[dict]] = {}
     for row in records:
         c = row["cell"]
         groups.setdefault((c["method"], c["epochs"], c["width"], c["blocks"]), []).append(

@@ -123,7 +123,7 @@ def fold(expression: sympy.Expr, algebra: Algebra) -> Any:
     InputError
         For an operation of which the table or the algebra has no rule.
     """
-    values = []
+    values: list[Any] = []
     for step in _steps(expression):
         values.append(apply(algebra, step, [values[i] for i in step.parts]))
     return values[-1]

@@ -49,7 +49,7 @@ def euler_piece(degree: int) -> tuple[Fraction, ...]:
     if degree == 0:
         return (Fraction(1),)
     rest = [c / (k + 1) for k, c in enumerate(euler_piece(degree - 1))]
-    return (-sum(rest) / 2, *rest)
+    return (-sum(rest, Fraction(0)) / 2, *rest)
 
 
 @cache
@@ -68,7 +68,7 @@ def favard(degree: int) -> Fraction:
         constant (``lem-euler``).
     """
     place = Fraction(1, 2) if degree % 2 == 0 else Fraction(0)
-    return abs(sum(c * place**k for k, c in enumerate(euler_piece(degree))))
+    return abs(sum((c * place**k for k, c in enumerate(euler_piece(degree))), Fraction(0)))
 
 
 def euler_spline(

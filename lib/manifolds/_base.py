@@ -38,21 +38,23 @@ class Manifold(Geometry):
         """Raise `InputError` unless the rows of ``x``, float64 tensor (P, D), lie on the
         manifold (to 1e-8).
         """
-        x = x.detach().numpy()
-        require(np.isfinite(x).all(), "x", "values that are not finite", "finite")
-        far = self.distance(x) if len(x) else np.zeros(0)
+        points = x.detach().numpy()
+        require(np.isfinite(points).all(), "x", "values that are not finite", "finite")
+        far = self.distance(points) if len(x) else np.zeros(0)
         worst = int(far.argmax()) if len(x) else 0
         require(
             len(x) == 0 or far[worst] <= OFF,
             "x",
-            x[worst : worst + 1].tolist(),
+            points[worst : worst + 1].tolist(),
             f"points of the manifold {self.name}; this one is {far.max(initial=0):.2g} away",
         )
 
     def towards(self, x: Float64[Tensor, "P D"]) -> Float64[Tensor, "P D"]:
         """A tangent direction at points (P, D), none of them special; float64 tensors both."""
         away = 1 + np.arange(1, self.ambient_dim + 1) * (5**0.5 - 1) / 2 % 1
-        return torch.from_numpy((self.tangent_projector(x) @ away[:, None])[..., 0])
+        return torch.from_numpy(
+            (self.tangent_projector(x.detach().numpy()) @ away[:, None])[..., 0]
+        )
 
     def along(
         self, x: Float64[Tensor, "P D"], gradient: Float64[Tensor, "P D"]

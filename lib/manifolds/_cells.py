@@ -44,7 +44,7 @@ def living_terms(dim: int, order: int, cells: int) -> Int[np.ndarray, "T d"]:
             for j in range(1 - order, edge)
         ]
     )
-    square = sum(np.meshgrid(*[nearest**2] * dim, indexing="ij"))
+    square = np.sum(np.meshgrid(*[nearest**2] * dim, indexing="ij"), axis=0)
     return np.stack(np.nonzero(square < cells**2 / 4), axis=1) - (order - 1)
 
 

@@ -203,7 +203,7 @@ class FourierCurve(Manifold):
     def patch(self, charts: list[Chart], cells: int) -> CurvePatch:
         """The domain of a certificate, with two boxes a mesh cell to begin with; `CurvePatch`."""
         slope = max(float(np.linalg.norm(c.matrix)) for c in charts)
-        return CurvePatch(self, max(8, int(2 * slope * self.volume)))
+        return CurvePatch(self, max(8, int(2 * slope * float(self._arc[-1]))))
 
     def draw(self, points: int, seed: Seed = 0) -> Float64[np.ndarray, "P D"]:
         """Uniform in the parameter."""

@@ -29,7 +29,12 @@ class Geometry:
         ``d``-dimensional volume where it is known.
     """
 
-    volume = None
+    name: str
+    dim: int
+    ambient_dim: int
+    reach: float
+    reach_source: str
+    volume: float | None = None
 
     def __repr__(self):
         return (

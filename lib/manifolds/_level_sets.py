@@ -70,6 +70,9 @@ class LevelSet(Manifold):
     2`` for the half widths ``r``.
     """
 
+    second: np.ndarray
+    third: np.ndarray
+
     def __init__(
         self,
         formulas: Any,
@@ -189,14 +192,14 @@ class LevelSet(Manifold):
 
     def values(self, x: Float64[np.ndarray, "P D"]) -> Float64[np.ndarray, "P codim"]:
         """``F`` at points (P, D): (P, D - d)."""
-        x = torch.from_numpy(np.ascontiguousarray(x))
-        return torch.stack([f(x) for f in self._functions], dim=1).numpy()
+        points = torch.from_numpy(np.ascontiguousarray(x))
+        return torch.stack([f(points) for f in self._functions], dim=1).numpy()
 
     def jacobian(self, x: Float64[np.ndarray, "P D"]) -> Float64[np.ndarray, "P codim D"]:
         """The gradients of ``F`` at points (P, D): (P, D - d, D)."""
-        x = torch.from_numpy(np.ascontiguousarray(x))
+        points = torch.from_numpy(np.ascontiguousarray(x))
         return torch.stack(
-            [torch.stack([g(x) for g in row], dim=1) for row in self._gradients], dim=1
+            [torch.stack([g(points) for g in row], dim=1) for row in self._gradients], dim=1
         ).numpy()
 
     def hessian(self, x: Float64[np.ndarray, "P D"]) -> Float64[np.ndarray, "P codim D D"]:

@@ -26,7 +26,7 @@ def ball_grid(
     inside : bool array, that shape in every direction
     """
     axis = (np.arange(-pad, grid + pad + 1) - grid / 2) / grid
-    square = sum(np.meshgrid(*[axis**2] * dim, indexing="ij"))
+    square = np.sum(np.meshgrid(*[axis**2] * dim, indexing="ij"), axis=0)
     return axis, square < 1 / 4
 
 

@@ -197,7 +197,8 @@ class SphereFace:
             )
             found.append(self._place(y, inverse))
             plane.append(y)
-        return Local(boxes, *found, tuple(plane))
+        at, over_boxes = found
+        return Local(boxes, at, over_boxes, tuple(plane))
 
     def mesh(self, local: Local, piece: Any) -> tuple:
         return mesh_of_piece(local, piece)

@@ -77,13 +77,10 @@ class ManifoldProblem:
         ``sqrt(d)``: from the largest partial derivative in a chart to the length of the gradient.
     """
 
-    def __init__(
-        self,
-        target: Target | Callable[[Tensor], Tensor],
-        atlas: Any,
-        order: int,
-        cells: int | None = None,
-    ) -> None:
+    reach: float | None
+    maximum_cells: float
+
+    def __init__(self, target: Target, atlas: Any, order: int, cells: int | None = None) -> None:
         domain = atlas.manifold
         self.atlas = atlas
         self.domain = domain
@@ -118,7 +115,7 @@ class ManifoldProblem:
             {k: fine + abs(fine - coarse) for k, (fine, coarse) in n.items()} for n in norms
         ]
         self.derivative_bounds = {k: max(n[k] for n in self.norms) for k in self.norms[0]}
-        self._errors = {}
+        self._errors: dict[int, Norms] = {}
 
     def _smoothness(self, alpha):
         points, step = lines(self.dim)
@@ -230,7 +227,7 @@ class ManifoldProblem:
         """The charts with their coefficients ``lambda_j(f_i)``."""
         quasi = QuasiInterpolant(self.order, cells + 2 * self.order)
         axis = (quasi.nodes * quasi.cells - quasi.cells / 2) / cells
-        inside = sum(np.meshgrid(*[axis**2] * self.dim, indexing="ij")) < 1 / 4
+        inside = np.sum(np.meshgrid(*[axis**2] * self.dim, indexing="ij"), axis=0) < 1 / 4
         indices = living_terms(self.dim, self.order, cells)
         place = tuple(indices.T + self.order - 1)
         charts = []

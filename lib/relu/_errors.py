@@ -130,7 +130,7 @@ def tensor_error(order: int, dim: int, n: int) -> Norms:
     )
 
 
-def spline_error(order: int, dim: int, cells: int, n: int, largest_coefficient: float) -> Norms:
+def spline_error(order: int, dim: int, cells: float, n: int, largest_coefficient: float) -> Norms:
     """The network of a whole spline against the spline, in value and each partial derivative.
 
     At most ``m^D`` terms are alive at a point, and a slope in ``x`` is ``N`` times one in ``N x``:

@@ -67,7 +67,7 @@ def bspline_of_distance(distance: Float[Tensor, "*S"], order: int, n: int) -> Fl
     """``N~_m`` as a function of ``|x - m/2|`` (``prop-bspline-net``); exactly zero from ``m/2``
     on.
     """
-    result = 0
+    result = torch.zeros_like(distance)
     for _, sign, a, width, scale in fold_terms(order):
         z = torch.relu(width - distance) / scale
         result = result + sign * a * power(z, order - 1, n)

@@ -62,8 +62,8 @@ def run(layers: Sequence[Layer], z: Float[Tensor, "i P"]) -> Float[Tensor, "o P"
 def affine(rows: Sequence[Sequence[float]], bias: Sequence[float] | None = None) -> Layer:
     """One layer with a single group from nested lists: ``sigma(rows z + bias)``."""
     weight = torch.tensor(rows, **NUMBERS)
-    bias = torch.zeros(len(rows), **NUMBERS) if bias is None else torch.tensor(bias, **NUMBERS)
-    return Layer(weight[None], bias[None])
+    shift = torch.zeros(len(rows), **NUMBERS) if bias is None else torch.tensor(bias, **NUMBERS)
+    return Layer(weight[None], shift[None])
 
 
 def repeat(layers: Sequence[Layer], copies: int) -> list[Layer]:

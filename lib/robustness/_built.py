@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lib.approximation import Approximation
 from lib.domains import Cube
-from lib.errors import require
+from lib.errors import refuse, require
 from lib.formulas import bound_on_cube, variables
 from lib.manifolds import Manifold
 from lib.robustness._attacks import pgd
@@ -58,13 +58,13 @@ def _slope(expression, dim, norm):
     )
 
 
-def lipschitz(a: Approximation, norm: str) -> float:
+def lipschitz(approximation: Approximation, norm: str) -> float:
     """A Lipschitz constant of the network of Theorem A on the cube, with respect to a norm of
     perturbations (``thm-radius``).
 
     Parameters
     ----------
-    a : Approximation
+    approximation : Approximation
         On a cube, of a target with a formula.
     norm : str
         ``l2`` or ``linf``.
@@ -75,31 +75,45 @@ def lipschitz(a: Approximation, norm: str) -> float:
         `target_slope` plus ``sqrt(D) eps`` or ``D eps``, ``eps`` the bound of every partial
         derivative of the error.
     """
-    require(isinstance(a.domain, Cube), "a", a.domain, "an approximation on a cube")
-    return target_slope(a.target, norm) + {"l2": a.dim**0.5, "linf": a.dim}[norm] * a.bound.slope
+    domain = approximation.domain
+    require(isinstance(domain, Cube), "approximation", domain, "an approximation on a cube")
+    target, bound = _known(approximation)
+    dim = approximation.dim
+    return target_slope(target, norm) + {"l2": dim**0.5, "linf": dim}[norm] * bound.slope
 
 
-def lipschitz_along(a: Approximation, points: int = 1 << 14) -> float:
+def _known(approximation):
+    """The target and the bound of an approximation."""
+    target, bound = approximation.target, approximation.bound
+    if target is None or bound is None:
+        refuse("approximation", approximation, "one with a target and a bound")
+    return target, bound
+
+
+def lipschitz_along(approximation: Approximation, points: int = 1 << 14) -> float:
     """The largest tangential slope of the network of Theorem B: of the target at sample points,
     plus the bound of the error.
 
     The first part is sampled, so this is no proof; on circles and spheres slopes of targets can be
     had exactly.
     """
-    require(isinstance(a.domain, Manifold), "a", a.domain, "an approximation on a manifold")
+    domain = approximation.domain
+    if not isinstance(domain, Manifold):
+        refuse("approximation", domain, "an approximation on a manifold")
+    target, bound = _known(approximation)
     largest = 0.0
-    for x in a.domain.batches(points):
-        largest = max(largest, float(a.domain.slope(x, a.target.value_and_gradient(x)[1]).max()))
-    return largest + a.bound.slope
+    for x in domain.batches(points):
+        largest = max(largest, float(domain.slope(x, target.value_and_gradient(x)[1]).max()))
+    return largest + bound.slope
 
 
-def radii(a: Approximation, x: Tensor, norm: str = "l2") -> Float64[Tensor, " P"]:
+def radii(approximation: Approximation, x: Tensor, norm: str = "l2") -> Float64[Tensor, " P"]:
     """How far each point can be moved without a change of the sign of the network: certified radii
     (``thm-radius``).
 
     Parameters
     ----------
-    a : Approximation
+    approximation : Approximation
         On a cube or on a manifold.
     x : float64 tensor (P, D)
         Points of the domain; outside the cube they are refused.
@@ -112,18 +126,21 @@ def radii(a: Approximation, x: Tensor, norm: str = "l2") -> Float64[Tensor, " P"
     float64 tensor, shape (P,)
     """
     require(
-        a.bound is not None and a.unchanged,
-        "a",
+        approximation.bound is not None and approximation.unchanged,
+        "approximation",
         "changed weights",
         "the construction: its bound holds for no other network",
     )
-    values = a.sparse.value_and_gradient(x)[0].abs()
-    if isinstance(a.domain, Cube):
+    values = approximation.sparse.value_and_gradient(x)[0].abs()
+    if isinstance(approximation.domain, Cube):
         pictures("x", x, UNIT)
-        return values / lipschitz(a, norm)
+        return values / lipschitz(approximation, norm)
     require(norm == "l2", "norm", norm, "l2 on a manifold")
-    length = values / lipschitz_along(a)
-    tau = a.domain.reach
+    domain = approximation.domain
+    if not isinstance(domain, Manifold):
+        refuse("approximation", domain, "an approximation on a cube or on a manifold")
+    length = values / lipschitz_along(approximation)
+    tau = domain.reach
     return 2 * tau * torch.sin((length / (2 * tau)).clamp_max(pi / 2))
 
 
@@ -143,9 +160,9 @@ class _WithSlopes(torch.autograd.Function):
         return upstream[:, None] * ctx.saved_tensors[0], None
 
 
-def evaluate(a: Approximation, x: Float64[Tensor, "P D"]) -> Float64[Tensor, " P"]:
+def evaluate(approximation: Approximation, x: Float64[Tensor, "P D"]) -> Float64[Tensor, " P"]:
     """The network at points (P, D), with first derivatives for torch."""
-    return _WithSlopes.apply(x, a.evaluator)
+    return _WithSlopes.apply(x, approximation.evaluator)
 
 
 def attack_in_space(
@@ -209,7 +226,7 @@ def attack_in_space(
 
 
 def attack_along(
-    a: Approximation,
+    approximation: Approximation,
     x: Float64[Tensor, "P D"],
     radius: Float64[Tensor, " P"],
     steps: int = 20,
@@ -223,7 +240,7 @@ def attack_along(
 
     Parameters
     ----------
-    a : Approximation
+    approximation : Approximation
         On a manifold.
     x : float64 tensor (P, D)
     radius : float64 tensor (P,)
@@ -233,11 +250,13 @@ def attack_along(
     -------
     bool tensor, shape (P,)
     """
-    manifold = a.domain
+    manifold = approximation.domain
+    if not isinstance(manifold, Manifold):
+        refuse("approximation", manifold, "an approximation on a manifold")
     rng = np.random.default_rng(seed)
     centre = x.numpy()
     far = radius.numpy()
-    evaluator = a.evaluator
+    evaluator = approximation.evaluator
     sign = np.sign(evaluator.value_and_gradient(x)[0].numpy())
     found = np.zeros(len(x), bool)
 

@@ -229,7 +229,7 @@ def mnist(folder: str | Path, pool: int = 1) -> Pictures:
             pooled(torch.from_numpy(x[:, None] / np.float32(255)), pool),
             torch.from_numpy(y.astype(np.int64)),
         ]
-    return Pictures("mnist", *parts)
+    return Pictures("mnist", parts[0], parts[1], parts[2], parts[3])
 
 
 def cifar10(folder: str | Path, pool: int = 1) -> Pictures:
@@ -256,4 +256,4 @@ def cifar10(folder: str | Path, pool: int = 1) -> Pictures:
         raw = np.concatenate([read(name) for name in names])
         x = torch.from_numpy(raw[:, 1:].reshape(-1, 3, 32, 32) / np.float32(255))
         parts += [pooled(x, pool), torch.from_numpy(raw[:, 0].astype(np.int64))]
-    return Pictures("cifar10", *parts)
+    return Pictures("cifar10", parts[0], parts[1], parts[2], parts[3])

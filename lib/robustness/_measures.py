@@ -37,7 +37,8 @@ def margin_and_gradient(
         (gradient,) = torch.autograd.grad(value.sum(), point)
         finite("gradient", gradient, part)
         found.append((value.detach(), gradient))
-    return tuple(torch.cat(parts) for parts in zip(*found))
+    values, gradients = zip(*found)
+    return torch.cat(values), torch.cat(gradients)
 
 
 def local_lipschitz(

@@ -3,6 +3,7 @@
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
@@ -36,6 +37,8 @@ class ImageClassifier(nn.Module):
     InputError
         For sizes that are no positive integers or pictures of odd size.
     """
+
+    blocks: Any  # a ModuleList of pairs of convolutions, into which type checkers do not see
 
     def __init__(
         self, shape: Sequence[int], width: int, blocks: int, classes: int = 10, seed: int = 0

@@ -49,7 +49,7 @@ def pieces(order: int) -> tuple[tuple[Fraction, ...], ...]:
         right = lower[i - 1] if i > 0 else zero
         piece = (start, *((a - b) / (k + 1) for k, (a, b) in enumerate(zip(left, right))))
         result.append(piece)
-        start = sum(piece)
+        start = sum(piece, Fraction(0))
     return tuple(result)
 
 

@@ -241,7 +241,8 @@ def interior_peano_constant(order: int, alpha: int, s: int) -> float:
     """``k_{alpha,s}`` of a cell all of whose functionals are interior (arguments as
     `peano_constant`).
     """
-    return _enclose([partial(_sup_over_cell, *_interior_cell(order), alpha, s, order - 1)])
+    nodes, table = _interior_cell(order)
+    return _enclose([partial(_sup_over_cell, nodes, table, alpha, s, order - 1)])
 
 
 def _sup_lebesgue(nodes, table, found):

@@ -30,7 +30,7 @@ _INTERIOR_FREE = {5: ("-61/1000", "69/250")}
 # q/500 + eps * l1-norm over the boundary cells (nodes: multiples of 1/2 in [0, m]); the other
 # weights are solved for exactly.  For every order the boundary cells are then no worse than the
 # interior ones in k_{m,0} and k_{m,1}.
-_LEFT = {
+_LEFT: dict[int, dict[int, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     2: {-1: (("0",), ())},
     3: {
         -2: (("0", "1/2", "3/2", "2"), ("1/40",)),
@@ -127,7 +127,7 @@ def weight_sum(order: int, interior: bool = False) -> Fraction:
     """
     order = check_order(order)
     first = 0 if interior else 1 - order
-    return max(sum(abs(w) for w in functional(order, order, j)[1]) for j in range(first, 1))
+    return max(sum((abs(w) for w in functional(order, order, j)[1]), F(0)) for j in range(first, 1))
 
 
 @cache
@@ -169,7 +169,6 @@ def functional(order: int, cells: int, j: int) -> tuple[tuple[Fraction, ...], tu
         nodes, weights = _interior(order)
         return tuple(j + t for t in nodes), weights
     if j < 0:
-        nodes, free = _LEFT[order][j]
-        return _complete(order, j, nodes, free)
+        return _complete(order, j, *_LEFT[order][j])
     nodes, weights = functional(order, cells, cells - order - j)
     return tuple(cells - t for t in reversed(nodes)), weights[::-1]

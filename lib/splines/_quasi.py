@@ -101,7 +101,7 @@ class QuasiInterpolant:
         """
         count = len(self.nodes)
         rest = count ** (dim - 1)
-        result = 0
+        result: Any = 0
         by_column = self.matrix.tocsc()
         for first, last in self._slabs(dim):
             slab = np.empty((last - first) * rest)
@@ -138,7 +138,7 @@ class QuasiInterpolant:
             Infinite if a value is not known.
         """
         dim = coefficients.ndim
-        result = [0, 0]
+        result: list[Any] = [0, 0]
         by_column = [self.matrix.tocsc(), abs(self.matrix).tocsc()]
         # in an axis: a rounding of each weight, product and sum that is not with zero
         operations = dim * (int(np.diff(self.matrix.indptr).max()) + 2)

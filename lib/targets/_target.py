@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from lib.errors import InputError, integer, require
+from lib.errors import InputError, integer, refuse, require
 from lib.formulas import bound_on_cube, parse_on_cube, torch_function, variables
 from lib.splines import needed_derivatives
 from lib.targets._refute import refute_slopes
@@ -194,8 +194,7 @@ class Target:
                     break
             else:
                 return alpha, bounds
-        require(
-            False,
+        refuse(
             "target",
             self.formula or self.function,
             "a function with bounded derivatives of order 2 at least; found no finite bound of the"
@@ -255,9 +254,9 @@ class Target:
         gradients (P, D) at a float64 array (P, D); zero where it sees nothing.
         """
         with torch.inference_mode(False), torch.enable_grad():
-            x = torch.tensor(np.ascontiguousarray(x), requires_grad=True, device="cpu")
-            values, gradient = self._differentiated(x)
-        gradient = torch.zeros_like(x) if gradient is None else gradient
+            points = torch.tensor(np.ascontiguousarray(x), requires_grad=True, device="cpu")
+            values, gradient = self._differentiated(points)
+        gradient = torch.zeros_like(points) if gradient is None else gradient
         return values.double().numpy(), gradient.numpy()
 
     def _differentiated(self, x):
