@@ -345,7 +345,7 @@ class Approximation:
             "groups": [[conv.groups for conv in block] for block in self.network.blocks],
             "formula": self.target.formula if self.target is not None else None,
             "sizes": {k: getattr(self, k) for k in sizes},
-            "bound": asdict(self.bound) if self.bound is not None and self.unchanged else None,
+            "bound": _facts(self.bound) if self.bound is not None and self.unchanged else None,
             "derivative_bounds": [[list(k), v] for k, v in self.derivative_bounds.items()],
         }
 
@@ -458,11 +458,18 @@ def _chart(tensors, i, cells, gate):
     )
 
 
+def _facts(bound):
+    """A bound for a description, where the breakdown has the name that it had in format 2."""
+    facts = asdict(bound)
+    return facts | {"factors": facts.pop("breakdown")}
+
+
 def _bound(facts):
     """The bound of a description; before format 4 it was written as six numbers."""
     if facts is None:
         return None
     facts = dict(facts)
+    facts["breakdown"] = facts.pop("factors", {})
     if "spline" in facts:
         del facts["value"], facts["slope"]
         parts = [Norms(**facts.pop(part)) for part in _PARTS]

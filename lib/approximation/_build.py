@@ -91,7 +91,7 @@ def approximate(
     if cells is not None:
         cells = integer("cells", cells, order)
     problem = domain.problem(target, order, cells)
-    least = problem.terms(problem.minimum_cells)
+    least = problem.count_terms(problem.minimum_cells)
     budget = None
     if terms_per_block is not None:
         budget = (blocks or 1) * integer("terms_per_block", terms_per_block, 1)
@@ -110,10 +110,10 @@ def approximate(
         if budget is None:
             refuse("cells", cells, "given, or a tolerance, or terms_per_block")
         cells = problem.minimum_cells
-        while cells < problem.maximum_cells and problem.terms(cells + 1) <= budget:
+        while cells < problem.maximum_cells and problem.count_terms(cells + 1) <= budget:
             cells += 1
     require(cells >= problem.minimum_cells, "cells", cells, f"at least {problem.minimum_cells}")
-    terms = problem.terms(cells)
+    terms = problem.count_terms(cells)
     require(
         terms <= _MAXIMUM_TERMS,
         "cells",
@@ -163,10 +163,10 @@ def _cheapest(problem, tolerance, kernel_size):
     high = problem.minimum_cells
     while not spline_fits(high):
         low, high = high, 2 * high
-        if problem.terms(low) > _MAXIMUM_TERMS or low >= problem.maximum_cells:
+        if problem.count_terms(low) > _MAXIMUM_TERMS or low >= problem.maximum_cells:
             raise InputError(
                 f"tolerance = {tolerance}: must be larger, or the order; "
-                f"{problem.terms(low)} terms do not suffice"
+                f"{problem.count_terms(low)} terms do not suffice"
             )
         high = min(high, problem.maximum_cells)
     while high - low > 1:
@@ -175,7 +175,7 @@ def _cheapest(problem, tolerance, kernel_size):
 
     best = None
     for cells in range(high, min(high + max(2, high // 8), problem.maximum_cells) + 1):
-        terms = problem.terms(cells)
+        terms = problem.count_terms(cells)
         if terms > _MAXIMUM_TERMS or best is not None and terms * 6 >= best[0]:
             break  # even the shallowest network would cost more
         charts = problem.charts(cells)

@@ -9,6 +9,7 @@ from jaxtyping import Float64, Int
 from torch import Tensor
 
 from lib import relu
+from lib.norms import renamed
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,9 +35,11 @@ class Gate:
     refinement: int
 
     @property
-    def slope(self) -> float:
-        """``1 / (R_2^2 - R_1^2)``."""
+    def gain(self) -> float:
+        """``1 / (R_2^2 - R_1^2)``, by which squared distances are multiplied."""
         return 1 / (self.outer - self.inner)
+
+    slope = renamed("slope", "gain")
 
     def squared_distance(self, x: Float64[Tensor, "P D"]) -> Float64[Tensor, " P"]:
         """``d~^2`` at the points ``x``, float64 tensor (P, D); returns (P,)."""

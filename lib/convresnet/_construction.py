@@ -162,8 +162,8 @@ class Construction:
                 centred = np.abs(c.matrix @ gate.centre + c.offset).max() * scale
                 kappa1 += [
                     slope * (kernel_size**0.5 + gate.outer**0.5) + centred,
-                    max(2, kernel_size - 1) * gate.slope,
-                    gate.slope * (gate.inner + kernel_size),
+                    max(2, kernel_size - 1) * gate.gain,
+                    gate.gain * (gate.inner + kernel_size),
                 ]
         return Architecture(
             M=self.blocks,

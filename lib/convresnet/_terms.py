@@ -67,10 +67,10 @@ def linear_forms(
             steps.append(np.maximum(-matrix, 0))
             starts.append(np.zeros(chart.dim))
             continue
-        distance = gate.slope * np.stack([np.ones(chart.ambient_dim), -2 * gate.centre])
+        distance = gate.gain * np.stack([np.ones(chart.ambient_dim), -2 * gate.centre])
         forms += [np.stack([np.zeros_like(matrix), matrix], axis=1), distance[None]]
-        offsets += [offset, np.array([gate.slope * (gate.centre @ gate.centre - gate.inner)])]
-        steps += [-matrix * gate.centre, gate.slope * gate.centre[None] ** 2]
+        offsets += [offset, np.array([gate.gain * (gate.centre @ gate.centre - gate.inner)])]
+        steps += [-matrix * gate.centre, gate.gain * gate.centre[None] ** 2]
         # |x - c| < R_2 wherever the gate is not closed, so no partial sum is below minus this
         starts += [np.linalg.norm(matrix, axis=1) * gate.outer**0.5, np.zeros(1)]
     return (

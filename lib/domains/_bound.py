@@ -33,7 +33,7 @@ class Bound(Norms):
         ``d``: the number of mesh coordinates.
     reach : float or None
         ``tau`` of the manifold; None on the cube.
-    factors : dict
+    breakdown : dict
         The numbers whose product the spline part is, by name.
     rigorous : bool
         Whether every part is proved: on the cube, for a formula and a mesh that is not huge.
@@ -46,12 +46,13 @@ class Bound(Norms):
     rounding: Norms
     dim: int
     reach: float | None = None
-    factors: dict = field(default_factory=dict)
+    breakdown: dict = field(default_factory=dict)
     rigorous: bool = False
 
+    factors = renamed("factors", "breakdown")
     spline_value = renamed("spline_value", "spline.value")
     spline_gradient = renamed("spline_gradient", "spline.slope")
-    network_value = renamed("network_value", "network_value")
+    network_value = renamed("network_value", "network.value")
     network_gradient = renamed("network_gradient", "network.slope")
     rounding_value = renamed("rounding_value", "rounding.value")
     rounding_gradient = renamed("rounding_gradient", "rounding.slope")
@@ -125,7 +126,7 @@ def bound(problem: Problem, charts: list[Chart], cells: int, refinement: int) ->
         rounded,
         dim=problem.dim,
         reach=problem.reach,
-        factors=problem.factors(cells),
+        breakdown=problem.breakdown(cells),
         rigorous=rigorous,
     )
 

@@ -8,6 +8,7 @@ from lib.convresnet import Chart, cube_chart
 from lib.domains._domain import Domain
 from lib.errors import require
 from lib.intervals import MAXIMUM_EVALUATIONS, evaluations, values_near
+from lib.norms import renamed
 from lib.splines import Jackson, QuasiInterpolant, allowance, jackson_bound
 from lib.targets import Target, evaluation_noise, refute_bounds, thinned
 
@@ -67,7 +68,7 @@ class CubeProblem:
             refute_bounds(self.target, axis, self._stated, *self._noise)
             self._finest = len(axis)
 
-    def terms(self, cells: int) -> int:
+    def count_terms(self, cells: int) -> int:
         """``(N + m - 1)^D``."""
         return (cells + self.order - 1) ** self.dim
 
@@ -109,13 +110,16 @@ class CubeProblem:
         """`lib.splines.Jackson` bounds of ``f - Q f``."""
         return jackson_bound(self.order, cells, self.alpha, self.derivative_bounds)
 
-    def factors(self, cells: int) -> dict[str, float]:
-        """The factors of the spline part."""
+    def breakdown(self, cells: int) -> dict[str, float]:
+        """The numbers whose product the spline part is, by name."""
         return {
             "h": 1 / cells,
             "alpha": self.alpha,
             "largest derivative": max(self.derivative_bounds.values()),
         }
+
+    factors = renamed("factors", "breakdown")
+    terms = renamed("terms", "count_terms")
 
     def charts(self, cells: int) -> list[Chart]:
         """The cube as a list of one chart, with the coefficients ``lambda_j(f)``.

@@ -48,7 +48,7 @@ class Problem(Protocol):
     slope_factor: float
     reach: float | None
 
-    def terms(self, cells: int) -> int:
+    def count_terms(self, cells: int) -> int:
         """``T``, the number of terms."""
 
     def overlap(self, cells: int) -> int:
@@ -66,8 +66,8 @@ class Problem(Protocol):
     def spline_error(self, cells: int) -> Norms:
         """The spline against the target."""
 
-    def factors(self, cells: int) -> dict[str, float]:
-        """The factors of the spline part, by name."""
+    def breakdown(self, cells: int) -> dict[str, float]:
+        """The numbers whose product the spline part is, by name."""
 
     def charts(self, cells: int) -> list[Chart]:
         """The charts with their coefficients."""
@@ -147,8 +147,8 @@ class Patch(Protocol):
     def local(self, boxes: Any, order: int) -> Any:
         """Expansions of the coordinates over boxes (`lib.domains.Local`)."""
 
-    def mesh(self, local: Any, piece: Any) -> tuple:
-        """Expansions of the mesh coordinates of a piece, and the ends of their ranges."""
+    def mesh(self, local: Any, chart: Any) -> tuple:
+        """Expansions of the mesh coordinates of a chart, and the ends of their ranges."""
 
     def slope(self, local: Any, sizes: np.ndarray) -> np.ndarray:
         """Upper bounds of the slope, from those of the derivatives along the parameters."""

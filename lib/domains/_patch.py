@@ -94,15 +94,15 @@ class CubePatch:
         at, over = (box_variables(boxes, order, o) for o in (False, True))
         return Local(boxes, [x * scale for x in at], [x * scale for x in over], (at, over))
 
-    def mesh(self, local: Local, piece: Any) -> tuple:
-        """The mesh coordinates of a piece: expansions at, over, and ends (P, d) of their ranges,
+    def mesh(self, local: Local, chart: Any) -> tuple:
+        """The mesh coordinates of a chart: expansions at, over, and ends (P, d) of their ranges,
         exact where they can be.
         """
         boxes, (at, over) = local.boxes, local.own
         if (
-            not piece.offset.mid.any()
-            and not piece.matrix.rad.any()
-            and (piece.matrix.mid == self.cells * np.eye(self.dim)).all()
+            not chart.offset.mid.any()
+            and not chart.matrix.rad.any()
+            and (chart.matrix.mid == self.cells * np.eye(self.dim)).all()
         ):
             return (
                 at,
@@ -110,7 +110,7 @@ class CubePatch:
                 boxes.middle - boxes.radius[:, None],
                 boxes.middle + boxes.radius[:, None],
             )
-        return mesh_of_piece(local, piece)
+        return mesh_of_chart(local, chart)
 
     def slope(self, local: Local, sizes: Float64[np.ndarray, "p P"]) -> Float64[np.ndarray, " P"]:
         """Upper bounds of the largest partial derivative, from those in ``s`` (p, P)."""
@@ -136,9 +136,9 @@ class CubePatch:
         return y, step
 
 
-def mesh_of_piece(local: Local, piece: Any) -> tuple:
+def mesh_of_chart(local: Local, chart: Any) -> tuple:
     at, over = (
-        [_combine(row, o, x) for row, o in zip(piece.matrix, piece.offset)]
+        [_combine(row, o, x) for row, o in zip(chart.matrix, chart.offset)]
         for x in (local.at, local.over)
     )
     ends = [span(a, o) for a, o in zip(at, over)]

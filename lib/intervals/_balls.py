@@ -24,15 +24,15 @@ _NORMAL = 2.0**-1022  # below it products lose digits
 _BITS = 80  # of python-flint, so that its own rounding does not show
 
 
-def up(x: Any, terms: int = 0) -> Any:
-    """An upper bound of a sum of ``terms`` (or a dozen) non-negative numbers that was rounded to
+def up(x: Any, count: int = 0) -> Any:
+    """An upper bound of a sum of ``count`` (or a dozen) non-negative numbers that was rounded to
     nearest on the way.
 
-    Each of at most ``terms + 12`` operations loses a factor ``1 - 2^-53`` and, if it is a product,
+    Each of at most ``count + 12`` operations loses a factor ``1 - 2^-53`` and, if it is a product,
     ``2^-1075`` at most. Zero stays zero: whoever multiplies sees to products that underflow
     altogether.
     """
-    return x * (1 + (terms + 16) * 2 * UNIT) + (terms + 16) * _LEAST * (x > 0)
+    return x * (1 + (count + 16) * 2 * UNIT) + (count + 16) * _LEAST * (x > 0)
 
 
 class Balls:
@@ -191,13 +191,13 @@ def matmul(
         What was allowed for rounding in it.
     """
     size = np.abs(weight)
-    reach = np.abs(x.mid) + x.rad
+    most = np.abs(x.mid) + x.rad
     terms = weight.shape[-1] + 2
     with np.errstate(over="ignore", invalid="ignore"):
-        magnitude = size @ reach + np.abs(bias)
+        magnitude = size @ most + np.abs(bias)
         touched = magnitude != 0
-        if _least(size) * _least(reach) < _NORMAL:  # products that are not zero may vanish
-            touched = touched | ((size > 0).astype(float) @ (reach > 0).astype(float) > 0)
+        if _least(size) * _least(most) < _NORMAL:  # products that are not zero may vanish
+            touched = touched | ((size > 0).astype(float) @ (most > 0).astype(float) > 0)
         # once for the midpoint computed here, once for whoever evaluates the same numbers
         noise = up(2 * terms * UNIT * magnitude, terms) + terms * _TINY * touched
         noise = np.where(np.isnan(noise), np.inf, noise)  # zero times something unknown

@@ -10,7 +10,7 @@ import sympy
 from flint import arb
 from jaxtyping import Float64
 
-from lib.domains import Boxes, Local, box_variables, mesh_of_piece
+from lib.domains import Boxes, Local, box_variables, mesh_of_chart
 from lib.errors import integer, require
 from lib.intervals import UNIT, Balls, expand, precision, span, up
 from lib.manifolds._closed_forms import Sphere
@@ -64,8 +64,8 @@ class CurvePatch:
 
         return Local(boxes, points(False), points(True))
 
-    def mesh(self, local: Local, piece: Any) -> tuple:
-        return mesh_of_piece(local, piece)
+    def mesh(self, local: Local, chart: Any) -> tuple:
+        return mesh_of_chart(local, chart)
 
     def slope(self, local: Local, sizes: Float64[np.ndarray, "p P"]) -> Float64[np.ndarray, " P"]:
         """Upper bounds of the tangential derivative: that in ``s`` over the speed."""
@@ -200,8 +200,8 @@ class SphereFace:
         at, over_boxes = found
         return Local(boxes, at, over_boxes, tuple(plane))
 
-    def mesh(self, local: Local, piece: Any) -> tuple:
-        return mesh_of_piece(local, piece)
+    def mesh(self, local: Local, chart: Any) -> tuple:
+        return mesh_of_chart(local, chart)
 
     def slope(self, local: Local, sizes: Float64[np.ndarray, "p P"]) -> Float64[np.ndarray, " P"]:
         """Upper bounds of the tangential gradient: its square is ``r^2 (|g|^2 + (y.g)^2) /

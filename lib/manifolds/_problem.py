@@ -19,7 +19,7 @@ from lib.manifolds._norms import (
     samples,
     smooth_along_lines,
 )
-from lib.norms import Norms
+from lib.norms import Norms, renamed
 from lib.splines import QuasiInterpolant, allowance, jackson_bound
 from lib.targets import Target
 
@@ -197,9 +197,9 @@ class ManifoldProblem:
             )
         return self._errors[cells]
 
-    def factors(self, cells: int) -> dict[str, float]:
-        """The factors of the spline part by name; their meaning is in the book, after
-        ``thm-manifold``.
+    def breakdown(self, cells: int) -> dict[str, float]:
+        """The numbers of which the spline part is made, by name; their meaning is in the book,
+        after ``thm-manifold``.
 
         ``overlap A`` times ``largest chart error`` times ``locality`` is the spline part of the
         value.
@@ -219,9 +219,12 @@ class ManifoldProblem:
             "locality": self.spline_error(cells).value / (overlap * worst) if worst else 1.0,
         }
 
-    def terms(self, cells: int) -> int:
+    def count_terms(self, cells: int) -> int:
         """``T``: all charts together."""
         return len(self.atlas) * len(living_terms(self.dim, self.order, cells))
+
+    factors = renamed("factors", "breakdown")
+    terms = renamed("terms", "count_terms")
 
     def charts(self, cells: int) -> list[Chart]:
         """The charts with their coefficients ``lambda_j(f_i)``."""

@@ -288,16 +288,16 @@ def attack_along(
 
 
 def first_success(
-    attack: Callable[[Tensor], Tensor], radius: Float64[Tensor, " P"], factors: Sequence[float]
+    attack: Callable[[Tensor], Tensor], radius: Float64[Tensor, " P"], multiples: Sequence[float]
 ) -> Float64[Tensor, " P"]:
-    """For each point the smallest factor of the radius at which an attack succeeds.
+    """For each point the smallest multiple of the radius at which an attack succeeds.
 
     Parameters
     ----------
     attack : callable
         Radii (P,) to a bool tensor (P,).
     radius : float64 tensor (P,)
-    factors : sequence of float
+    multiples : sequence of float
         Increasing.
 
     Returns
@@ -306,7 +306,7 @@ def first_success(
         Infinite where none of them suffices.
     """
     first = torch.full_like(radius, torch.inf)
-    for factor in factors:
+    for factor in multiples:
         first = torch.where(
             attack(radius * factor) & torch.isinf(first),
             torch.full_like(first, float(factor)),
