@@ -11,7 +11,7 @@ if find_spec("jaxtyping") and find_spec("beartype"):  # before `lib` is imported
 
     import typed
 
-    install_import_hook([f"lib.{name}" for name in typed.PACKAGES], "typed.checked")
+    install_import_hook(typed.MODULES, "typed.checked")
 
 torch.set_num_threads(1)
 

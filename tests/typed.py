@@ -7,30 +7,22 @@ function itself: where it raises `InputError`, that is what its caller gets, as 
 import functools
 import inspect
 import sys
+from pathlib import Path
 
-from beartype import BeartypeConf, beartype
-from beartype.roar import BeartypeCallHintViolation
+import numpy as np
+from beartype import BeartypeConf, FrozenDict, beartype
+from beartype.roar import BeartypeCallHintParamViolation
 
-# all but the registry of claims, whose checks are functions of anything
-PACKAGES = (
-    "approximation",
-    "certify",
-    "contrast",
-    "convresnet",
-    "domains",
-    "errors",
-    "experiments",
-    "formulas",
-    "intervals",
-    "limits",
-    "manifolds",
-    "norms",
-    "relu",
-    "robustness",
-    "splines",
-    "targets",
-)
-_CHECKED = beartype(conf=BeartypeConf(is_pep484_tower=True))  # an int will do for a float
+_LIB = Path(__file__).resolve().parent.parent / "lib"
+# all but the registry of claims, whose checks are functions of anything, and compiled functions
+MODULES = [
+    ".".join(path.relative_to(_LIB.parent).with_suffix("").parts)
+    for path in sorted(_LIB.rglob("*.py"))
+    if "claims" not in path.parts and path.stem not in ("__init__", "__main__", "_kernel")
+]
+# an int will do for a float, and numpy's numbers for both
+_NUMBERS = FrozenDict({int: int | np.integer, float: float | int | np.number})
+_CHECKED = beartype(conf=BeartypeConf(hint_overrides=_NUMBERS))
 
 
 def checked(stub):
@@ -41,7 +33,7 @@ def checked(stub):
     def checking(*args, **kwargs):
         try:
             return check(*args, **kwargs)
-        except BeartypeCallHintViolation:
+        except BeartypeCallHintParamViolation:
             if not _refused(stub, args, kwargs):
                 raise
 

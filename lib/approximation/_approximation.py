@@ -193,6 +193,11 @@ class Approximation:
         ``T`` the number of terms.
 
         Not the ``C`` of ``thm-cube``, which holds for every mesh and is larger.
+
+        Raises
+        ------
+        InputError
+            Without a bound.
         """
         if self.bound is None:
             refuse("bound", None, "known: these are not the coefficients or weights of the theorem")
@@ -356,6 +361,11 @@ class Approximation:
         The bound is kept only for the function it was made for: the same formula or, on the cube,
         one with the same coefficients.  (On a manifold without a formula it is taken to be that
         function.)
+
+        Raises
+        ------
+        InputError
+            For a target or a domain of another dimension.
         """
         require(
             isinstance(target, Target) and target.dim == self.dim,

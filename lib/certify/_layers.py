@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lib.convresnet import ConvResNet
 from lib.intervals import UNIT, Balls, matmul, up
 
 _NUMBERS = 1 << 21  # activations held at once
@@ -234,7 +235,7 @@ def stream(x, channels, gradient=True):
     return Balls(mid, rad), slopes
 
 
-def propagate(network, x, gradient=True):
+def propagate(network: ConvResNet, x: Balls, gradient: bool = True) -> tuple[Balls, Balls | None]:
     """The module over boxes, layer by layer.
 
     Parameters

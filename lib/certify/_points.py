@@ -1,4 +1,6 @@
-"""The error at single points, in balls of many digits: the lower ends of certificates."""
+"""The error at single points, in balls of many digits: the lower ends of certificates
+(book: ``thm-certificate``).
+"""
 
 import numpy as np
 from flint import arb

@@ -1,4 +1,5 @@
-"""What is certified: a formula, a construction, a network and a domain, read once.
+"""What is certified: a formula, a construction, a network and a domain, read once (book:
+chapter 10).
 
 An approximation is any object with `target`, `construction`, `network`, `domain` and `bound`; each
 is read once, and must be what it seems to the last type, so that an object that answers differently

@@ -1,5 +1,7 @@
 """The gather layers: affine maps of the coordinates, delivered to row 0 (book: ``lem-gather``)."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from jaxtyping import Float64
@@ -37,8 +39,8 @@ def gather_rows(dim: int, kernel_size: int) -> list[slice]:
 
 
 def gather(
-    matrix: Float64[np.ndarray, "F *C D"],
-    offset: Float64[np.ndarray, " F"],
+    matrix: Any,
+    offset: Any,
     kernel_size: int,
     steps: Float64[np.ndarray, "F D"] | None = None,
     start: Float64[np.ndarray, " F"] | None = None,

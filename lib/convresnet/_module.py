@@ -69,6 +69,7 @@ class OneSidedConv1d(nn.Conv1d):
 
     @classmethod
     def from_numbers(cls, numbers: Convolution) -> "OneSidedConv1d":
+        """The module with these numbers."""
         out, width, kernel = numbers.weight.shape
         # nothing is initialised
         conv = cls(width * numbers.groups, out, kernel, groups=numbers.groups, device="meta")

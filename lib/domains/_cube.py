@@ -1,4 +1,4 @@
-"""The domain of Theorem A."""
+"""The domain of Theorem A (book: ``thm-cube``)."""
 
 from collections.abc import Iterator
 

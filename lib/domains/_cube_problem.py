@@ -27,6 +27,11 @@ class CubeProblem:
     derivative_bounds : dict
     slope_factor : float
         1: mesh axes are coordinate axes, and slopes are partial derivatives.
+
+    Raises
+    ------
+    InputError
+        For no `lib.Target`, or one of another dimension, or whose stated bounds its values refute.
     """
 
     slope_factor = 1.0

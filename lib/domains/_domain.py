@@ -1,4 +1,5 @@
-"""What `lib.approximate` asks of the place on which a function is approximated.
+"""What `lib.approximate` asks of the place on which a function is approximated (book: chapters
+05 and 07).
 
 `lib.Cube` and every manifold of `lib.manifolds` answer; a new kind of domain is a class with these
 methods.
@@ -83,7 +84,9 @@ class Setting(Protocol):
         ``D``.
     """
 
-    ambient_dim: int
+    @property
+    def ambient_dim(self) -> int:
+        """``D``."""
 
     def problem(self, target: Any, order: int, cells: int | None = None) -> Problem:
         """What the theorem needs to know of a target; ``cells`` where the mesh is known."""
@@ -136,7 +139,10 @@ class Patch(Protocol):
     """
 
     dim: int
-    roots: tuple[int, ...]
+
+    @property
+    def roots(self) -> tuple[int, ...]:
+        """Where boxes begin."""
 
     def describe(self) -> str:
         """For the reader."""

@@ -1,4 +1,4 @@
-"""Domains of certificates, each the image of a box of roots; the cube's.
+"""Domains of certificates, each the image of a box of roots; the cube's (book: chapter 10).
 
 A patch has ``dim`` parameters ``s``, each from 0 to the number of its roots, and is cut into dyadic
 boxes of them; a knot of the cube's mesh is a side of boxes, exactly.
@@ -54,6 +54,7 @@ class Local:
 
 
 def box_variables(boxes: Boxes, order: int, over: bool) -> list[Taylor]:
+    """The parameters as expansions, around (over) the middles of boxes: one for each."""
     dim = boxes.middle.shape[1]
     return [
         Taylor.variable(
@@ -137,6 +138,7 @@ class CubePatch:
 
 
 def mesh_of_chart(local: Local, chart: Any) -> tuple:
+    """The mesh coordinates of a chart, whose matrix and offset are balls: see `CubePatch.mesh`."""
     at, over = (
         [_combine(row, o, x) for row, o in zip(chart.matrix, chart.offset)]
         for x in (local.at, local.over)

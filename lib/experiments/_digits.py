@@ -75,6 +75,11 @@ def digits_run(method: str, seed: int) -> dict:
         label under attack in the ball of radius r of pixel space; ``proved r``: share that is
         certified in the maximum norm (zonotopes, trained ones only); ``certified``: median
         certified radius along the manifold (built one only).
+
+    Raises
+    ------
+    InputError
+        For another method.
     """
     require(method in METHODS, "method", method, f"one of {METHODS}")
     a = rotated_digits()

@@ -1,4 +1,6 @@
-"""Many runs of one function, each kept in a file of its own: can be interrupted and resumed."""
+"""Many runs of one function, each kept in a file of its own: can be interrupted and resumed
+(book: chapters 08 and 09).
+"""
 
 import hashlib
 import json
@@ -111,6 +113,11 @@ def run(
     -------
     list of dict
         In the order of the cells: ``cell``, ``result``, ``seconds``, ``versions``.
+
+    Raises
+    ------
+    InputError
+        For a folder that cannot be made.
     """
     folder = Path(folder)
     require(
@@ -166,7 +173,13 @@ def _cluster(function, cells, scheduler):
 
 
 def read(folder: str | Path, cells: list[dict]) -> list[dict]:
-    """The records of these cells, which must be there."""
+    """The records of these cells, which must be there.
+
+    Raises
+    ------
+    InputError
+        For a record that is missing or cut short.
+    """
     found = []
     for cell in cells:
         path = Path(folder) / file_name(cell)

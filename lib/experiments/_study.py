@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from lib.approximation import approximate
+from lib.approximation import Approximation, approximate
 from lib.domains import Cube
 from lib.errors import integer, require
 from lib.experiments._records import run
@@ -41,7 +41,7 @@ POINTS = 1 << 17
 
 
 @cache
-def built():
+def built() -> tuple[Target, Approximation]:
     """The target and our network for it (`Target`, `Approximation`)."""
     target = Target.from_sympy(FORMULA)
     return target, approximate(
@@ -65,6 +65,11 @@ def start(kind: str, seed: int) -> nn.Module:
     Returns
     -------
     nn.Module, float64
+
+    Raises
+    ------
+    InputError
+        For another kind.
     """
     require(kind in STEPS, "kind", kind, f"one of {', '.join(STEPS)}")
     generator = torch.Generator().manual_seed(seed)

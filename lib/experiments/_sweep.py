@@ -48,6 +48,11 @@ def trained(
     Returns
     -------
     ImageClassifier, Pictures
+
+    Raises
+    ------
+    InputError
+        For another set.
     """
     require(data in SETS, "data", data, f"one of {', '.join(SETS)}")
     pictures = SETS[data]()

@@ -1,5 +1,6 @@
 """One walk over a formula for all who read it, each of whom is an algebra: a rule for every way in
-which values are made of values.
+which values are made of values
+(book: chapter 10).
 """
 
 from functools import lru_cache
@@ -41,6 +42,7 @@ class Algebra:
         self._known = known
 
     def symbol(self, e: sympy.Symbol) -> Any:
+        """The value of a symbol."""
         if e not in self._known:
             no_rule(e)
         return self._known[e]

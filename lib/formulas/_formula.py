@@ -1,4 +1,4 @@
-"""Formulas as data: a whitelist parser into sympy.
+"""Formulas as data: a whitelist parser into sympy (book: chapter 05).
 
 A formula string is never evaluated as Python: its syntax tree is walked and anything outside the
 whitelist is refused.

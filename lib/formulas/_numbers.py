@@ -1,4 +1,4 @@
-"""Formulas at numbers, in FLINT's balls."""
+"""Formulas at numbers, in FLINT's balls (book: chapter 10)."""
 
 from functools import lru_cache
 

@@ -1,4 +1,4 @@
-"""Powers of moduli and what their derivatives are, as functions of sympy."""
+"""Powers of moduli and what their derivatives are, as functions of sympy (book: chapter 05)."""
 
 import sympy
 

@@ -1,4 +1,4 @@
-"""Formulas as differentiable torch maps that refuse what underflows."""
+"""Formulas as differentiable torch maps that refuse what underflows (book: chapter 05)."""
 
 from collections.abc import Callable
 

@@ -80,6 +80,7 @@ class Balls:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Of both arrays."""
         return self.mid.shape
 
     def __len__(self):

@@ -1,5 +1,5 @@
 """Expansions and values of formulas, by one rule: what is no sum and no product is composed of the
-series of its outermost function.
+series of its outermost function (for ``lem-taylor``).
 """
 
 from functools import cache, reduce

@@ -1,4 +1,4 @@
-"""Values of formulas on tensor grids, enclosed."""
+"""Values of formulas on tensor grids, enclosed (for ``prop-rounding``)."""
 
 from functools import reduce
 from operator import add, mul

@@ -54,6 +54,11 @@ def bump(alpha: int, x: Any, derivative: int = 0) -> Float64[np.ndarray, "..."]:
     -------
     float64 array of the shape of ``x``.
 
+    Raises
+    ------
+    InputError
+        For another ``alpha`` or derivative.
+
     Notes
     -----
     ``psi_a(x) = sum_i w_i (x - t_i)_+^a / a!`` with ``w = 1, -2, 2, .., +-2, -+1`` (``lem-bump``).

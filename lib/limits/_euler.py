@@ -92,6 +92,11 @@ def euler_spline(
     float64 array
         Of the shape of ``x``; its maximum is ``favard(a - k) / n^(a - k)`` with ``k`` the order of
         the derivative.
+
+    Raises
+    ------
+    InputError
+        For another degree or derivative, or a number of knots that is odd.
     """
     check_degree(degree)
     check_knots(knots)

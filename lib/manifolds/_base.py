@@ -1,4 +1,6 @@
-"""A manifold as a domain of Theorem B: points for targets and networks, and its problem."""
+"""A manifold as a domain of Theorem B: points for targets and networks, and its problem (book:
+``thm-manifold``).
+"""
 
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.spatial.transform import Rotation
 from scipy.stats import uniform_direction
+from torch import Tensor
 
 from lib.errors import positive, require
 from lib.manifolds._base import Manifold
@@ -38,11 +39,11 @@ class Sphere(Manifold):
         self.middle = np.full(3, 0.5)
         check_cube(self.name, self.middle - self.radius, self.middle + self.radius)
 
-    def project(self, x: Float64[np.ndarray, "P 3"]) -> Float64[np.ndarray, "P 3"]:
+    def project(self, x: Float64[np.ndarray | Tensor, "P 3"]) -> Float64[np.ndarray, "P 3"]:
         y = np.asarray(x) - self.middle
         return self.middle + self.radius * y / np.linalg.norm(y, axis=1, keepdims=True)
 
-    def tangent_basis(self, x: Float64[np.ndarray, "P 3"]) -> Float64[np.ndarray, "P 3 2"]:
+    def tangent_basis(self, x: Float64[np.ndarray | Tensor, "P 3"]) -> Float64[np.ndarray, "P 3 2"]:
         normal = (np.asarray(x) - self.middle) / self.radius
         sign = np.where(normal[:, 2] >= 0, 1.0, -1.0)  # Duff et al. 2017: no branch near a pole
         a = -1 / (sign + normal[:, 2])
@@ -82,7 +83,7 @@ class Sphere(Manifold):
         return self.middle + self.radius * points, self.radius * np.pi / rows / np.sqrt(2)
 
     def geodesic(
-        self, x: Float64[np.ndarray, "P 3"], y: Float64[np.ndarray, "P 3"]
+        self, x: Float64[np.ndarray | Tensor, "P 3"], y: Float64[np.ndarray | Tensor, "P 3"]
     ) -> Float64[np.ndarray, " P"]:
         return (
             2
@@ -126,7 +127,7 @@ class RotationGroup(Manifold):
         self.volume = 8 * np.pi**2 * self.reach**3
         check_cube(self.name, np.full(9, 0.5 - self.scale), np.full(9, 0.5 + self.scale))
 
-    def matrices(self, x: Float64[np.ndarray, "P 9"]) -> Float64[np.ndarray, "P 3 3"]:
+    def matrices(self, x: Float64[np.ndarray | Tensor, "... 9"]) -> Float64[np.ndarray, "P 3 3"]:
         """The 3 x 3 matrices of points (P, 9)."""
         return (np.asarray(x).reshape(-1, 3, 3) - 0.5) / self.scale
 
@@ -134,7 +135,7 @@ class RotationGroup(Manifold):
         """The points (P, 9) of 3 x 3 matrices."""
         return 0.5 + self.scale * matrices.reshape(-1, 9)
 
-    def project(self, x: Float64[np.ndarray, "P 9"]) -> Float64[np.ndarray, "P 9"]:
+    def project(self, x: Float64[np.ndarray | Tensor, "P 9"]) -> Float64[np.ndarray, "P 9"]:
         """The nearest rotation: the polar factor, with the sign of the last singular vector
         mended.
         """
@@ -144,7 +145,7 @@ class RotationGroup(Manifold):
             u * np.stack([np.ones_like(sign), np.ones_like(sign), sign], axis=1)[:, None, :] @ v
         )
 
-    def tangent_basis(self, x: Float64[np.ndarray, "P 9"]) -> Float64[np.ndarray, "P 9 3"]:
+    def tangent_basis(self, x: Float64[np.ndarray | Tensor, "P 9"]) -> Float64[np.ndarray, "P 9 3"]:
         basis = self.matrices(x)[:, None] @ _SKEW / np.sqrt(2)
         return np.swapaxes(basis.reshape(-1, 3, 9), 1, 2)
 
@@ -186,7 +187,7 @@ class RotationGroup(Manifold):
         return points, self.reach * np.hypot(2 * half_a, half_b)
 
     def geodesic(
-        self, x: Float64[np.ndarray, "P 9"], y: Float64[np.ndarray, "P 9"]
+        self, x: Float64[np.ndarray | Tensor, "P 9"], y: Float64[np.ndarray | Tensor, "P 9"]
     ) -> Float64[np.ndarray, " P"]:
         # sin of half the angle
         chord = np.linalg.norm(np.asarray(x) - np.asarray(y), axis=1) / (2 * self.reach)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 from scipy.spatial import cKDTree
+from torch import Tensor
 
 from lib.convresnet import Chart
 from lib.errors import integer, positive, require
@@ -127,7 +128,7 @@ class FourierCurve(Manifold):
             self.reach = positive("reach", reach)
             self.reach_source = reach_source
 
-    def local(self, t: Float64[np.ndarray, " P"], order: int = 0) -> Float64[np.ndarray, "P p"]:
+    def local(self, t: Any, order: int = 0) -> Float64[np.ndarray, "... p"]:
         """``x^(order)(t)`` in the coordinates of the frame (without the centre): (P,) to (P, p)."""
         angle = np.multiply.outer(np.asarray(t), self.wave) + order * np.pi / 2
         factor = self.wave.astype(float) ** order
@@ -141,7 +142,7 @@ class FourierCurve(Manifold):
     def _tree(self):
         return cKDTree(self._points)
 
-    def parameter(self, x: Float64[np.ndarray, "P D"]) -> Float64[np.ndarray, " P"]:
+    def parameter(self, x: Float64[np.ndarray | Tensor, "P D"]) -> Float64[np.ndarray, " P"]:
         """The parameters of the points of the curve nearest to ``x`` (P, D): (P,)."""
         y = (np.asarray(x) - self.middle) @ self.frame
         t = self._parameters[self._tree.query(y)[1]]
@@ -156,10 +157,10 @@ class FourierCurve(Manifold):
                 break
         return np.mod(t, 2 * np.pi)
 
-    def project(self, x: Float64[np.ndarray, "P D"]) -> Float64[np.ndarray, "P D"]:
+    def project(self, x: Float64[np.ndarray | Tensor, "P D"]) -> Float64[np.ndarray, "P D"]:
         return self.points(self.parameter(x))
 
-    def tangent_basis(self, x: Float64[np.ndarray, "P D"]) -> Float64[np.ndarray, "P D 1"]:
+    def tangent_basis(self, x: Float64[np.ndarray | Tensor, "P D"]) -> Float64[np.ndarray, "P D 1"]:
         slope = self.local(self.parameter(x), 1)
         return (slope / np.linalg.norm(slope, axis=1, keepdims=True) @ self.frame.T)[:, :, None]
 
@@ -169,7 +170,13 @@ class FourierCurve(Manifold):
         frame: Float64[np.ndarray, "D 1"],
         t: Float64[np.ndarray, "P 1"],
     ) -> Float64[np.ndarray, "P D"]:
-        """Newton's method for ``V^T (x(s) - c) = t``, from the point at arc length ``t``."""
+        """Newton's method for ``V^T (x(s) - c) = t``, from the point at arc length ``t``.
+
+        Raises
+        ------
+        InputError
+            Where Newton's method does not arrive: outside the chart.
+        """
         start = self.parameter(centre[None])[0]
         direction = self.frame.T @ frame[:, 0]
         forward = np.sign(self.local(start, 1) @ direction)
@@ -214,7 +221,7 @@ class FourierCurve(Manifold):
         return self.points(np.arange(count) / count * 2 * np.pi), self._sup[0] * np.pi / count
 
     def geodesic(
-        self, x: Float64[np.ndarray, "P D"], y: Float64[np.ndarray, "P D"]
+        self, x: Float64[np.ndarray | Tensor, "P D"], y: Float64[np.ndarray | Tensor, "P D"]
     ) -> Float64[np.ndarray, " P"]:
         """Arc length by the trapezoidal rule and linear interpolation, to about 1e-6 of the
         length.
@@ -301,6 +308,11 @@ def ellipse(
 ) -> FourierCurve:
     """An ellipse with semi-axes ``a >= b`` in a random plane of ``R^D``; its reach is ``b^2 /
     a``.
+
+    Raises
+    ------
+    InputError
+        For ``a < b``, or an ellipse that leaves the cube.
     """
     a, b = positive("a", a), positive("b", b)
     require(a >= b, "a", a, f"at least b = {b:g}")

@@ -2,6 +2,7 @@
 
 import numpy as np
 from jaxtyping import Float64
+from torch import Tensor
 
 from lib.errors import require
 
@@ -42,7 +43,7 @@ class Geometry:
             f" {self.reach_source})"
         )
 
-    def project(self, x: Float64[np.ndarray, "P D"]) -> Float64[np.ndarray, "P D"]:
+    def project(self, x: Float64[np.ndarray | Tensor, "P D"]) -> Float64[np.ndarray, "P D"]:
         """A nearby point of the manifold for points close to it (the nearest one where that is
         cheap).
 
@@ -56,7 +57,7 @@ class Geometry:
         """
         raise NotImplementedError
 
-    def tangent_basis(self, x: Float64[np.ndarray, "P D"]) -> Float64[np.ndarray, "P D d"]:
+    def tangent_basis(self, x: Float64[np.ndarray | Tensor, "P D"]) -> Float64[np.ndarray, "P D d"]:
         """Orthonormal bases of the tangent spaces at points of the manifold: (P, D) to (P, D,
         d).
         """
@@ -114,19 +115,21 @@ class Geometry:
         raise NotImplementedError
 
     def geodesic(
-        self, x: Float64[np.ndarray, "P D"], y: Float64[np.ndarray, "P D"]
+        self, x: Float64[np.ndarray | Tensor, "P D"], y: Float64[np.ndarray | Tensor, "P D"]
     ) -> Float64[np.ndarray, " P"] | None:
         """Lengths of shortest paths between rows of ``x`` and ``y`` (P, D): (P,), or None if no
         closed form is known.
         """
         return None
 
-    def tangent_projector(self, x: Float64[np.ndarray, "P D"]) -> Float64[np.ndarray, "P D D"]:
+    def tangent_projector(
+        self, x: Float64[np.ndarray | Tensor, "P D"]
+    ) -> Float64[np.ndarray, "P D D"]:
         """Orthogonal projectors onto the tangent spaces: (P, D) to (P, D, D)."""
         basis = self.tangent_basis(x)
         return basis @ np.swapaxes(basis, 1, 2)
 
-    def distance(self, x: Float64[np.ndarray, "P D"]) -> Float64[np.ndarray, " P"]:
+    def distance(self, x: Float64[np.ndarray | Tensor, "P D"]) -> Float64[np.ndarray, " P"]:
         """Upper bounds of the distances of points (P, D) from the manifold; (P,)."""
         x = np.asarray(x)
         return np.linalg.norm(x - self.project(x), axis=1)

@@ -12,9 +12,7 @@ _ANGLES = 512
 _NEGLIGIBLE = 1e-13  # Fourier coefficients below this, relatively, are left out
 
 
-def rotated(
-    image: Float64[np.ndarray, "H W"], angles: Float64[np.ndarray, " P"], blur: float = 1.0
-) -> Float64[np.ndarray, "P pixels"]:
+def rotated(image: Any, angles: Any, blur: float = 1.0) -> Float64[np.ndarray, "P pixels"]:
     """A picture turned about its centre, as samples of a smooth function.
 
     The picture is read as a sum of Gaussians of standard deviation ``blur`` (in pixels), one at the

@@ -1,5 +1,5 @@
 """Manifolds given by equations ``F(x) = 0``: Newton's method, and nets by subdivision of the
-cube.
+cube (book: chapter 06).
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ import numpy as np
 import sympy
 import torch
 from jaxtyping import Bool, Float64
+from torch import Tensor
 
 from lib.errors import InputError, integer, positive, require
 from lib.formulas import bound_on_cube, parse, torch_function, variables
@@ -190,19 +191,19 @@ class LevelSet(Manifold):
                     result[k, *other] = bound
         return result
 
-    def values(self, x: Float64[np.ndarray, "P D"]) -> Float64[np.ndarray, "P codim"]:
+    def values(self, x: Float64[np.ndarray | Tensor, "P D"]) -> Float64[np.ndarray, "P codim"]:
         """``F`` at points (P, D): (P, D - d)."""
         points = torch.from_numpy(np.ascontiguousarray(x))
         return torch.stack([f(points) for f in self._functions], dim=1).numpy()
 
-    def jacobian(self, x: Float64[np.ndarray, "P D"]) -> Float64[np.ndarray, "P codim D"]:
+    def jacobian(self, x: Float64[np.ndarray | Tensor, "P D"]) -> Float64[np.ndarray, "P codim D"]:
         """The gradients of ``F`` at points (P, D): (P, D - d, D)."""
         points = torch.from_numpy(np.ascontiguousarray(x))
         return torch.stack(
             [torch.stack([g(points) for g in row], dim=1) for row in self._gradients], dim=1
         ).numpy()
 
-    def hessian(self, x: Float64[np.ndarray, "P D"]) -> Float64[np.ndarray, "P codim D D"]:
+    def hessian(self, x: Float64[np.ndarray | Tensor, "P D"]) -> Float64[np.ndarray, "P codim D D"]:
         """The second derivatives of ``F`` at points (P, D): (P, D - d, D, D)."""
         y = torch.from_numpy(np.ascontiguousarray(x))
         result = np.empty((len(x), *self.second.shape))
@@ -227,6 +228,11 @@ class LevelSet(Manifold):
     ) -> tuple[Float64[np.ndarray, "P D"], float]:
         """Centres (P, D) and half width of boxes, at most this wide, that cover the zeros in the
         cube or in given boxes.
+
+        Raises
+        ------
+        InputError
+            If too many boxes would be needed.
         """
         centres = np.full((1, self.ambient_dim), 0.5) if centres is None else centres
         corners = np.array(list(product((-1, 1), repeat=self.ambient_dim)))
@@ -260,10 +266,10 @@ class LevelSet(Manifold):
                 break
         return x
 
-    def project(self, x: Float64[np.ndarray, "P D"]) -> Float64[np.ndarray, "P D"]:
+    def project(self, x: Float64[np.ndarray | Tensor, "P D"]) -> Float64[np.ndarray, "P D"]:
         return self._newton(np.asarray(x, float))
 
-    def tangent_basis(self, x: Float64[np.ndarray, "P D"]) -> Float64[np.ndarray, "P D d"]:
+    def tangent_basis(self, x: Float64[np.ndarray | Tensor, "P D"]) -> Float64[np.ndarray, "P D d"]:
         """From the complete QR factorisation of the gradients."""
         q = np.linalg.qr(np.swapaxes(self.jacobian(x), 1, 2), mode="complete")[0]
         return q[:, :, self.ambient_dim - self.dim :]
@@ -274,7 +280,13 @@ class LevelSet(Manifold):
         frame: Float64[np.ndarray, "D d"],
         t: Float64[np.ndarray, "P d"],
     ) -> Float64[np.ndarray, "P D"]:
-        """Newton's method in the normal space, along the segment from 0 to ``t`` in two steps."""
+        """Newton's method in the normal space, along the segment from 0 to ``t`` in two steps.
+
+        Raises
+        ------
+        InputError
+            Where Newton's method does not arrive: outside the chart.
+        """
         normal = np.linalg.qr(frame, mode="complete")[0][:, self.dim :]
         flat = t @ frame.T
         height = np.zeros((len(t), normal.shape[1]))
@@ -336,6 +348,11 @@ def ellipsoid(semi_axes: Sequence[float] = (0.45, 0.4, 0.33)) -> LevelSet:
     ``min^2 / max``.
 
     (A ball of that radius rolls freely inside a convex body: Blaschke's rolling theorem.)
+
+    Raises
+    ------
+    InputError
+        For other than three axes, or a body that leaves the cube.
     """
     axes = [positive("semi_axes", a) for a in semi_axes]
     require(len(axes) == 3, "semi_axes", semi_axes, "three numbers")
@@ -353,6 +370,11 @@ def ellipsoid(semi_axes: Sequence[float] = (0.45, 0.4, 0.33)) -> LevelSet:
 def torus(large: float = 0.3, small: float = 0.15) -> LevelSet:
     """The torus of circles of radius ``small`` around a circle of radius ``large``; reach
     ``min(small, large - small)``.
+
+    Raises
+    ------
+    InputError
+        For ``large <= small``.
     """
     large, small = positive("large", large), positive("small", small)
     require(large > small, "large", large, f"larger than small = {small:g}")
@@ -374,6 +396,11 @@ def torus(large: float = 0.3, small: float = 0.15) -> LevelSet:
 def peanut(a: float = 0.25, b: float = 0.29) -> LevelSet:
     """A surface of Cassini ovals, ``|x - p| |x - q| = b^2`` with foci ``2a`` apart: not convex
     for ``a < b < sqrt(2) a``.
+
+    Raises
+    ------
+    InputError
+        For ``a >= b``, where there are two pieces or a singular point.
     """
     a, b = positive("a", a), positive("b", b)
     require(a < b, "b", b, f"larger than a = {a:g} (one piece)")

@@ -159,7 +159,7 @@ def smooth_along_lines(
             difference = difference[:, lag:] - difference[:, :-lag]
         largest.append(np.nanmax(np.abs(difference), initial=0) / (step * lag) ** alpha)
     rounding = 64 * 2.0**-53 * size * (2 / step) ** alpha
-    return largest[0] <= 1.6 * largest[1] + rounding
+    return bool(largest[0] <= 1.6 * largest[1] + rounding)
 
 
 def largest_nearby(

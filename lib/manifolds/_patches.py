@@ -127,6 +127,11 @@ class SphereFace:
         ``low <= y <= high``, within [-1, 1]; the whole face by default.
     roots : int
         Boxes a side to begin with.
+
+    Raises
+    ------
+    InputError
+        For no sphere, no face of a cube, or no rectangle within it.
     """
 
     dim = 2

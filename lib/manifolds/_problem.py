@@ -75,6 +75,11 @@ class ManifoldProblem:
         The grid of the samples: a finer mesh would see what they do not.
     slope_factor : float
         ``sqrt(d)``: from the largest partial derivative in a chart to the length of the gradient.
+
+    Raises
+    ------
+    InputError
+        For charts that are not injective, bumps of an exponent below 3, or too few cells.
     """
 
     reach: float | None

@@ -33,7 +33,7 @@ def federer_quotients(
     x: Float64[np.ndarray, "P D"],
     basis: Float64[np.ndarray, "P D d"],
     y: Float64[np.ndarray, "Q D"],
-) -> Float64[np.ndarray, " P"]:
+) -> Float64[np.ndarray, "P Q"]:
     """``|y - x|^2 / (2 dist(y - x, T_x M))``, at least the reach for points of a manifold
     (``lem-federer``).
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, Int
 from scipy.spatial import cKDTree
+from torch import Tensor
 
 from lib.errors import require
 from lib.manifolds._base import Manifold
@@ -70,7 +71,7 @@ class Union(Manifold):
         volumes = [p.volume for p in self.parts]
         self.volume = None if None in volumes else sum(volumes)
 
-    def part(self, x: Float64[np.ndarray, "P D"]) -> Int[np.ndarray, " P"]:
+    def part(self, x: Float64[np.ndarray | Tensor, "P D"]) -> Int[np.ndarray, " P"]:
         """The index of the part with the nearest point of a fine net: the nearest part, near the
         union; (P, D) to (P,).
         """
@@ -85,10 +86,10 @@ class Union(Manifold):
                 result[which == i] = function(p, x[which == i])
         return result
 
-    def project(self, x: Float64[np.ndarray, "P D"]) -> Float64[np.ndarray, "P D"]:
+    def project(self, x: Float64[np.ndarray | Tensor, "P D"]) -> Float64[np.ndarray, "P D"]:
         return self._each(x, lambda p, y: p.project(y), (self.ambient_dim,))
 
-    def tangent_basis(self, x: Float64[np.ndarray, "P D"]) -> Float64[np.ndarray, "P D d"]:
+    def tangent_basis(self, x: Float64[np.ndarray | Tensor, "P D"]) -> Float64[np.ndarray, "P D d"]:
         return self._each(x, lambda p, y: p.tangent_basis(y), (self.ambient_dim, self.dim))
 
     def inverse_chart(
@@ -111,7 +112,7 @@ class Union(Manifold):
         return np.concatenate([x for x, _ in nets]), max(r for _, r in nets)
 
     def geodesic(
-        self, x: Float64[np.ndarray, "P D"], y: Float64[np.ndarray, "P D"]
+        self, x: Float64[np.ndarray | Tensor, "P D"], y: Float64[np.ndarray | Tensor, "P D"]
     ) -> Float64[np.ndarray, " P"] | None:
         """Infinite between different parts; None if a part has no closed form."""
         x, y = np.asarray(x), np.asarray(y)

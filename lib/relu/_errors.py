@@ -48,6 +48,11 @@ def power_error(degree: int, n: int) -> Norms:
     -------
     Norms
         By the recursion ``p_{2k} = sq_n(p_k)``, ``p_{2k+1} = mu_n(z, p_{2k})``.
+
+    Raises
+    ------
+    InputError
+        For a degree below 1.
     """
     require(degree >= 1, "degree", degree, "at least 1")
     if degree == 1:
@@ -119,6 +124,11 @@ def tensor_error(order: int, dim: int, n: int) -> Norms:
 
     ``E_0 = D eta_0 + (D-1) eps`` and ``E_1 = eta_1 + B [(D-1)(2^-n + eta_0) + (D-2)_+ eps]`` with
     ``B = max |N_m'|`` (``prop-tensor-net``).
+
+    Raises
+    ------
+    InputError
+        For a dimension below 1.
     """
     require(dim >= 1, "dim", dim, "at least 1")
     eta = bspline_error(order, n)

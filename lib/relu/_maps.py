@@ -54,6 +54,11 @@ def product(a: Float[Tensor, "..."], b: Float[Tensor, "..."], n: int) -> Float[T
 def power(z: Float[Tensor, "*S"], degree: int, n: int) -> Float[Tensor, "*S"]:
     """``p_degree(z)``: ``p_1 = z``, ``p_{2k} = sq_n(p_k)``, ``p_{2k+1} = mu_n(z, p_{2k})``
     (``lem-power``).
+
+    Raises
+    ------
+    InputError
+        For a degree below 1.
     """
     require(degree >= 1, "degree", degree, "at least 1")
     if degree == 1:

@@ -38,6 +38,11 @@ def target_slope(target: Target, norm: str) -> float:
     -------
     float
         Rigorous, by interval arithmetic with subdivision.
+
+    Raises
+    ------
+    InputError
+        For another norm, or a target without a formula.
     """
     require(norm in NORMS, "norm", norm, f"one of {NORMS}")
     require(
@@ -74,6 +79,11 @@ def lipschitz(approximation: Approximation, norm: str) -> float:
     float
         `target_slope` plus ``sqrt(D) eps`` or ``D eps``, ``eps`` the bound of every partial
         derivative of the error.
+
+    Raises
+    ------
+    InputError
+        For an approximation that is not on a cube, or has no target or bound.
     """
     domain = approximation.domain
     require(isinstance(domain, Cube), "approximation", domain, "an approximation on a cube")
@@ -96,6 +106,11 @@ def lipschitz_along(approximation: Approximation, points: int = 1 << 14) -> floa
 
     The first part is sampled, so this is no proof; on circles and spheres slopes of targets can be
     had exactly.
+
+    Raises
+    ------
+    InputError
+        For an approximation that is not on a manifold, or has no target or bound.
     """
     domain = approximation.domain
     if not isinstance(domain, Manifold):
@@ -249,6 +264,11 @@ def attack_along(
     Returns
     -------
     bool tensor, shape (P,)
+
+    Raises
+    ------
+    InputError
+        For an approximation that is not on a manifold.
     """
     manifold = approximation.domain
     if not isinstance(manifold, Manifold):

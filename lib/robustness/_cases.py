@@ -38,6 +38,11 @@ def in_space(name: str) -> Approximation:
     Returns
     -------
     Approximation
+
+    Raises
+    ------
+    InputError
+        For another name.
     """
     require(name in SPACE, "name", name, f"one of {', '.join(SPACE)}")
     target = Target.from_sympy(SPACE[name])
@@ -97,6 +102,11 @@ def along(name: str) -> Approximation:
     Returns
     -------
     Approximation
+
+    Raises
+    ------
+    InputError
+        For another name.
     """
     require(name in ALONG, "name", name, f"one of {', '.join(ALONG)}")
     if name == "sphere":

@@ -72,6 +72,11 @@ class Pictures:
 def pooled(x: Float[Tensor, "P C H W"], factor: int) -> Float[Tensor, "P C h w"]:
     """Means over squares of ``factor`` x ``factor`` pixels: (P, C, H, W) to (P, C, H / factor, W
     / factor).
+
+    Raises
+    ------
+    InputError
+        For a factor that does not divide height and width.
     """
     factor = integer("factor", factor, 1)
     require(

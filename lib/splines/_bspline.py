@@ -106,6 +106,11 @@ def bspline(order: int, x: Any, derivative: int = 0) -> Float64[np.ndarray, "...
     -------
     float64 array of the shape of ``x``.
 
+    Raises
+    ------
+    InputError
+        For an order below 1 or a negative derivative.
+
     Notes
     -----
     ``N_m(x) = sum_j (-1)^j binom(m, j) (x - j)_+^{m-1} / (m-1)!``  (``lem-bspline``); the

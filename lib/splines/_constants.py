@@ -224,6 +224,11 @@ def peano_constant(order: int, cells: int, alpha: int, s: int) -> float:
     float
         Upper bound of ``sup_x int |d_x^s K_alpha(x, t)| dt`` over all cells, interior and boundary
         (``lem-peano``).  It does not change with ``N`` once ``N >= 2m - 1``.
+
+    Raises
+    ------
+    InputError
+        For another order, mesh, ``alpha`` or ``s``.
     """
     _check(order, cells)
     require(1 <= alpha <= order, "alpha", alpha, f"from 1 to the order, {order}")

@@ -187,6 +187,11 @@ class QuasiInterpolant:
         Returns
         -------
         float64 array, shape (N + m - 1,) * D.
+
+        Raises
+        ------
+        InputError
+            For an array of another shape, or samples that are not finite.
         """
         samples = np.asarray(samples, dtype=float)
         count = len(self.nodes)

@@ -1,4 +1,4 @@
-"""Targets: a function on the cube together with bounds of its derivatives."""
+"""Targets: a function on the cube together with bounds of its derivatives (book: chapter 05)."""
 
 import math
 import re
@@ -202,7 +202,13 @@ class Target:
         )
 
     def __call__(self, x: Tensor) -> Float[Tensor, " P"]:
-        """Values at ``x``, float64 tensor (P, D); returns (P,)."""
+        """Values at ``x``, float64 tensor (P, D); returns (P,).
+
+        Raises
+        ------
+        InputError
+            For values that are not finite, of another shape, or no real numbers.
+        """
         values = self.function(x)
         require(
             isinstance(values, torch.Tensor) and values.shape == x.shape[:1],
