@@ -78,9 +78,10 @@ colab: $(READY)  ## a wheel and notebooks whose first cell installs it, for Goog
 bench: $(READY)  ## measure the record that the page "Speed" shows (seven minutes; leave the machine alone)
 	$(BIN)/python -m lib bench --training 120 --json lib/experiments/records/bench.json
 
-lint: $(READY)   ## check the style of the code
+lint: $(READY)   ## check the style and the types of the code
 	$(BIN)/ruff check lib tests book/_ext notebooks
 	$(BIN)/ruff format --check lib tests book/_ext notebooks
+	$(BIN)/mypy
 
 clean:           ## remove the built book (the environment stays)
 	rm -rf _build

@@ -1,4 +1,6 @@
-"""Old names of what lives in `lib.experiments` now: they work for one release, with a warning."""
+"""Old names of what lives in `lib.experiments` now, or has another name: they work for one release,
+with a warning.
+"""
 
 import warnings
 from importlib import import_module
@@ -6,7 +8,7 @@ from importlib import import_module
 _PLACE = "lib.experiments"
 
 
-def moved(module, names):
+def moved(module, names, place=_PLACE):
     """The ``__getattr__`` of a module whose names have moved.
 
     Nothing is imported before an old name is used, so `lib.limits` and `lib.robustness` do not
@@ -17,7 +19,9 @@ def moved(module, names):
     module : str
         The module that had the names.
     names : dict of str
-        Old name -> name in `lib.experiments`.
+        Old name -> new name.
+    place : str
+        The module that has them now.
 
     Returns
     -------
@@ -29,8 +33,8 @@ def moved(module, names):
         if name not in names:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         warnings.warn(
-            f"{module}.{name} is now {_PLACE}.{names[name]}", DeprecationWarning, stacklevel=2
+            f"{module}.{name} is now {place}.{names[name]}", DeprecationWarning, stacklevel=2
         )
-        return getattr(import_module(_PLACE), names[name])
+        return getattr(import_module(place), names[name])
 
     return find

@@ -14,7 +14,7 @@ def renamed(old: str, new: str) -> property:
     name.
     """
 
-    def get(self):
+    def get(self: Any) -> Any:
         warnings.warn(f".{old} is called .{new} now", DeprecationWarning, stacklevel=2)
         return operator.attrgetter(new)(self)
 

@@ -1,8 +1,17 @@
-"""Settings shared by all tests: one torch thread and fixed default seeds."""
+"""Settings shared by all tests: types checked at run time, one torch thread, fixed seeds."""
+
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 import torch
+
+if find_spec("jaxtyping") and find_spec("beartype"):  # before `lib` is imported
+    from jaxtyping import install_import_hook
+
+    import typed
+
+    install_import_hook(typed.MODULES, "typed.checked")
 
 torch.set_num_threads(1)
 

@@ -2,14 +2,18 @@
 
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float64
+from torch import Tensor
 
-from lib.approximation._measure import measure
+from lib.approximation._measure import Measurement, measure
 from lib.approximation._show import card, line
 from lib.approximation._store import DAMAGE, broken, read_folder, write_folder
-from lib.certify import certify
+from lib.certify import Certificate, certify
 from lib.convresnet import (
     Architecture,
     Chart,
@@ -17,12 +21,13 @@ from lib.convresnet import (
     Convolution,
     ConvResNet,
     Gate,
+    SparseEvaluator,
     computes_its_weights,
     measure_architecture,
     weights_digest,
 )
 from lib.domains import Bound, Cube, Domain
-from lib.errors import InputError, require
+from lib.errors import InputError, refuse, require
 from lib.norms import Norms
 from lib.splines import QuasiInterpolant
 from lib.targets import Target
@@ -118,7 +123,7 @@ class Approximation:
         return self.construction.network
 
     @property
-    def sparse(self):
+    def sparse(self) -> SparseEvaluator:
         """The construction, evaluated through the terms that are alive
         (`lib.convresnet.SparseEvaluator`).
 
@@ -127,7 +132,7 @@ class Approximation:
         return self.construction.sparse
 
     @property
-    def unchanged(self):
+    def unchanged(self) -> bool:
         """Whether `network` is the construction of the charts, bit by bit, and nothing was added to
         it.
 
@@ -145,23 +150,23 @@ class Approximation:
         return known[1]
 
     @property
-    def evaluator(self):
+    def evaluator(self) -> SparseEvaluator | ConvResNet:
         """What computes values and slopes of the network: `sparse`, or the module itself if a
         weight was changed.
         """
         return self.sparse if self.unchanged else self.network
 
     @property
-    def dim(self):
+    def dim(self) -> int:
         """``D``."""
         return self.charts[0].ambient_dim
 
     @property
-    def coefficients(self):
+    def coefficients(self) -> Float64[np.ndarray, " T"]:
         """All coefficients ``c_j``, chart after chart: float64 array (T,)."""
         return np.concatenate([c.coefficients for c in self.charts])
 
-    def with_coefficients(self, coefficients):
+    def with_coefficients(self, coefficients: np.ndarray) -> "Approximation":
         """The construction with other coefficients, float64 array (T,); it has no bound, unless
         they are the same.
         """
@@ -178,27 +183,28 @@ class Approximation:
         )
 
     @property
-    def architecture(self):
+    def architecture(self) -> _Sizes:
         """``.measured`` on the module and ``.promised`` by the theorem, both `Architecture`."""
         return _Sizes(measure_architecture(self.network), self.promised)
 
     @property
-    def constant(self):
+    def constant(self) -> tuple[float, float]:
         """The numbers ``C'_s`` of this network, ``s = 0, 1``: ``bound = C'_s T^{-(alpha - s)/d}``,
         ``T`` the number of terms.
 
         Not the ``C`` of ``thm-cube``, which holds for every mesh and is larger.
+
+        Raises
+        ------
+        InputError
+            Without a bound.
         """
-        require(
-            self.bound is not None,
-            "bound",
-            None,
-            "known: these are not the coefficients or weights of the theorem",
-        )
+        if self.bound is None:
+            refuse("bound", None, "known: these are not the coefficients or weights of the theorem")
         edge = len(self.coefficients) ** (1 / self.charts[0].dim)
         return self.bound.value * edge**self.alpha, self.bound.slope * edge ** (self.alpha - 1)
 
-    def __call__(self, x):
+    def __call__(self, x: Float64[Tensor, "P D"]) -> Float64[Tensor, " P"]:
         """The network at points of the domain.
 
         Parameters
@@ -217,25 +223,26 @@ class Approximation:
         InputError
             For points outside the domain, another shape or dtype.
         """
-        self._check_points(x)
+        self._place_of(x)
         return self.network(x)
 
-    def _check_points(self, x):
-        """Raise `InputError` unless ``x`` is a float64 tensor (P, D) of points of the domain."""
+    def _place_of(self, x: Any) -> Domain:
+        """The domain; raises `InputError` unless ``x`` is a float64 tensor (P, D) of points of
+        it.
+        """
         require(isinstance(x, torch.Tensor), "x", x, "a torch tensor of dtype float64")
         require(x.dtype == torch.float64, "x", x.dtype, "a torch tensor of dtype float64")
         require(
             x.ndim == 2 and x.shape[1] == self.dim, "x.shape", tuple(x.shape), f"(P, {self.dim})"
         )
-        require(
-            self.domain is not None,
-            "domain",
-            None,
-            "known (set it after loading: see `with_target`)",
-        )
+        if self.domain is None:
+            refuse("domain", None, "known (set it after loading: see `with_target`)")
         self.domain.check(x)
+        return self.domain
 
-    def value_and_slope(self, x):
+    def value_and_slope(
+        self, x: Float64[Tensor, "P D"]
+    ) -> tuple[Float64[Tensor, " P"], Float64[Tensor, "P D"]]:
         """Values and slopes of the network, right at kinks, too.
 
         Parameters
@@ -259,14 +266,16 @@ class Approximation:
         InputError
             For points outside the domain, another shape or dtype.
         """
-        self._check_points(x)
+        domain = self._place_of(x)
         x, evaluator = x.detach(), self.evaluator
-        aside = x + _ASIDE * self.domain.towards(x)
+        aside = x + _ASIDE * domain.towards(x)
         with torch.no_grad():
             values = evaluator(x)
-        return values, self.domain.along(x, evaluator.value_and_gradient(aside)[1])
+        return values, domain.along(x, evaluator.value_and_gradient(aside)[1])
 
-    def measure(self, points=1 << 14, seed=0, module_points=None):
+    def measure(
+        self, points: int = 1 << 14, seed: int = 0, module_points: int | None = None
+    ) -> Measurement:
         """Sample the error of the network, in value and in slope, batch by batch: any number of
         points will do.
 
@@ -292,7 +301,7 @@ class Approximation:
         """
         return measure(self, points, seed, module_points)
 
-    def certify(self, domain=None, **options):
+    def certify(self, domain: Any = None, **options: Any) -> Certificate:
         """A rigorous enclosure of both norms over the whole domain, rounding included:
         `lib.certify.certify`.
 
@@ -310,7 +319,7 @@ class Approximation:
         """
         return certify(self, domain, **options)
 
-    def save(self, path):
+    def save(self, path: str | Path) -> None:
         """Write the network to the folder ``path`` (safetensors and JSON; never pickle).
 
         The folder is written beside its place and renamed; one that exists is replaced only if it
@@ -341,17 +350,22 @@ class Approximation:
             "groups": [[conv.groups for conv in block] for block in self.network.blocks],
             "formula": self.target.formula if self.target is not None else None,
             "sizes": {k: getattr(self, k) for k in sizes},
-            "bound": asdict(self.bound) if self.bound is not None and self.unchanged else None,
+            "bound": _facts(self.bound) if self.bound is not None and self.unchanged else None,
             "derivative_bounds": [[list(k), v] for k, v in self.derivative_bounds.items()],
         }
 
-    def with_target(self, target, domain=None):
+    def with_target(self, target: Target, domain: Any = None) -> "Approximation":
         """The same approximation with a target to measure against, and a domain if that is unknown
         (after loading).
 
         The bound is kept only for the function it was made for: the same formula or, on the cube,
         one with the same coefficients.  (On a manifold without a formula it is taken to be that
         function.)
+
+        Raises
+        ------
+        InputError
+            For a target or a domain of another dimension.
         """
         require(
             isinstance(target, Target) and target.dim == self.dim,
@@ -394,7 +408,7 @@ _ARRAYS = ("matrix", "offset", "indices", "coefficients")  # of a chart
 _PARTS = ("spline", "network", "rounding")  # of a bound
 
 
-def load(path):
+def load(path: str | Path) -> Approximation:
     """Read an approximation written by `Approximation.save`.
 
     Parameters
@@ -454,11 +468,18 @@ def _chart(tensors, i, cells, gate):
     )
 
 
+def _facts(bound):
+    """A bound for a description, where the breakdown has the name that it had in format 2."""
+    facts = asdict(bound)
+    return facts | {"factors": facts.pop("breakdown")}
+
+
 def _bound(facts):
     """The bound of a description; before format 4 it was written as six numbers."""
     if facts is None:
         return None
     facts = dict(facts)
+    facts["breakdown"] = facts.pop("factors", {})
     if "spline" in facts:
         del facts["value"], facts["slope"]
         parts = [Norms(**facts.pop(part)) for part in _PARTS]

@@ -2,13 +2,18 @@
 ``thm-manifold``).
 """
 
+from collections.abc import Callable
+
+from torch import Tensor
+
 from lib.approximation._approximation import Approximation
 from lib.convresnet import Construction, check_kernel_size
 from lib.domains import Setting, bound, choose_refinement, largest_coefficient
-from lib.errors import InputError, integer, positive, require
+from lib.errors import InputError, integer, positive, refuse, require
 from lib.norms import Norms
 from lib.relu import MAXIMUM_REFINEMENT, MINIMUM_REFINEMENT, check_refinement
 from lib.splines import check_order
+from lib.targets import Target
 
 _POLYNOMIAL_REFINEMENT = 30
 _MAXIMUM_TERMS = 6_000_000
@@ -16,17 +21,17 @@ _MAXIMUM_BLOCKS = 10_000  # where there are fewer terms
 
 
 def approximate(
-    target,
-    domain,
+    target: Target | Callable[[Tensor], Tensor],
+    domain: Setting,
     *,
-    order=4,
-    cells=None,
-    tolerance=None,
-    kernel_size=2,
-    blocks=None,
-    terms_per_block=None,
-    refinement=None,
-):
+    order: int = 4,
+    cells: int | None = None,
+    tolerance: float | None = None,
+    kernel_size: int = 2,
+    blocks: int | None = None,
+    terms_per_block: int | None = None,
+    refinement: int | None = None,
+) -> Approximation:
     """Build a ConvResNet that approximates a target in value and in slope, with a guaranteed error.
 
     Book: ``thm-cube``, ``thm-manifold``.
@@ -86,7 +91,7 @@ def approximate(
     if cells is not None:
         cells = integer("cells", cells, order)
     problem = domain.problem(target, order, cells)
-    least = problem.terms(problem.minimum_cells)
+    least = problem.count_terms(problem.minimum_cells)
     budget = None
     if terms_per_block is not None:
         budget = (blocks or 1) * integer("terms_per_block", terms_per_block, 1)
@@ -102,12 +107,13 @@ def approximate(
         require(refinement is None, "refinement", refinement, "left out where a tolerance is given")
         cells, refinement = _cheapest(problem, tolerance, kernel_size)
     elif cells is None:
-        require(budget is not None, "cells", cells, "given, or a tolerance, or terms_per_block")
+        if budget is None:
+            refuse("cells", cells, "given, or a tolerance, or terms_per_block")
         cells = problem.minimum_cells
-        while cells < problem.maximum_cells and problem.terms(cells + 1) <= budget:
+        while cells < problem.maximum_cells and problem.count_terms(cells + 1) <= budget:
             cells += 1
     require(cells >= problem.minimum_cells, "cells", cells, f"at least {problem.minimum_cells}")
-    terms = problem.terms(cells)
+    terms = problem.count_terms(cells)
     require(
         terms <= _MAXIMUM_TERMS,
         "cells",
@@ -157,10 +163,10 @@ def _cheapest(problem, tolerance, kernel_size):
     high = problem.minimum_cells
     while not spline_fits(high):
         low, high = high, 2 * high
-        if problem.terms(low) > _MAXIMUM_TERMS or low >= problem.maximum_cells:
+        if problem.count_terms(low) > _MAXIMUM_TERMS or low >= problem.maximum_cells:
             raise InputError(
                 f"tolerance = {tolerance}: must be larger, or the order; "
-                f"{problem.terms(low)} terms do not suffice"
+                f"{problem.count_terms(low)} terms do not suffice"
             )
         high = min(high, problem.maximum_cells)
     while high - low > 1:
@@ -169,7 +175,7 @@ def _cheapest(problem, tolerance, kernel_size):
 
     best = None
     for cells in range(high, min(high + max(2, high // 8), problem.maximum_cells) + 1):
-        terms = problem.terms(cells)
+        terms = problem.count_terms(cells)
         if terms > _MAXIMUM_TERMS or best is not None and terms * 6 >= best[0]:
             break  # even the shallowest network would cost more
         charts = problem.charts(cells)

@@ -1,4 +1,4 @@
-"""Sampled errors of an approximation, in value and in slope."""
+"""Sampled errors of an approximation, in value and in slope (book: chapter 05)."""
 
 import math
 from dataclasses import dataclass

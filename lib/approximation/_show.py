@@ -1,4 +1,4 @@
-"""How an approximation shows itself: a line, and a card in notebooks."""
+"""How an approximation shows itself: a line, and a card in notebooks (book: chapter 05)."""
 
 from html import escape
 

@@ -1,4 +1,5 @@
-"""Folders that hold an approximation: tensors (safetensors) and a description (JSON), never pickle.
+"""Folders that hold an approximation: tensors (safetensors) and a description (JSON), never pickle
+(book: "Running the code").
 
 What is in them is `lib.approximation._approximation`'s business; here they are written whole or not
 at all, and read only as they were written.

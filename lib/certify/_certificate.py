@@ -1,6 +1,7 @@
 """What a certificate says, and its form on disk (book: ``thm-certificate``)."""
 
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -80,13 +81,13 @@ class Certificate(Norms):
         """The lower ends."""
         return Norms(self.value.lower, self.slope.lower)
 
-    def save(self, path):
+    def save(self, path: str | Path) -> None:
         """Write to one file (numpy arrays and JSON; never pickle), beside its place and renamed."""
         facts = {k: v for k, v in vars(self).items() if k not in ("level", "index")}
         write(path, facts, {"level": self.level, "index": self.index})
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: str | Path) -> "Certificate":
         """Read what `save` wrote.
 
         A file is believed as far as its digest goes: damage is noticed, malice is not.

@@ -5,6 +5,7 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -26,15 +27,15 @@ _AT_ONCE = 4096  # boxes between two looks at the clock
 
 
 def certify(
-    approximation,
-    domain=None,
+    approximation: Any,
+    domain: Any = None,
     *,
-    gap=0.02,
-    at_most=None,
-    boxes=200_000,
-    progress=False,
-    checkpoint=None,
-):
+    gap: float = 0.02,
+    at_most: tuple[float, float] | None = None,
+    boxes: int = 200_000,
+    progress: bool = False,
+    checkpoint: str | Path | None = None,
+) -> Certificate:
     """Enclose both norms of the error of a network over its whole domain (book:
     ``thm-certificate``).
 
@@ -91,8 +92,10 @@ def certify(
     if goal.at_most is None and _theorem_helps(s, error, upper):
         upper = tuple(map(min, upper, s.a_priori()))
     return Certificate(
-        *map(Enclosure, lower, upper),
-        *at,
+        Enclosure(lower[0], upper[0]),
+        Enclosure(lower[1], upper[1]),
+        at[0],
+        at[1],
         search.table["level"].copy(),
         search.table["index"].copy(),
         search.roots,

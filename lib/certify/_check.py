@@ -11,6 +11,7 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import product
 from math import comb, factorial, prod
+from typing import Any
 
 import numpy as np
 import sympy
@@ -37,7 +38,7 @@ _POINT_BITS = 500
 _STEP = Fraction(1, 2**120)
 
 
-def check(certificate, approximation):
+def check(certificate: Any, approximation: Any) -> int:
     """Prove once more what a certificate claims, both ends.
 
     Parameters

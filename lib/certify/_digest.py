@@ -1,5 +1,5 @@
 """What a certificate is about, as one number: everything that the two errors depend on, in one
-order.
+order (book: chapter 10).
 """
 
 import hashlib

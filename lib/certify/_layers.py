@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lib.certify._pairs import NO_PAIRS, Pairs, Tents, find_pairs
+from lib.convresnet import ConvResNet
 from lib.intervals import Balls, matmul, up
 
 _NUMBERS = 1 << 21  # activations held at once
@@ -168,7 +169,7 @@ def stream(x, channels, gradient=True):
     return Balls(mid, rad), slopes
 
 
-def propagate(network, x, gradient=True):
+def propagate(network: ConvResNet, x: Balls, gradient: bool = True) -> tuple[Balls, Balls | None]:
     """The module over boxes, layer by layer.
 
     Parameters

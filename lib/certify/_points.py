@@ -1,8 +1,11 @@
-"""The error at single points, in balls of many digits: the lower ends of certificates."""
+"""The error at single points, in balls of many digits: the lower ends of certificates
+(book: ``thm-certificate``).
+"""
 
 import numpy as np
 from flint import arb
 
+from lib.convresnet import ConvResNet
 from lib.formulas import evaluate
 from lib.intervals import precision
 
@@ -11,7 +14,7 @@ BITS = 400
 STEP = arb(2) ** -100  # between the points of a difference quotient
 
 
-def network_value(network, x):
+def network_value(network: ConvResNet, x: list[arb]) -> arb:
     """The exact function of the stored weights at a point.
 
     Parameters

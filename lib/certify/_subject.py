@@ -1,4 +1,5 @@
-"""What is certified: a formula, a construction, a network and a domain, read once.
+"""What is certified: a formula, a construction, a network and a domain, read once (book:
+chapter 10).
 
 An approximation is any object with `target`, `construction`, `network`, `domain` and `bound`; each
 is read once, and must be what it seems to the last type, so that an object that answers differently
@@ -10,7 +11,7 @@ from dataclasses import dataclass, fields
 import sympy
 
 from lib.convresnet import Chart, Construction, ConvResNet
-from lib.domains import Bound, Cube, CubeProblem, bound
+from lib.domains import Bound, Cube, CubeProblem, Domain, Patch, bound
 from lib.errors import require
 from lib.formulas import parse_on_cube
 from lib.manifolds import SphereFace
@@ -48,9 +49,9 @@ class Subject:
     target: Target
     construction: Construction
     network: ConvResNet
-    domain: object
+    domain: Domain
     cells: int
-    patch: object
+    patch: Patch
     bound: Bound | None
 
     @property

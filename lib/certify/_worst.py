@@ -1,4 +1,6 @@
-"""The error at points of the worst boxes: lower ends, and whether a bound can still be proved."""
+"""The error at points of the worst boxes: lower ends, and whether a bound can still be proved
+(book: ``thm-certificate``).
+"""
 
 from typing import NamedTuple
 

@@ -83,7 +83,7 @@ def thm_cube(build, D, formula, m, N):
     honest=_approximation,
     tampered=(
         "networks that keep four refinement levels however fine the mesh becomes",
-        lambda *sizes: _approximation(*sizes, refinement=4),
+        lambda formula, D, m, N: _approximation(formula, D, m, N, 4),
     ),
 )
 def cor_cube_rate(build, D, formula, m):

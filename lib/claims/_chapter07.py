@@ -94,7 +94,7 @@ def _refined(name, m, cells, refinement=None):
     honest=_refined,
     tampered=(
         "networks in charts with four refinement levels at every mesh width",
-        lambda *sizes: _refined(*sizes, refinement=4),
+        lambda name, m, cells: _refined(name, m, cells, 4),
     ),
 )
 def cor_manifold_rate(build, name, m):

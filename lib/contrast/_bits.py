@@ -8,8 +8,12 @@ steep as the weight is long.  All sizes are powers of two, so that float64 does 
 digit is decided.  Sources: book, chapter 01.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 from lib.contrast._steep import block
 from lib.convresnet import NEGATIVE, POSITIVE, ConvResNet
@@ -19,7 +23,9 @@ from lib.relu.layers import NUMBERS, Layer
 _MOST_STEPS = 32  # digits: of the 53 of a float there must be room for the cells
 
 
-def ladder(target, count, lipschitz=1.0):
+def ladder(
+    target: Callable[[Tensor], Tensor], count: int, lipschitz: float = 1.0
+) -> Int[np.ndarray, " n"]:
     """Integers ``k_0, .., k_count`` whose neighbours differ by 1, with ``|k_i - f(i h) / (lip h)|
     <= 1``, ``h = 1 / count``.
 
@@ -56,7 +62,9 @@ def ladder(target, count, lipschitz=1.0):
     return np.array(k)
 
 
-def frozen_network(target, cells, steps, lipschitz=1.0):
+def frozen_network(
+    target: Callable[[Tensor], Tensor], cells: int, steps: int, lipschitz: float = 1.0
+) -> ConvResNet:
     """The ladder as a network with slopes 0 and ``+-2 lipschitz`` only (book: ``prop-frozen``,
     ``prop-jump``).
 
@@ -93,7 +101,9 @@ def frozen_network(target, cells, steps, lipschitz=1.0):
     return _network([*chain, last])
 
 
-def step_network(target, cells, steps, lipschitz=1.0):
+def step_network(
+    target: Callable[[Tensor], Tensor], cells: int, steps: int, lipschitz: float = 1.0
+) -> ConvResNet:
     """The ladder as a step function, and the median of three shifted copies to be right everywhere
     (book: ``prop-steps``).
 

@@ -2,20 +2,23 @@
 (``cor-contrast``).
 """
 
+from collections.abc import Callable
 from math import pi
 
 import numpy as np
 import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
 
 from lib.contrast._steep import steepest
-from lib.convresnet import Construction, count_parameters, cube_chart
+from lib.convresnet import Construction, ConvResNet, count_parameters, cube_chart
 from lib.splines import QuasiInterpolant
 
 SIZES = ((8, 4), (16, 4), (16, 8), (32, 8), (32, 16), (64, 16), (64, 32), (128, 32))  # cells, steps
 CELLS = (8, 16, 32, 64, 128, 256)  # of splines
 
 
-def pitches(x):
+def pitches(x: Float[Tensor, "P 1"]) -> Float[Tensor, " P"]:
     """Zigzags of slopes +-1 on eight intervals, of periods 1/8 to 1/1024: as rough as a Lipschitz
     function can be, at eight scales.
     """
@@ -25,7 +28,7 @@ def pitches(x):
     return torch.minimum(z, period - z)
 
 
-def wave(x):
+def wave(x: Float[Tensor, "P D"]) -> Float[Tensor, " P"]:
     """``sin(2 pi x) / (2 pi)``."""
     return torch.sin(2 * pi * x[:, 0]) / (2 * pi)
 
@@ -49,7 +52,9 @@ def _points(cells, steps):
 
 
 @torch.no_grad()
-def errors(network, target, cells, steps):
+def errors(
+    network: Callable[[Tensor], Tensor], target: Callable[[Tensor], Tensor], cells: int, steps: int
+) -> float:
     """Largest error in value at random points, many of them where cells change.
 
     Parameters
@@ -63,12 +68,12 @@ def errors(network, target, cells, steps):
     return float((network(x) - target(x)).abs().max())
 
 
-def steepness(network, cells, steps):
+def steepness(network: ConvResNet, cells: int, steps: int) -> float:
     """The largest slope of a `ConvResNet` in one variable that is found where cells change."""
     return float(steepest(network, *_strips(cells, steps)).max())
 
 
-def splines_of(name, order=2):
+def splines_of(name: str, order: int = 2) -> Float64[np.ndarray, "n 3"]:
     """For each of `CELLS` the number of nonzero parameters of our network and its errors in value
     and slope; with ``m log2 N + 4`` levels, so that the spline's error dominates.
 
@@ -105,7 +110,7 @@ def splines_of(name, order=2):
     return np.array(found)
 
 
-def classifier():
+def classifier() -> ConvResNet:
     """A network for ``|x - (1/2, 1/2)|^2 - 1/8``, Lipschitz constant below 2."""
     c = QuasiInterpolant(3, 8).coefficients(lambda p: ((p - 0.5) ** 2).sum(-1) - 1 / 8, 2)
     return Construction([cube_chart(c, 3)], 3, 16, 2, 1).network

@@ -1,13 +1,17 @@
 """A sawtooth on top of any network, and how steep a function is."""
 
+from collections.abc import Callable
+
 import torch
+from jaxtyping import Float64
+from torch import Tensor
 
 from lib.convresnet import COORDINATES, NEGATIVE, POSITIVE, Convolution, ConvResNet
 from lib.errors import integer, positive, require
 from lib.relu import layers
 
 
-def steepened(network, amplitude, levels):
+def steepened(network: ConvResNet, amplitude: float, levels: int) -> ConvResNet:
     """Add ``amplitude (g^{ok}(x_1) - 1/2)``, a sawtooth, in one more block (book: ``prop-steep``,
     ``prop-flip``).
 
@@ -59,7 +63,12 @@ def block(chain):
 
 
 @torch.no_grad()
-def steepest(function, low, high, halvings=60):
+def steepest(
+    function: Callable[[Tensor], Tensor],
+    low: Float64[Tensor, " P"],
+    high: Float64[Tensor, " P"],
+    halvings: int = 60,
+) -> Float64[Tensor, " P"]:
     """Steep places, found by halving: of two halves of an interval one has at least the slope of
     the chord.
 

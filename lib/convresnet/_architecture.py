@@ -2,6 +2,10 @@
 
 from dataclasses import asdict, dataclass
 
+from torch import nn
+
+from lib.convresnet._module import ConvResNet
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -30,13 +34,13 @@ class Architecture:
     kappa1: float
     kappa2: float
 
-    def within(self, other):
+    def within(self, other: "Architecture") -> bool:
         """True if this network lies in the class with the sizes ``other``."""
         mine, theirs = asdict(self), asdict(other)
         return all(mine[k] <= theirs[k] for k in mine)
 
 
-def measure_architecture(network):
+def measure_architecture(network: ConvResNet) -> Architecture:
     """The smallest sizes of a class that holds a `ConvResNet`, from its modules and weights."""
     convs = [c for block in network.blocks for c in block]
     return Architecture(
@@ -52,7 +56,7 @@ def measure_architecture(network):
     )
 
 
-def count_parameters(network):
+def count_parameters(network: nn.Module) -> tuple[int, int]:
     """Number of stored weights and biases, and how many of them are not zero: ``(stored,
     nonzero)``.
     """

@@ -5,8 +5,11 @@
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64, Int
+from torch import Tensor
 
 from lib import relu
+from lib.norms import renamed
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,17 +29,19 @@ class Gate:
         ``n_d``, the level of the squares.
     """
 
-    centre: np.ndarray
+    centre: Float64[np.ndarray, " D"]
     inner: float
     outer: float
     refinement: int
 
     @property
-    def slope(self):
-        """``1 / (R_2^2 - R_1^2)``."""
+    def gain(self) -> float:
+        """``1 / (R_2^2 - R_1^2)``, by which squared distances are multiplied."""
         return 1 / (self.outer - self.inner)
 
-    def squared_distance(self, x):
+    slope = renamed("slope", "gain")
+
+    def squared_distance(self, x: Float64[Tensor, "P D"]) -> Float64[Tensor, " P"]:
         """``d~^2`` at the points ``x``, float64 tensor (P, D); returns (P,)."""
         centre = x.new_tensor(self.centre)
         return (relu.square(x, self.refinement) - 2 * centre * x + centre**2).sum(1)
@@ -62,11 +67,11 @@ class Chart:
         None on the cube, which is its only chart.
     """
 
-    matrix: np.ndarray
-    offset: np.ndarray
+    matrix: Float64[np.ndarray, "d D"]
+    offset: Float64[np.ndarray, " d"]
     cells: int
-    indices: np.ndarray
-    coefficients: np.ndarray
+    indices: Int[np.ndarray, "T d"]
+    coefficients: Float64[np.ndarray, " T"]
     gate: Gate | None = None
 
     def __post_init__(self):
@@ -76,17 +81,17 @@ class Chart:
             object.__setattr__(self, name, own.view())
 
     @property
-    def dim(self):
+    def dim(self) -> int:
         """``d``: number of mesh coordinates."""
         return self.matrix.shape[0]
 
     @property
-    def ambient_dim(self):
+    def ambient_dim(self) -> int:
         """``D``."""
         return self.matrix.shape[1]
 
 
-def cube_chart(coefficients, order):
+def cube_chart(coefficients: np.ndarray, order: int) -> Chart:
     """The cube as one chart: ``u = N x``, every term of the mesh.
 
     Parameters

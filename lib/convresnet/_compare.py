@@ -1,6 +1,7 @@
 """Whether a module is the construction, weight by weight (book: ``prop-realisation``)."""
 
 import hashlib
+from typing import Any
 
 import torch
 from torch import nn
@@ -8,7 +9,7 @@ from torch import nn
 from lib.convresnet._module import Convolution, ConvResNet, OneSidedConv1d
 
 
-def computes_its_weights(network):
+def computes_its_weights(network: Any) -> bool:
     """Whether a module is a `ConvResNet` that nothing was added to, so that its weights say what it
     computes.
 
@@ -23,7 +24,7 @@ def computes_its_weights(network):
         or not _is_weight(network.head, 1)
     ):
         return False
-    chains = list(network.blocks) if type(network.blocks) is nn.ModuleList else [None]
+    chains: list = list(network.blocks) if type(network.blocks) is nn.ModuleList else [None]
     if any(type(chain) is not nn.ModuleList for chain in chains):
         return False
     if any(not _as_made(m, _MADE.blocks) for m in (network.blocks, *chains)):
@@ -96,7 +97,7 @@ def _has_the_sizes_of_its_weight(conv):
     )
 
 
-def weights_digest(network):
+def weights_digest(network: nn.Module) -> str:
     """SHA-256 of all weights, biases and ``FC``: str."""
     found = hashlib.sha256()
     for name, tensor in network.state_dict().items():
@@ -105,7 +106,7 @@ def weights_digest(network):
     return found.hexdigest()
 
 
-def same_form(mine, ours):
+def same_form(mine: list[Convolution], ours: list[Convolution]) -> bool:
     """Whether two lists of `Convolution` have the same shapes and groups."""
     return len(mine) == len(ours) and all(
         (p.weight.shape, p.bias.shape, p.groups) == (q.weight.shape, q.bias.shape, q.groups)
@@ -113,7 +114,7 @@ def same_form(mine, ours):
     )
 
 
-def changed_layers(mine, ours):
+def changed_layers(mine: list[Convolution], ours: list[Convolution]) -> list[int]:
     """Which layers of a block, a list of `Convolution` of the same form, have other numbers:
     list of int.
     """

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -78,7 +79,7 @@ class Construction:
         """
         charts = self.charts
         ends = np.cumsum([len(c.indices) for c in charts])
-        chain = []
+        chain: list[Convolution] = []
         for part in np.array_split(np.arange(ends[-1]), self.blocks):
             if not len(part):
                 yield [
@@ -101,7 +102,7 @@ class Construction:
             )
             yield chain
 
-    def built(self, network) -> bool:
+    def built(self, network: Any) -> bool:
         """Whether a module is `network`, bit by bit, and nothing was added to it."""
         if not (
             computes_its_weights(network)
@@ -136,7 +137,8 @@ class Construction:
         terms = -(-sum(sizes) // self.blocks)
         chart = charts[0]
         dim = chart.dim
-        gated = chart.gate is not None
+        gates = [c.gate for c in charts if c.gate is not None]  # all are gated, or none
+        gated = len(gates) > 0
         power_depth = {2: 0, 3: n + 2, 4: 2 * n + 4, 5: 2 * n + 3}[order]
         width = {2: 2, 3: 6, 4: 10, 5: 9}[order]
         depth = (
@@ -153,15 +155,15 @@ class Construction:
             max(float(np.abs(c.coefficients).max()) for c in charts),
         ]
         if gated:
-            depth += chart.gate.refinement + 1
+            depth += gates[0].refinement + 1
             scale = 2.0 ** -doublings(chart.cells)
-            for c in charts:
+            for c, gate in zip(charts, gates):
                 slope = np.linalg.norm(c.matrix, axis=1).max() * scale
-                centred = np.abs(c.matrix @ c.gate.centre + c.offset).max() * scale
+                centred = np.abs(c.matrix @ gate.centre + c.offset).max() * scale
                 kappa1 += [
-                    slope * (kernel_size**0.5 + c.gate.outer**0.5) + centred,
-                    max(2, kernel_size - 1) * c.gate.slope,
-                    c.gate.slope * (c.gate.inner + kernel_size),
+                    slope * (kernel_size**0.5 + gate.outer**0.5) + centred,
+                    max(2, kernel_size - 1) * gate.gain,
+                    gate.gain * (gate.inner + kernel_size),
                 ]
         return Architecture(
             M=self.blocks,

@@ -1,13 +1,16 @@
 """The gather layers: affine maps of the coordinates, delivered to row 0 (book: ``lem-gather``)."""
 
+from typing import Any
+
 import numpy as np
 import torch
+from jaxtyping import Float64
 
 from lib.convresnet._module import Convolution
 from lib.errors import integer, require
 
 
-def check_kernel_size(kernel_size, dim):
+def check_kernel_size(kernel_size: int, dim: int) -> int:
     """``K`` as an int; raises `InputError` unless filters of this size can see all coordinates."""
     least = 1 if dim == 1 else 2
     require(
@@ -19,13 +22,13 @@ def check_kernel_size(kernel_size, dim):
     return int(kernel_size)
 
 
-def gather_depth(dim, kernel_size):
+def gather_depth(dim: int, kernel_size: int) -> int:
     """``max(1, ceil((D-1)/(K-1)))``: the layers row 0 needs to see ``D`` rows."""
     kernel_size = check_kernel_size(kernel_size, dim)
     return max(1, -((1 - dim) // max(kernel_size - 1, 1)))
 
 
-def gather_rows(dim, kernel_size):
+def gather_rows(dim: int, kernel_size: int) -> list[slice]:
     """The rows that each gather layer adds to the linear forms: a list of slices."""
     depth = gather_depth(dim, kernel_size)
     stride = max(kernel_size - 1, 1)
@@ -35,7 +38,13 @@ def gather_rows(dim, kernel_size):
     ]
 
 
-def gather(matrix, offset, kernel_size, steps=None, start=None):
+def gather(
+    matrix: Any,
+    offset: Any,
+    kernel_size: int,
+    steps: Float64[np.ndarray, "F D"] | None = None,
+    start: Float64[np.ndarray, " F"] | None = None,
+) -> list[Convolution]:
     """Convolution layers that put ``sigma(A z + b)`` into row 0, for every ``z`` with entries in
     [0, 1].
 

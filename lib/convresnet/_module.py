@@ -2,10 +2,13 @@
 module.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
@@ -28,24 +31,24 @@ class Convolution:
     groups : int
     """
 
-    weight: torch.Tensor
-    bias: torch.Tensor
+    weight: Float[Tensor, "o i K"]
+    bias: Float[Tensor, " o"]
     groups: int = 1
 
     @classmethod
-    def from_layer(cls, layer):
+    def from_layer(cls, layer: Layer) -> "Convolution":
         """A `lib.relu.layers.Layer` as a grouped convolution with filters of size one."""
         groups, out, width = layer.weight.shape
         return cls(layer.weight.reshape(groups * out, width, 1), layer.bias.reshape(-1), groups)
 
-    def to_layer(self):
+    def to_layer(self) -> Layer:
         """What it does to a single row: the `Layer` of its first filter entries."""
         return Layer(
             self.weight[..., 0].reshape(self.groups, -1, self.weight.shape[1]),
             self.bias.reshape(self.groups, -1),
         )
 
-    def dense(self):
+    def dense(self) -> "Convolution":
         """The same map with one group: the block diagonal written out (book: ``lem-grouped``)."""
         if self.groups == 1:
             return self
@@ -65,7 +68,8 @@ class OneSidedConv1d(nn.Conv1d):
     """
 
     @classmethod
-    def from_numbers(cls, numbers):
+    def from_numbers(cls, numbers: Convolution) -> "OneSidedConv1d":
+        """The module with these numbers."""
         out, width, kernel = numbers.weight.shape
         # nothing is initialised
         conv = cls(width * numbers.groups, out, kernel, groups=numbers.groups, device="meta")
@@ -73,11 +77,11 @@ class OneSidedConv1d(nn.Conv1d):
         conv.bias = nn.Parameter(numbers.bias)
         return conv
 
-    def forward(self, z):
+    def forward(self, z: Float[Tensor, "P i rows"]) -> Float[Tensor, "P o rows"]:
         """``z`` of shape (P, in, rows) to (P, out, rows), without the ReLU."""
         return super().forward(functional.pad(z, (0, self.kernel_size[0] - 1)))
 
-    def leading_rows(self, z, rows):
+    def leading_rows(self, z: Float[Tensor, "i rows0 P"], rows: int) -> Float[Tensor, "o rows P"]:
         """The first ``rows`` rows of the output, from ``z`` of shape (in, rows', P); returns (out,
         rows, P).
 
@@ -90,7 +94,8 @@ class OneSidedConv1d(nn.Conv1d):
             z = functional.pad(z, (0, 0, 0, missing))
         taps = z.view(self.groups, self.in_channels // self.groups, z.shape[1], points)
         weight = self.weight.view(self.groups, self.out_channels // self.groups, -1, kernel)
-        y = self.bias.view(self.groups, -1, 1)
+        bias: Tensor = self.bias  # type: ignore[assignment]  # there always is one
+        y = bias.view(self.groups, -1, 1)
         for k in range(kernel):
             y = torch.baddbmm(y, weight[..., k], taps[:, :, k : k + rows].flatten(2))
         return y.view(self.out_channels, rows, points)
@@ -119,7 +124,11 @@ class ConvResNet(nn.Module):
         If the channel numbers of consecutive layers do not fit.
     """
 
-    def __init__(self, blocks, head, dim):
+    # a ModuleList of ModuleLists of OneSidedConv1d, into which type checkers do not see
+    blocks: Any
+    head: nn.Parameter
+
+    def __init__(self, blocks: Sequence[Sequence[Convolution]], head: Any, dim: int) -> None:
         super().__init__()
         self.dim = int(dim)
         self.channels = len(head)
@@ -138,7 +147,7 @@ class ConvResNet(nn.Module):
         head = head if isinstance(head, torch.Tensor) else torch.tensor(head, **NUMBERS)
         self.head = nn.Parameter(head.to(torch.float64).clone())
 
-    def forward(self, x, all_rows=False):
+    def forward(self, x: Float[Tensor, "P D"], all_rows: bool = False) -> Float[Tensor, " P"]:
         """Evaluate at the points ``x``.
 
         Parameters
@@ -203,7 +212,7 @@ class ConvResNet(nn.Module):
             z = z[:, : rows[-1]] + y
         return self.head @ z[:, 0]
 
-    def rows_needed(self):
+    def rows_needed(self) -> list[list[int]]:
         """For each block the number of leading rows at its input and after each of its layers.
 
         Row ``i`` of a layer's output reads rows ``i .. i + K - 1`` of its input, and ``FC`` reads
@@ -218,7 +227,7 @@ class ConvResNet(nn.Module):
             plan.append(counts[::-1])
         return plan[::-1]
 
-    def dense(self):
+    def dense(self) -> "ConvResNet":
         """The same network with every grouped convolution written out as a dense one
         (``lem-grouped``).
         """
@@ -226,7 +235,7 @@ class ConvResNet(nn.Module):
             [[c.dense() for c in block] for block in self.numbers()], self.head.detach(), self.dim
         )
 
-    def numbers(self):
+    def numbers(self) -> list[list[Convolution]]:
         """The weights as nested lists of `Convolution` (detached copies)."""
         return [
             [
@@ -236,7 +245,7 @@ class ConvResNet(nn.Module):
             for block in self.blocks
         ]
 
-    def chunk(self, gradient=False):
+    def chunk(self, gradient: bool = False) -> int:
         """Number of points that are evaluated together, by the size of their activations."""
         sizes = [
             c.out_channels * rows
@@ -246,7 +255,9 @@ class ConvResNet(nn.Module):
         points = max(4, min(1 << 14, _CACHE_BYTES // (16 * max(sizes))))
         return max(1, min(points, _GRAPH_BYTES // (8 * sum(sizes)))) if gradient else points
 
-    def value_and_gradient(self, x):
+    def value_and_gradient(
+        self, x: Float[Tensor, "P D"]
+    ) -> tuple[Float[Tensor, " P"], Float[Tensor, "P D"]]:
         """Values and gradients with respect to the input, in chunks of bounded memory.
 
         Parameters

@@ -6,7 +6,7 @@ from lib.convresnet._module import Convolution, ConvResNet
 from lib.errors import require
 
 
-def rescaled(network):
+def rescaled(network: ConvResNet) -> ConvResNet:
     """The same function with every weight and bias of the blocks at most 1 in modulus.
 
     ReLU is positively homogeneous: dividing the weights of layer ``l`` by ``s_l`` and its biases by

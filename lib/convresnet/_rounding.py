@@ -6,7 +6,7 @@ from lib.relu import fold_terms
 UNIT = 2.0**-53  # unit roundoff
 
 
-def rounding(order, refinement, dim, mesh_rounding):
+def rounding(order: int, refinement: int, dim: int, mesh_rounding: float) -> tuple[float, float]:
     """By how much float64 may miss the value of one term, and by how much times ``|c_j|`` their sum
     (``lem-rounding``).
 
@@ -37,7 +37,7 @@ def rounding(order, refinement, dim, mesh_rounding):
     return UNIT * 1.01 * (dim * factor + (dim - 1) * product), UNIT * 1.01 * (2 * order**dim + 4)
 
 
-def stored_folds(order):
+def stored_folds(order: int) -> Norms:
     """How far a factor with the weights ``a_r`` rounded to float64 is from ``N~_m``, in value and
     slope: `lib.Norms`.
 

@@ -6,7 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
+from jaxtyping import Float64
+from torch import Tensor
 
+from lib.convresnet._chart import Chart
 from lib.convresnet._gather import gather_rows
 from lib.convresnet._kernel import sum_alive
 from lib.convresnet._terms import doublings, linear_forms
@@ -29,7 +32,7 @@ def _squares(x, n):
     return value, np.where(above, 1.5, np.where(x >= 0, (2 * left + 1) / cells, 0))
 
 
-def threads():
+def threads() -> int:
     """How many threads are used: ``torch.get_num_threads()``, from OMP_NUM_THREADS or the number
     of cores.
     """
@@ -60,7 +63,9 @@ class SparseEvaluator:
         For another order or refinement, or an index of a term outside ``1 - m .. N - 1``.
     """
 
-    def __init__(self, charts, order, refinement, kernel_size=2):
+    def __init__(
+        self, charts: list[Chart], order: int, refinement: int, kernel_size: int = 2
+    ) -> None:
         order = check_order(order)
         # with one level N~_5 exceeds 1, where the product is another function
         refinement = check_refinement(refinement, 2)
@@ -177,7 +182,7 @@ class SparseEvaluator:
             :, 0
         ] if self.gate is None else gradient.sum(1)
 
-    def value_and_gradient(self, x):
+    def value_and_gradient(self, x: Tensor) -> tuple[Float64[Tensor, " P"], Float64[Tensor, "P D"]]:
         """Values and gradients, in chunks of bounded memory, shared among the `threads`.
 
         Parameters
@@ -208,26 +213,26 @@ class SparseEvaluator:
             f"(P, {self.ambient_dim})",
         )
         require(bool(torch.isfinite(x).all()), "x", "points that are not finite", "finite")
-        x = np.ascontiguousarray(x.detach().numpy())
-        values = np.empty(len(x))
-        gradients = np.empty_like(x)
+        points = np.ascontiguousarray(x.detach().numpy())
+        values = np.empty(len(points))
+        gradients = np.empty_like(points)
         width = 6 * len(self._forms) + 12 * self.ambient_dim + 16 * self.dim
         size = max(_LEAST, _CHUNK_BYTES // (8 * width))
 
         def run(start):
             here = slice(start, start + size)
-            if x[here].min() >= 0 and x[here].max() <= 1:  # the rule
+            if points[here].min() >= 0 and points[here].max() <= 1:  # the rule
                 values[here], gradients[here] = self._evaluate(
-                    x[here], [slice(0, self.ambient_dim)]
+                    points[here], [slice(0, self.ambient_dim)]
                 )
                 return
-            outside = ((x[here] < 0) | (x[here] > 1)).any(1)
+            outside = ((points[here] < 0) | (points[here] > 1)).any(1)
             for places, rows in ((~outside, [slice(0, self.ambient_dim)]), (outside, self._rows)):
                 part = start + np.flatnonzero(places)
                 if len(part):
-                    values[part], gradients[part] = self._evaluate(x[part], rows)
+                    values[part], gradients[part] = self._evaluate(points[part], rows)
 
-        starts = range(0, len(x), size)
+        starts = range(0, len(points), size)
         if min(len(starts), threads()) > 1:
             with ThreadPoolExecutor(threads()) as pool:
                 list(pool.map(run, starts))
@@ -235,6 +240,6 @@ class SparseEvaluator:
             list(map(run, starts))
         return torch.from_numpy(values), torch.from_numpy(gradients)
 
-    def __call__(self, x):
+    def __call__(self, x: Tensor) -> Float64[Tensor, " P"]:
         """Values (P,) at ``x`` (P, D): see `value_and_gradient`."""
         return self.value_and_gradient(x)[0]

@@ -2,7 +2,10 @@
 
 import numpy as np
 import torch
+from jaxtyping import Float64
+from torch import Tensor
 
+from lib.convresnet._chart import Chart
 from lib.convresnet._gather import gather
 from lib.convresnet._module import Convolution
 from lib.relu import layers
@@ -11,7 +14,7 @@ COORDINATES, POSITIVE, NEGATIVE = range(3)  # the stream: x, S+ and S-
 STREAM = 3
 
 
-def doublings(cells):
+def doublings(cells: int) -> int:
     """``k = max(1, ceil(log2 N))``: the number of doubling layers (``lem-doubling``)."""
     return max(1, (cells - 1).bit_length())
 
@@ -25,7 +28,14 @@ def _reading_channel(convolution, channel, channels):
     return Convolution(weight, convolution.bias)
 
 
-def linear_forms(charts):
+def linear_forms(
+    charts: list[Chart],
+) -> tuple[
+    Float64[np.ndarray, "F C D"],
+    Float64[np.ndarray, " F"],
+    Float64[np.ndarray, "F D"],
+    Float64[np.ndarray, " F"],
+]:
     """What the gather layers of a block compute: ``u / 2^k`` of each chart and, if gated, ``omega``
     without its ReLU.
 
@@ -44,30 +54,34 @@ def linear_forms(charts):
         The biases that keep partial sums from being cut by a ReLU: see `gather`.
     """
     scale = 2.0 ** -doublings(charts[0].cells)
-    gated = charts[0].gate is not None
-    forms = []
-    offsets = []
-    steps = []
-    starts = []
+    forms: list[np.ndarray] = []
+    offsets: list[np.ndarray] = []
+    steps: list[np.ndarray] = []
+    starts: list[np.ndarray] = []
     for chart in charts:
         matrix, offset = chart.matrix * scale, chart.offset * scale
-        if not gated:
+        gate = chart.gate
+        if gate is None:
             forms.append(matrix[:, None])
             offsets.append(offset)
             steps.append(np.maximum(-matrix, 0))
             starts.append(np.zeros(chart.dim))
             continue
-        gate = chart.gate
-        distance = gate.slope * np.stack([np.ones(chart.ambient_dim), -2 * gate.centre])
+        distance = gate.gain * np.stack([np.ones(chart.ambient_dim), -2 * gate.centre])
         forms += [np.stack([np.zeros_like(matrix), matrix], axis=1), distance[None]]
-        offsets += [offset, [gate.slope * (gate.centre @ gate.centre - gate.inner)]]
-        steps += [-matrix * gate.centre, gate.slope * gate.centre[None] ** 2]
+        offsets += [offset, np.array([gate.gain * (gate.centre @ gate.centre - gate.inner)])]
+        steps += [-matrix * gate.centre, gate.gain * gate.centre[None] ** 2]
         # |x - c| < R_2 wherever the gate is not closed, so no partial sum is below minus this
-        starts += [np.linalg.norm(matrix, axis=1) * gate.outer**0.5, [0.0]]
-    return tuple(map(np.concatenate, (forms, offsets, steps, starts)))
+        starts += [np.linalg.norm(matrix, axis=1) * gate.outer**0.5, np.zeros(1)]
+    return (
+        np.concatenate(forms),
+        np.concatenate(offsets),
+        np.concatenate(steps),
+        np.concatenate(starts),
+    )
 
 
-def gather_charts(charts, kernel_size):
+def gather_charts(charts: list[Chart], kernel_size: int) -> list[Convolution]:
     """The head of a block: row 0 receives the `linear_forms`, the stream being read.
 
     Returns
@@ -83,7 +97,9 @@ def gather_charts(charts, kernel_size):
     return [_reading_channel(chain[0], COORDINATES, STREAM), *chain[1:]]
 
 
-def term_block(charts, runs, order, refinement, kernel_size):
+def term_block(
+    charts: list[Chart], runs: list[slice], order: int, refinement: int, kernel_size: int
+) -> list[Convolution]:
     """One residual block: ``S+ += sum_{c>0} c M~_j`` and ``S- += sum_{c<0} |c| M~_j``.
 
     Parameters
@@ -104,21 +120,22 @@ def term_block(charts, runs, order, refinement, kernel_size):
     gated = charts[0].gate is not None
     k = doublings(charts[0].cells)
     # the distinct factors, by their channel of u and their index, and where each term finds its own
-    channel = []
-    index = []
-    places = []
+    channels = []
+    indices = []
+    found_at = []
     count = 0
     for number, (chart, run) in enumerate(zip(charts, runs)):
         found = []
         for axis in range(dim):
             distinct, place = np.unique(chart.indices[run, axis], return_inverse=True)
             found.append(count + place.reshape(-1))
-            channel.append(np.full(len(distinct), number * (dim + gated) + axis))
-            index.append(distinct)
+            channels.append(np.full(len(distinct), number * (dim + gated) + axis))
+            indices.append(distinct)
             count += len(distinct)
-        places.append(np.stack(found, axis=1))
-    channel, index, places = (np.concatenate(part) for part in (channel, index, places))
-    places = torch.from_numpy(places)
+        found_at.append(np.stack(found, axis=1))
+    channel = np.concatenate(channels)
+    index = np.concatenate(indices)
+    places = torch.from_numpy(np.concatenate(found_at))
     coefficients = torch.from_numpy(
         np.concatenate([c.coefficients[run] for c, run in zip(charts, runs)])
     )
@@ -152,7 +169,7 @@ def term_block(charts, runs, order, refinement, kernel_size):
     return gather_charts(charts, kernel_size) + [Convolution.from_layer(layer) for layer in chain]
 
 
-def head_weights():
+def head_weights() -> Float64[Tensor, " 3"]:
     """``FC = S+ - S-``: the reason why ``kappa2 = 1``; float64 tensor (3,)."""
     head = torch.zeros(STREAM, **layers.NUMBERS)
     head[POSITIVE], head[NEGATIVE] = 1.0, -1.0

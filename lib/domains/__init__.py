@@ -2,11 +2,12 @@
 chapter 05).
 """
 
+from lib._moved import moved
 from lib.domains._bound import Bound, bound, choose_refinement, largest_coefficient, network_error
 from lib.domains._cube import Cube
 from lib.domains._cube_problem import CubeProblem
 from lib.domains._domain import Domain, Patch, Problem, Setting
-from lib.domains._patch import Boxes, CubePatch, Local, box_variables, mesh_of_piece
+from lib.domains._patch import Boxes, CubePatch, Local, box_variables, mesh_of_chart
 
 __all__ = [
     "Bound",
@@ -23,6 +24,7 @@ __all__ = [
     "box_variables",
     "choose_refinement",
     "largest_coefficient",
-    "mesh_of_piece",
+    "mesh_of_chart",
     "network_error",
 ]
+__getattr__ = moved(__name__, {"mesh_of_piece": "mesh_of_chart"}, __name__)

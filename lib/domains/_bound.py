@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass, field
 from math import pi
+from typing import Any
 
 import numpy as np
 
 from lib import relu
-from lib.convresnet import rounding, stored_folds
+from lib.convresnet import Chart, rounding, stored_folds
+from lib.domains._domain import Problem
 from lib.norms import Norms, renamed
 
 _ARITHMETIC = 2.0**-40
@@ -31,7 +33,7 @@ class Bound(Norms):
         ``d``: the number of mesh coordinates.
     reach : float or None
         ``tau`` of the manifold; None on the cube.
-    factors : dict
+    breakdown : dict
         The numbers whose product the spline part is, by name.
     rigorous : bool
         Whether every part is proved: on the cube, for a formula and a mesh that is not huge.
@@ -44,9 +46,10 @@ class Bound(Norms):
     rounding: Norms
     dim: int
     reach: float | None = None
-    factors: dict = field(default_factory=dict)
+    breakdown: dict = field(default_factory=dict)
     rigorous: bool = False
 
+    factors = renamed("factors", "breakdown")
     spline_value = renamed("spline_value", "spline.value")
     spline_gradient = renamed("spline_gradient", "spline.slope")
     network_value = renamed("network_value", "network.value")
@@ -55,11 +58,12 @@ class Bound(Norms):
     rounding_gradient = renamed("rounding_gradient", "rounding.slope")
 
     @classmethod
-    def of(cls, spline, network, rounding, **others):
+    def of(cls, spline: Norms, network: Norms, rounding: Norms, **others: Any) -> "Bound":
         """The bound with these parts."""
-        return cls(*(spline + network + rounding), spline, network, rounding, **others)
+        total = spline + network + rounding
+        return cls(total.value, total.slope, spline, network, rounding, **others)
 
-    def at(self, s, dim=None):
+    def at(self, s: float, dim: int | None = None) -> float:
         """Bound of the ``W^{s,inf}`` norm of the error, ``0 <= s <= 1`` (``lem-interpolation``).
 
         On a manifold distances are those of the ambient space; there ``Lip(g)`` is at most
@@ -70,7 +74,9 @@ class Bound(Norms):
         return Norms(self.value, max(pi / 2 * self.slope, self.value / self.reach)).at(s)
 
 
-def rounding_error(problem, charts, cells, refinement, error):
+def rounding_error(
+    problem: Problem, charts: list[Chart], cells: int, refinement: int, error: float
+) -> Norms:
     """What rounding adds to the bound, `lib.Norms` (``prop-rounding``).
 
     Three parts: coefficients are computed in float64, the weights ``a_r`` of the folds are stored
@@ -90,12 +96,14 @@ def rounding_error(problem, charts, cells, refinement, error):
     return in_mesh_units.steeper(problem.slope_factor * problem.mesh_slope(cells))
 
 
-def largest_coefficient(charts):
+def largest_coefficient(charts: list[Chart]) -> float:
     """``max |c_j|``."""
     return max(float(np.abs(c.coefficients).max()) for c in charts)
 
 
-def network_error(problem, cells, refinement, largest_coefficient):
+def network_error(
+    problem: Problem, cells: int, refinement: int, largest_coefficient: float
+) -> Norms:
     """The network against the spline of a `Problem`, `lib.Norms` (``prop-spline-net``)."""
     error = relu.spline_error(
         problem.order, problem.dim, problem.mesh_slope(cells), refinement, largest_coefficient
@@ -103,7 +111,7 @@ def network_error(problem, cells, refinement, largest_coefficient):
     return (problem.overlap(cells) * error).steeper(problem.slope_factor)
 
 
-def bound(problem, charts, cells, refinement):
+def bound(problem: Problem, charts: list[Chart], cells: int, refinement: int) -> Bound:
     """The `Bound` for given sizes; ``charts`` as `problem` makes them for ``cells``."""
     jackson = problem.spline_error(cells)
     spline = Norms(jackson.value, jackson.slope)
@@ -118,12 +126,14 @@ def bound(problem, charts, cells, refinement):
         rounded,
         dim=problem.dim,
         reach=problem.reach,
-        factors=problem.factors(cells),
+        breakdown=problem.breakdown(cells),
         rigorous=rigorous,
     )
 
 
-def choose_refinement(problem, cells, largest_coefficient, room=None):
+def choose_refinement(
+    problem: Problem, cells: int, largest_coefficient: float, room: Norms | None = None
+) -> int | None:
     """The least refinement whose network error fits the room that is left for it, `lib.Norms`.
 
     By default the room is the share 1/8 of the spline's own bound.  None if 40 levels do not

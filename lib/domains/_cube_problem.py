@@ -4,10 +4,12 @@ from functools import partial
 
 import numpy as np
 
-from lib.convresnet import cube_chart
+from lib.convresnet import Chart, cube_chart
+from lib.domains._domain import Domain
 from lib.errors import require
 from lib.intervals import MAXIMUM_EVALUATIONS, evaluations, values_near
-from lib.splines import QuasiInterpolant, allowance, jackson_bound
+from lib.norms import renamed
+from lib.splines import Jackson, QuasiInterpolant, allowance, jackson_bound
 from lib.targets import Target, evaluation_noise, refute_bounds, thinned
 
 # points of a grid on which stated bounds are tested: before a mesh is known, and on it
@@ -25,13 +27,18 @@ class CubeProblem:
     derivative_bounds : dict
     slope_factor : float
         1: mesh axes are coordinate axes, and slopes are partial derivatives.
+
+    Raises
+    ------
+    InputError
+        For no `lib.Target`, or one of another dimension, or whose stated bounds its values refute.
     """
 
     slope_factor = 1.0
-    reach = None
+    reach: float | None = None
     maximum_cells = float("inf")
 
-    def __init__(self, target, domain, order):
+    def __init__(self, target: Target, domain: Domain, order: int) -> None:
         require(
             isinstance(target, Target), "target", target, "a lib.Target (see lib.Target.from_sympy)"
         )
@@ -66,25 +73,25 @@ class CubeProblem:
             refute_bounds(self.target, axis, self._stated, *self._noise)
             self._finest = len(axis)
 
-    def terms(self, cells):
+    def count_terms(self, cells: int) -> int:
         """``(N + m - 1)^D``."""
         return (cells + self.order - 1) ** self.dim
 
-    def overlap(self, cells):
+    def overlap(self, cells: int) -> int:
         """1: a point lies in one chart."""
         return 1
 
-    def mesh_slope(self, cells):
+    def mesh_slope(self, cells: int) -> float:
         """Mesh units a unit of length: ``N``."""
         return cells
 
-    def mesh_rounding(self, charts, cells):
+    def mesh_rounding(self, charts: list[Chart], cells: int) -> float:
         """What the mesh coordinates may be off, in mesh units and units of roundoff
         (``lem-rounding``).
         """
         return 2 * cells
 
-    def coefficient_error(self, charts, cells):
+    def coefficient_error(self, charts: list[Chart], cells: int) -> tuple[float, bool]:
         """``max_j |lambda_j(f) - c_j|`` for coefficients in float64 (``prop-rounding``), and
         whether it is proved.
 
@@ -104,19 +111,22 @@ class CubeProblem:
                 return error, True
         return allowance(self.order, self.dim, coefficients), False
 
-    def spline_error(self, cells):
+    def spline_error(self, cells: int) -> Jackson:
         """`lib.splines.Jackson` bounds of ``f - Q f``."""
         return jackson_bound(self.order, cells, self.alpha, self.derivative_bounds)
 
-    def factors(self, cells):
-        """The factors of the spline part."""
+    def breakdown(self, cells: int) -> dict[str, float]:
+        """The numbers whose product the spline part is, by name."""
         return {
             "h": 1 / cells,
             "alpha": self.alpha,
             "largest derivative": max(self.derivative_bounds.values()),
         }
 
-    def charts(self, cells):
+    factors = renamed("factors", "breakdown")
+    terms = renamed("terms", "count_terms")
+
+    def charts(self, cells: int) -> list[Chart]:
         """The cube as a list of one chart, with the coefficients ``lambda_j(f)``.
 
         Raises

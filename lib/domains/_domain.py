@@ -1,4 +1,5 @@
-"""What `lib.approximate` asks of the place on which a function is approximated.
+"""What `lib.approximate` asks of the place on which a function is approximated (book: chapters
+05 and 07).
 
 `lib.Cube` and every manifold of `lib.manifolds` answer; a new kind of domain is a class with these
 methods.
@@ -14,6 +15,7 @@ from lib.convresnet import Chart
 from lib.norms import Norms
 
 
+@runtime_checkable
 class Problem(Protocol):
     """A target on a domain, as the theorems see it: charts with coefficients, and what bounds the
     error.
@@ -47,7 +49,7 @@ class Problem(Protocol):
     slope_factor: float
     reach: float | None
 
-    def terms(self, cells: int) -> int:
+    def count_terms(self, cells: int) -> int:
         """``T``, the number of terms."""
 
     def overlap(self, cells: int) -> int:
@@ -65,8 +67,8 @@ class Problem(Protocol):
     def spline_error(self, cells: int) -> Norms:
         """The spline against the target."""
 
-    def factors(self, cells: int) -> dict[str, float]:
-        """The factors of the spline part, by name."""
+    def breakdown(self, cells: int) -> dict[str, float]:
+        """The numbers whose product the spline part is, by name."""
 
     def charts(self, cells: int) -> list[Chart]:
         """The charts with their coefficients."""
@@ -82,12 +84,15 @@ class Setting(Protocol):
         ``D``.
     """
 
-    ambient_dim: int
+    @property
+    def ambient_dim(self) -> int:
+        """``D``."""
 
     def problem(self, target: Any, order: int, cells: int | None = None) -> Problem:
         """What the theorem needs to know of a target; ``cells`` where the mesh is known."""
 
 
+@runtime_checkable
 class Domain(Setting, Protocol):
     """The place on which a function is approximated; points are float64 tensors (P, D).
 
@@ -121,6 +126,7 @@ class Domain(Setting, Protocol):
         """The image of a box over which errors are enclosed (`lib.certify`)."""
 
 
+@runtime_checkable
 class Patch(Protocol):
     """The domain of a certificate: the image of a box of ``p`` parameters ``s`` from 0 to
     ``roots``.
@@ -133,7 +139,10 @@ class Patch(Protocol):
     """
 
     dim: int
-    roots: tuple[int, ...]
+
+    @property
+    def roots(self) -> tuple[int, ...]:
+        """Where boxes begin."""
 
     def describe(self) -> str:
         """For the reader."""
@@ -144,8 +153,8 @@ class Patch(Protocol):
     def local(self, boxes: Any, order: int) -> Any:
         """Expansions of the coordinates over boxes (`lib.domains.Local`)."""
 
-    def mesh(self, local: Any, piece: Any) -> tuple:
-        """Expansions of the mesh coordinates of a piece, and the ends of their ranges."""
+    def mesh(self, local: Any, chart: Any) -> tuple:
+        """Expansions of the mesh coordinates of a chart, and the ends of their ranges."""
 
     def slope(self, local: Any, sizes: np.ndarray) -> np.ndarray:
         """Upper bounds of the slope, from those of the derivatives along the parameters."""

@@ -1,13 +1,15 @@
-"""Domains of certificates, each the image of a box of roots; the cube's.
+"""Domains of certificates, each the image of a box of roots; the cube's (book: chapter 10).
 
 A patch has ``dim`` parameters ``s``, each from 0 to the number of its roots, and is cut into dyadic
 boxes of them; a knot of the cube's mesh is a side of boxes, exactly.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from flint import arb
+from jaxtyping import Float64
 
 from lib.intervals import Balls, Taylor, precision, span, up
 
@@ -16,13 +18,13 @@ from lib.intervals import Balls, Taylor, precision, span, up
 class Boxes:
     """Boxes of parameters: middles (P, p), exact, and the radii (P,) of all their sides."""
 
-    middle: np.ndarray
-    radius: np.ndarray
+    middle: Float64[np.ndarray, "P p"]
+    radius: Float64[np.ndarray, " P"]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.radius)
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: Any) -> "Boxes":
         return Boxes(self.middle[key], self.radius[key])
 
 
@@ -45,13 +47,14 @@ class Local:
     over: list
     own: tuple = ((), ())
 
-    def __getitem__(self, part):
+    def __getitem__(self, part: Any) -> "Local":
         """Some of the boxes."""
         at, over, *own = ([x[part] for x in xs] for xs in (self.at, self.over, *self.own))
         return Local(self.boxes[part], at, over, tuple(own))
 
 
-def box_variables(boxes, order, over):
+def box_variables(boxes: Boxes, order: int, over: bool) -> list[Taylor]:
+    """The parameters as expansions, around (over) the middles of boxes: one for each."""
     dim = boxes.middle.shape[1]
     return [
         Taylor.variable(
@@ -74,33 +77,33 @@ def _combine(row, offset, expansions):
 class CubePatch:
     """``[0,1]^D`` by ``x = s / N``: boxes of cells, so that the mesh coordinate is ``s`` itself."""
 
-    def __init__(self, dim, cells):
+    def __init__(self, dim: int, cells: int) -> None:
         self.dim = dim
         self.cells = cells
         self.roots = (cells,) * dim
 
-    def describe(self):
+    def describe(self) -> str:
         return f"cube of dimension {self.dim}, {self.cells} cells"
 
-    def numbers(self):
+    def numbers(self) -> list:
         """What tells it from every other domain of its kind (`lib.certify._digest.digest`)."""
         return [self.dim, self.cells]
 
-    def local(self, boxes, order):
+    def local(self, boxes: Boxes, order: int) -> Local:
         with precision():
             scale = Balls.from_flint([arb(1) / self.cells], ())
         at, over = (box_variables(boxes, order, o) for o in (False, True))
         return Local(boxes, [x * scale for x in at], [x * scale for x in over], (at, over))
 
-    def mesh(self, local, piece):
-        """The mesh coordinates of a piece: expansions at, over, and ends (P, d) of their ranges,
+    def mesh(self, local: Local, chart: Any) -> tuple:
+        """The mesh coordinates of a chart: expansions at, over, and ends (P, d) of their ranges,
         exact where they can be.
         """
         boxes, (at, over) = local.boxes, local.own
         if (
-            not piece.offset.mid.any()
-            and not piece.matrix.rad.any()
-            and (piece.matrix.mid == self.cells * np.eye(self.dim)).all()
+            not chart.offset.mid.any()
+            and not chart.matrix.rad.any()
+            and (chart.matrix.mid == self.cells * np.eye(self.dim)).all()
         ):
             return (
                 at,
@@ -108,21 +111,23 @@ class CubePatch:
                 boxes.middle - boxes.radius[:, None],
                 boxes.middle + boxes.radius[:, None],
             )
-        return mesh_of_piece(local, piece)
+        return mesh_of_chart(local, chart)
 
-    def slope(self, local, sizes):
+    def slope(self, local: Local, sizes: Float64[np.ndarray, "p P"]) -> Float64[np.ndarray, " P"]:
         """Upper bounds of the largest partial derivative, from those in ``s`` (p, P)."""
         return up(np.max(sizes, axis=0) * self.cells)
 
-    def points(self, s):
+    def points(self, s: Float64[np.ndarray, "P p"]) -> Float64[np.ndarray, "P D"]:
         """Points for parameters (P, p), in float64: (P, D)."""
         return s / self.cells
 
-    def point(self, s):
+    def point(self, s: np.ndarray) -> list[arb]:
         """The point for parameters (p,), rounded to floats: list of arb."""
         return [arb(float(t)) for t in self.points(s)]
 
-    def neighbour(self, s, x, direction, step):
+    def neighbour(
+        self, s: np.ndarray, x: list[arb], direction: np.ndarray, step: arb
+    ) -> tuple[list[arb], arb]:
         """A point a step from ``x`` along the axis of the largest entry of a direction, inside,
         and its distance.
         """
@@ -132,9 +137,10 @@ class CubePatch:
         return y, step
 
 
-def mesh_of_piece(local, piece):
+def mesh_of_chart(local: Local, chart: Any) -> tuple:
+    """The mesh coordinates of a chart, whose matrix and offset are balls: see `CubePatch.mesh`."""
     at, over = (
-        [_combine(row, o, x) for row, o in zip(piece.matrix, piece.offset)]
+        [_combine(row, o, x) for row, o in zip(chart.matrix, chart.offset)]
         for x in (local.at, local.over)
     )
     ends = [span(a, o) for a, o in zip(at, over)]

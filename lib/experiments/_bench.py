@@ -5,6 +5,7 @@
 import inspect
 import os
 import platform
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 
@@ -16,7 +17,7 @@ from lib.experiments._timing import REPEATS, paired
 
 WAVE, SMOOTH = "sin(2*pi*x1)*exp(x2)", "sin(2*x1)*exp(x2/2)*cos(2*x3)"
 ORDER = 4
-BENCHMARKS = {}
+BENCHMARKS: dict[str, Callable] = {}
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,11 @@ def row(label):
     return register
 
 
-def benchmark(ids=None, training=60.0, report=lambda row: None):
+def benchmark(
+    ids: list[str] | None = None,
+    training: float = 60.0,
+    report: Callable[[Row], object] = lambda row: None,
+) -> dict:
     """Measure.
 
     Parameters
@@ -80,7 +85,7 @@ def benchmark(ids=None, training=60.0, report=lambda row: None):
     return {"machine": machine(), "meaning": meaning, "rows": [asdict(r) for r in rows]}
 
 
-def machine():
+def machine() -> dict:
     """Processor, threads and versions."""
     try:
         model = (

@@ -1,4 +1,6 @@
-"""Rows of the table of costs: building and measuring a network, and the orders that come out."""
+"""Rows of the table of costs: building and measuring a network, and the orders that come out
+(book: "Speed").
+"""
 
 import numpy as np
 from scipy.interpolate import make_interp_spline

@@ -1,4 +1,6 @@
-"""Rows of the table of costs: networks trained for the same errors in value and slope."""
+"""Rows of the table of costs: networks trained for the same errors in value and slope (book:
+"Speed").
+"""
 
 import time
 

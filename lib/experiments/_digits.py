@@ -2,13 +2,16 @@
 and trained").
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 import torch
 from scipy.spatial import cKDTree
+from torch import Tensor
 
 from lib.errors import require
+from lib.manifolds import Manifold
 from lib.robustness import (
     ImageClassifier,
     attack_in_space,
@@ -53,7 +56,7 @@ def nearest_change(points, labels, x, own):
     return found
 
 
-def digits_run(method, seed):
+def digits_run(method: str, seed: int) -> dict:
     """Measures of one classifier of the rotated digits.
 
     Parameters
@@ -72,10 +75,16 @@ def digits_run(method, seed):
         label under attack in the ball of radius r of pixel space; ``proved r``: share that is
         certified in the maximum norm (zonotopes, trained ones only); ``certified``: median
         certified radius along the manifold (built one only).
+
+    Raises
+    ------
+    InputError
+        For another method.
     """
     require(method in METHODS, "method", method, f"one of {METHODS}")
     a = rotated_digits()
     manifold, target = a.domain, a.target
+    assert isinstance(manifold, Manifold) and target is not None
     side = round(manifold.ambient_dim**0.5)
     x, dense = manifold.draw(TEST, 1000), manifold.draw(DENSE, 1001)
 
@@ -85,8 +94,10 @@ def digits_run(method, seed):
     y = torch.from_numpy(labels(x).astype(np.int64))
     found = {}
     if method == "built":
-        signed = partial(evaluate, a)
-        predict = lambda p: evaluate(a, torch.from_numpy(p)).numpy() > 0
+        signed: Callable[[Tensor], Tensor] = partial(evaluate, a)
+        predict: Callable[[np.ndarray], np.ndarray] = lambda p: (
+            evaluate(a, torch.from_numpy(p)).numpy() > 0
+        )
         found["certified"] = float(radii(a, torch.from_numpy(x)).median())
     else:
         points = manifold.draw(TRAINING, seed)
@@ -129,7 +140,7 @@ def digits_run(method, seed):
     return found
 
 
-def digits_cells():
+def digits_cells() -> list[dict]:
     """The built network once, the trained ones for three seeds."""
     return [{"method": "built", "seed": 0}] + [
         {"method": m, "seed": seed} for m in METHODS[1:] for seed in (0, 1, 2)

@@ -1,4 +1,6 @@
-"""Many runs of one function, each kept in a file of its own: can be interrupted and resumed."""
+"""Many runs of one function, each kept in a file of its own: can be interrupted and resumed
+(book: chapters 08 and 09).
+"""
 
 import hashlib
 import json
@@ -6,6 +8,7 @@ import os
 import platform
 import tempfile
 import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from lib.errors import require
@@ -13,7 +16,7 @@ from lib.errors import require
 RECORDS = Path(__file__).parent / "records"  # of the runs that the book reports
 
 
-def write_json(path, data, name="--json"):
+def write_json(path: str | Path, data: object, name: str = "--json") -> None:
     """Write beside the file and rename: never half a file.
 
     Raises
@@ -33,7 +36,7 @@ def write_json(path, data, name="--json"):
         raise
 
 
-def check_file(path, name):
+def check_file(path: str | Path, name: str) -> Path:
     """The path of a file that can be written; raises `InputError` otherwise, before any work is
     done.
     """
@@ -44,7 +47,7 @@ def check_file(path, name):
     return path
 
 
-def versions():
+def versions() -> dict[str, str]:
     """Versions of Python and of the packages that numbers depend on, dict of str."""
     import numpy
     import scipy
@@ -58,14 +61,14 @@ def versions():
     }
 
 
-def file_name(cell):
+def file_name(cell: dict) -> str:
     """The name of a cell's record: readable, and different for different cells."""
     text = json.dumps(cell, sort_keys=True)
     words = "-".join(str(v) for _, v in sorted(cell.items()) if isinstance(v, (str, int)))
     return f"{words[:60]}-{hashlib.sha256(text.encode()).hexdigest()[:10]}.json"
 
 
-def measured(function, cell):
+def measured(function: Callable[..., dict], cell: dict) -> dict:
     """Run one cell in one thread: its record, a dict ready for JSON."""
     import torch
 
@@ -80,7 +83,14 @@ def measured(function, cell):
     }
 
 
-def run(function, cells, folder, jobs=1, progress=lambda items, total: items, scheduler=None):
+def run(
+    function: Callable[..., dict],
+    cells: list[dict],
+    folder: str | Path,
+    jobs: int = 1,
+    progress: Callable[[Iterator, int], Iterable] = lambda items, total: items,
+    scheduler: str | None = None,
+) -> list[dict]:
     """Run the cells that have no record yet, and return the records of all.
 
     Parameters
@@ -103,6 +113,11 @@ def run(function, cells, folder, jobs=1, progress=lambda items, total: items, sc
     -------
     list of dict
         In the order of the cells: ``cell``, ``result``, ``seconds``, ``versions``.
+
+    Raises
+    ------
+    InputError
+        For a folder that cannot be made.
     """
     folder = Path(folder)
     require(
@@ -157,8 +172,14 @@ def _cluster(function, cells, scheduler):
             yield future.result()
 
 
-def read(folder, cells):
-    """The records of these cells, which must be there."""
+def read(folder: str | Path, cells: list[dict]) -> list[dict]:
+    """The records of these cells, which must be there.
+
+    Raises
+    ------
+    InputError
+        For a record that is missing or cut short.
+    """
     found = []
     for cell in cells:
         path = Path(folder) / file_name(cell)

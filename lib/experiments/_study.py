@@ -4,13 +4,15 @@ chapter 08).
 
 import copy
 import time
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from lib.approximation import approximate
+from lib.approximation import Approximation, approximate
 from lib.domains import Cube
 from lib.errors import integer, require
 from lib.experiments._records import run
@@ -39,7 +41,7 @@ POINTS = 1 << 17
 
 
 @cache
-def built():
+def built() -> tuple[Target, Approximation]:
     """The target and our network for it (`Target`, `Approximation`)."""
     target = Target.from_sympy(FORMULA)
     return target, approximate(
@@ -47,7 +49,7 @@ def built():
     )
 
 
-def start(kind, seed):
+def start(kind: str, seed: int) -> nn.Module:
     """A network to start from.
 
     Parameters
@@ -63,6 +65,11 @@ def start(kind, seed):
     Returns
     -------
     nn.Module, float64
+
+    Raises
+    ------
+    InputError
+        For another kind.
     """
     require(kind in STEPS, "kind", kind, f"one of {', '.join(STEPS)}")
     generator = torch.Generator().manual_seed(seed)
@@ -101,7 +108,7 @@ def start(kind, seed):
     return network
 
 
-def study_errors(network):
+def study_errors(network: nn.Module) -> dict[str, float]:
     """Largest and root mean square errors of a network against the target, at Sobol points.
 
     Returns
@@ -137,7 +144,7 @@ def study_errors(network):
     }
 
 
-def study_run(kind, slopes, rate, seed, steps):
+def study_run(kind: str, slopes: bool, rate: float, seed: int, steps: int) -> dict:
     """One run: `start`, `lib.limits.fit` at the points of a seed, `study_errors`.
 
     Returns
@@ -159,24 +166,24 @@ def study_run(kind, slopes, rate, seed, steps):
     }
 
 
-def study_tuning(steps=None):
+def study_tuning(steps: int | None = None) -> list[dict]:
     """The cells that choose the step sizes: every start, loss and rate, with a seed of their
     own.
     """
-    steps = STEPS if steps is None else dict.fromkeys(STEPS, integer("steps", steps, 1))
+    count = STEPS if steps is None else dict.fromkeys(STEPS, integer("steps", steps, 1))
     return [
-        {"kind": kind, "slopes": slopes, "rate": rate, "seed": TUNING_SEED, "steps": steps[kind]}
+        {"kind": kind, "slopes": slopes, "rate": rate, "seed": TUNING_SEED, "steps": count[kind]}
         for kind in STEPS
         for slopes in LOSSES[kind]
         for rate in RATES[kind]
     ]
 
 
-def study_comparison(tuned):
+def study_comparison(tuned: list[dict]) -> list[dict]:
     """The cells of the comparison: every start and loss, five seeds, at the rate whose largest
     error was smallest: in value, or in slope where slopes were trained.
     """
-    best = {}
+    best: dict[tuple, tuple[float, dict]] = {}
     for row in tuned:
         cell = row["cell"]
         error = row["result"]["slope" if cell["slopes"] else "value"]
@@ -186,11 +193,11 @@ def study_comparison(tuned):
     return [{**cell, "seed": seed} for _, cell in best.values() for seed in SEEDS]
 
 
-def study_summary(records):
+def study_summary(records: list[dict]) -> dict:
     """Means and standard deviations over the seeds: ``{(kind, slopes): {error: (mean,
     deviation)}}``.
     """
-    groups = {}
+    groups: dict[tuple, list[dict]] = {}
     for row in records:
         groups.setdefault((row["cell"]["kind"], row["cell"]["slopes"]), []).append(row["result"])
     return {
@@ -205,7 +212,12 @@ def study_summary(records):
     }
 
 
-def study(folder, jobs=1, progress=lambda items, total: items, steps=None):
+def study(
+    folder: str | Path,
+    jobs: int = 1,
+    progress: Callable[[Iterator, int], Iterable] = lambda items, total: items,
+    steps: int | None = None,
+) -> dict:
     """Tune, compare, and summarise; runs that have a record are not repeated (`run`).
 
     Parameters

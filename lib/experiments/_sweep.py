@@ -3,6 +3,8 @@ records (book: chapter 09).
 """
 
 import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -10,6 +12,7 @@ from lib.errors import require
 from lib.experiments._records import run
 from lib.robustness import (
     ImageClassifier,
+    Pictures,
     attack,
     certified,
     digits,
@@ -26,7 +29,9 @@ SIZES = ((4, 2), (8, 2), (16, 2), (32, 2), (8, 1), (8, 4), (8, 8))  # J, M
 SETS = {"digits": digits, "mnist5k": mnist5k}
 
 
-def trained(data, width, blocks, method, epochs, seed):
+def trained(
+    data: str, width: int, blocks: int, method: str, epochs: int, seed: int
+) -> tuple[ImageClassifier, Pictures]:
     """A classifier trained on a set, and the set.
 
     Parameters
@@ -43,6 +48,11 @@ def trained(data, width, blocks, method, epochs, seed):
     Returns
     -------
     ImageClassifier, Pictures
+
+    Raises
+    ------
+    InputError
+        For another set.
     """
     require(data in SETS, "data", data, f"one of {', '.join(SETS)}")
     pictures = SETS[data]()
@@ -60,7 +70,7 @@ def trained(data, width, blocks, method, epochs, seed):
     return model, pictures
 
 
-def sweep_run(data, width, blocks, method, epochs, seed):
+def sweep_run(data: str, width: int, blocks: int, method: str, epochs: int, seed: int) -> dict:
     """Train and measure: one record of the sweep, a dict of numbers (`measures`), with the
     seconds of training.
     """
@@ -75,8 +85,12 @@ def sweep_run(data, width, blocks, method, epochs, seed):
 
 
 def sweep_cells(
-    data="mnist5k", sizes=SIZES, methods=("pgd", "natural"), epochs=EPOCHS, seeds=SEEDS
-):
+    data: str = "mnist5k",
+    sizes: Sequence = SIZES,
+    methods: Sequence[str] = ("pgd", "natural"),
+    epochs: Sequence[int] = EPOCHS,
+    seeds: Sequence[int] = SEEDS,
+) -> list[dict]:
     """The cells of the full sweep; TRADES for two widths, at the smaller number of epochs."""
     found = [
         {"data": data, "width": J, "blocks": M, "method": method, "epochs": E, "seed": seed}
@@ -100,7 +114,7 @@ def sweep_cells(
     return found
 
 
-def sweep_summary(records):
+def sweep_summary(records: list[dict]) -> dict:
     """Means and standard errors over the seeds.
 
     Returns
@@ -108,7 +122,7 @@ def sweep_summary(records):
     dict
         ``{(method, epochs, width, blocks): {measure: (mean, standard error)}}``.
     """
-    groups = {}
+    groups: dict[tuple, list[dict]] = {}
     for row in records:
         c = row["cell"]
         groups.setdefault((c["method"], c["epochs"], c["width"], c["blocks"]), []).append(
@@ -132,7 +146,9 @@ def sweep_summary(records):
 HEADLINES = (("pgd", 4, 2, 10), ("pgd", 8, 8, 10), ("pgd", 32, 2, 40), ("trades", 16, 2, 10))
 
 
-def headline_run(data, width, blocks, method, epochs, seed, points):
+def headline_run(
+    data: str, width: int, blocks: int, method: str, epochs: int, seed: int, points: int
+) -> dict:
     """A model trained again, attacked by ours and by the kept ensemble at the same pictures, the
     first ones of the test.
     """
@@ -147,7 +163,7 @@ def headline_run(data, width, blocks, method, epochs, seed, points):
     }
 
 
-def headline_cells(data="mnist5k", points=500):
+def headline_cells(data: str = "mnist5k", points: int = 500) -> list[dict]:
     """The reported models, of the first seed."""
     return [
         {
@@ -163,7 +179,16 @@ def headline_cells(data="mnist5k", points=500):
     ]
 
 
-def strong_run(data, width, blocks, method, epochs, seed, points, targets):
+def strong_run(
+    data: str,
+    width: int,
+    blocks: int,
+    method: str,
+    epochs: int,
+    seed: int,
+    points: int,
+    targets: int,
+) -> dict:
     """The same models and pictures under the strong version of our attack."""
     model, pictures = trained(data, width, blocks, method, epochs, seed)
     x, y = pictures.test_x[:points], pictures.test_y[:points]
@@ -181,7 +206,7 @@ def strong_run(data, width, blocks, method, epochs, seed, points, targets):
     return {"strong": float(robust.float().mean())}
 
 
-def strong_cells():
+def strong_cells() -> list[dict]:
     """The models of `headline_cells`, three targets."""
     return [{**cell, "targets": 3} for cell in headline_cells()]
 
@@ -189,7 +214,7 @@ def strong_cells():
 PROVED = (0.02, 0.05, 0.1)  # radii of certificates
 
 
-def proved_run(width, blocks, seed):
+def proved_run(width: int, blocks: int, seed: int) -> dict:
     """Shares of 200 pictures that zonotopes certify, and that withstand attack, for a classifier
     of digits trained by PGD.
     """
@@ -206,19 +231,19 @@ def proved_run(width, blocks, seed):
     return found
 
 
-def proved_cells():
+def proved_cells() -> list[dict]:
     """Three small classifiers, of the first seed."""
     return [{"width": J, "blocks": M, "seed": SEEDS[0]} for J, M in ((4, 1), (8, 1), (8, 2))]
 
 
 def sweep(
-    folder,
-    jobs=1,
-    progress=lambda items, total: items,
-    scheduler=None,
-    data="mnist5k",
-    epochs=EPOCHS,
-):
+    folder: str | Path,
+    jobs: int = 1,
+    progress: Callable[[Iterator, int], Iterable] = lambda items, total: items,
+    scheduler: str | None = None,
+    data: str = "mnist5k",
+    epochs: Sequence[int] = EPOCHS,
+) -> dict:
     """Run the sweep, as far as there are no records (`run`), and return its `sweep_summary`."""
     cells = sweep_cells(data, epochs=epochs)
     return sweep_summary(run(sweep_run, cells, folder, jobs, progress, scheduler))

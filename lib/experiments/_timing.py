@@ -1,4 +1,4 @@
-"""How the ratios are measured."""
+"""How the ratios are measured (book: "Speed")."""
 
 import json
 import subprocess

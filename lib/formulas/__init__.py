@@ -1,5 +1,5 @@
 """Formulas: a whitelisted parser, a table of functions, and their readers: torch functions, balls,
-rigorous bounds over the cube; `fold` makes further ones.
+rigorous bounds over the cube; `fold` makes further ones (book: chapters 05 and 10).
 """
 
 from lib.formulas._enclosure import bound_on_cube, enclose, nonnegative_on_cube, parse_on_cube

@@ -1,5 +1,5 @@
 """Functions of FLINT's balls: the rules of formulas at numbers, as tight over wide balls as their
-range.
+range (for ``lem-taylor``).
 """
 
 from functools import cache

@@ -2,6 +2,7 @@
 
 import heapq
 import math
+from collections.abc import Sequence
 from functools import cache, lru_cache, reduce
 
 import sympy
@@ -70,7 +71,9 @@ class _Boxes(Algebra):
         return row.interval(u)
 
 
-def enclose(expression, box, symbols):
+def enclose(
+    expression: sympy.Expr, box: Sequence[tuple[float, float]], symbols: Sequence[sympy.Symbol]
+) -> tuple[float, float]:
     """An interval that holds all values of an expression over a box.
 
     Parameters
@@ -98,7 +101,7 @@ def enclose(expression, box, symbols):
             return _intervals.EVERYTHING
 
 
-def nonnegative_on_cube(expression, dim, boxes=2000):
+def nonnegative_on_cube(expression: sympy.Expr, dim: int, boxes: int = 2000) -> bool:
     """Whether an expression is proved to be at least 0 on all of ``[0,1]^D``, by enclosures of
     so many boxes at most.
     """
@@ -115,7 +118,7 @@ def nonnegative_on_cube(expression, dim, boxes=2000):
     return not left
 
 
-def parse_on_cube(formula, dim):
+def parse_on_cube(formula: str | sympy.Expr, dim: int) -> sympy.Expr:
     """A formula as `parse` returns it, with moduli of what has one sign on ``[0,1]^D`` left out:
     ``|x1|`` is ``x1``.
 
@@ -139,7 +142,9 @@ def _halves(box):
     return [box[:axis] + (part,) + box[axis + 1 :] for part in ((a, (a + b) / 2), ((a + b) / 2, b))]
 
 
-def bound_on_cube(expression, dim, gap=0.01, work=200_000):
+def bound_on_cube(
+    expression: sympy.Expr, dim: int, gap: float = 0.01, work: int = 200_000
+) -> float:
     """An upper bound of ``sup |expression|`` over ``[0,1]^D``.
 
     Parameters

@@ -1,9 +1,10 @@
 """One walk over a formula for all who read it, each of whom is an algebra: a rule for every way in
-which values are made of values.
+which values are made of values
+(book: chapter 10).
 """
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sympy
 
@@ -37,10 +38,11 @@ class Algebra:
         Values of the symbols.
     """
 
-    def __init__(self, known):
+    def __init__(self, known: dict) -> None:
         self._known = known
 
-    def symbol(self, e):
+    def symbol(self, e: sympy.Symbol) -> Any:
+        """The value of a symbol."""
         if e not in self._known:
             no_rule(e)
         return self._known[e]
@@ -115,7 +117,7 @@ def apply(algebra, step, parts):
     return rule(*parts, *step.told)
 
 
-def fold(expression, algebra):
+def fold(expression: sympy.Expr, algebra: Algebra) -> Any:
     """The value of a formula in an algebra: equal parts are evaluated once.
 
     Raises
@@ -123,7 +125,7 @@ def fold(expression, algebra):
     InputError
         For an operation of which the table or the algebra has no rule.
     """
-    values = []
+    values: list[Any] = []
     for step in _steps(expression):
         values.append(apply(algebra, step, [values[i] for i in step.parts]))
     return values[-1]

@@ -1,4 +1,4 @@
-"""Formulas as data: a whitelist parser into sympy.
+"""Formulas as data: a whitelist parser into sympy (book: chapter 05).
 
 A formula string is never evaluated as Python: its syntax tree is walked and anything outside the
 whitelist is refused.
@@ -39,7 +39,7 @@ FUNCTIONS = {
 CONSTANTS = {"pi": sympy.pi, "E": sympy.E}
 
 
-def variables(dim):
+def variables(dim: int) -> list[sympy.Symbol]:
     """The sympy symbols ``x1 .. xD``."""
     return [sympy.Symbol(f"x{i + 1}", real=True) for i in range(dim)]
 
@@ -52,7 +52,7 @@ def _with_list(function):
 
 
 @_with_list
-def parse(formula, dim):
+def parse(formula: str | sympy.Expr, dim: int) -> sympy.Expr:
     """Parse a formula in ``x1 .. xD``.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Functions of intervals: the rules of formulas over boxes.
+"""Functions of intervals: the rules of formulas over boxes (book: chapter 05).
 
 Intervals are pairs of floats, possibly infinite, with ends that are rounded outwards only where
 they are not floats; elementary functions are evaluated at the end points in the ball arithmetic of

@@ -1,4 +1,4 @@
-"""Formulas at numbers, in FLINT's balls."""
+"""Formulas at numbers, in FLINT's balls (book: chapter 10)."""
 
 from functools import lru_cache
 
@@ -53,7 +53,7 @@ def _constant(e, bits):
     return apply(_Numbers({}), step, [_constant(a, bits) for a in step.parts])
 
 
-def evaluate(expression, values=None):
+def evaluate(expression: sympy.Expr, values: dict | None = None) -> arb:
     """A formula as an ``arb``.
 
     Parameters

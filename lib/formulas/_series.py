@@ -4,6 +4,7 @@ A series maps a ball and an order to the list of ``g^(k) / k!``, ``k = 0, .., or
 ball; unknown (nan) where a function is not defined or not smooth enough.
 """
 
+from collections.abc import Callable
 from functools import cache
 from math import factorial
 
@@ -107,7 +108,7 @@ def _binomials(p, order):
     return found
 
 
-def power_series(p):
+def power_series(p: sympy.Rational) -> Callable[[arb, int], list[arb]]:
     """``u^p`` for a rational ``p``."""
 
     def series(u, order):
@@ -143,7 +144,7 @@ def _power_at_zero(p, one_sided, other_sided):
     return series
 
 
-def nonnegative_power_series(p):
+def nonnegative_power_series(p: sympy.Rational) -> Callable[[arb, int], list[arb]]:
     """``u^p`` for a fractional ``p`` and ``u >= 0``, of which the ball may not know."""
     smooth = power_series(p)
     edge = _power_at_zero(p, True, (False, False))
@@ -152,7 +153,7 @@ def nonnegative_power_series(p):
     )
 
 
-def modulus_series(p, signed=False):
+def modulus_series(p: sympy.Rational, signed: bool = False) -> Callable[[arb, int], list[arb]]:
     """``|u|^p``, ``p > 0`` not an even integer, or ``sign(u) |u|^p``."""
     smooth = power_series(p)
     edge = _power_at_zero(p, False, (signed, not signed))
@@ -167,6 +168,6 @@ def modulus_series(p, signed=False):
     return series
 
 
-def jump_series(u, order):
+def jump_series(u: arb, order: int) -> list[arb]:
     """0 where ``u`` is not; unknown where it may be."""
     return [_balls.jump(u)] * (order + 1)

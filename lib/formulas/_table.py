@@ -1,4 +1,5 @@
-"""The table of functions: one row for each, one column for each reader of formulas.
+"""The table of functions: one row for each, one column for each reader of formulas (book:
+chapter 10).
 
 Whoever wants another function adds a row, and to `tests/test_functions.py` where it is defined.
 The rules are in `_balls`, `_intervals` and `_series`; the checker of certificates has its own.

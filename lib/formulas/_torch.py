@@ -1,7 +1,11 @@
-"""Formulas as differentiable torch maps that refuse what underflows."""
+"""Formulas as differentiable torch maps that refuse what underflows (book: chapter 05)."""
 
+from collections.abc import Callable
+
+import sympy
 import torch
 from flint import ctx
+from torch import Tensor
 
 from lib.errors import require
 from lib.formulas._fold import Algebra, fold
@@ -12,7 +16,7 @@ _BITS = 1024  # of the balls in which constants are rounded to nearest
 _NORMAL = 2.0**-1022  # below it float64 loses digits
 
 
-def torch_function(expression, dim):
+def torch_function(expression: sympy.Expr, dim: int) -> Callable[[Tensor], Tensor]:
     """A differentiable torch map (P, D) -> (P,) of a parsed formula, or of a derivative of one; it
     can be pickled.
 

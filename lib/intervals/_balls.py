@@ -10,8 +10,12 @@ where it is subnormal, a product by a relative ``UNIT`` plus ``2^-1075``.  What 
 unknown: a ball of infinite radius.
 """
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 from flint import arb, ctx
+from jaxtyping import Float64
 
 UNIT = 2.0**-53  # unit roundoff
 _TINY = 2.0**-1070  # more than all underflows of an operation
@@ -20,15 +24,15 @@ _NORMAL = 2.0**-1022  # below it products lose digits
 _BITS = 80  # of python-flint, so that its own rounding does not show
 
 
-def up(x, terms=0):
-    """An upper bound of a sum of ``terms`` (or a dozen) non-negative numbers that was rounded to
+def up(x: Any, count: int = 0) -> Any:
+    """An upper bound of a sum of ``count`` (or a dozen) non-negative numbers that was rounded to
     nearest on the way.
 
-    Each of at most ``terms + 12`` operations loses a factor ``1 - 2^-53`` and, if it is a product,
+    Each of at most ``count + 12`` operations loses a factor ``1 - 2^-53`` and, if it is a product,
     ``2^-1075`` at most. Zero stays zero: whoever multiplies sees to products that underflow
     altogether.
     """
-    return x * (1 + (terms + 16) * 2 * UNIT) + (terms + 16) * _LEAST * (x > 0)
+    return x * (1 + (count + 16) * 2 * UNIT) + (count + 16) * _LEAST * (x > 0)
 
 
 class Balls:
@@ -46,7 +50,7 @@ class Balls:
 
     __array_ufunc__ = None  # so that an array on the left leaves the operation to us
 
-    def __init__(self, mid, rad=0.0):
+    def __init__(self, mid: Any, rad: Any = 0.0) -> None:
         mid = np.asarray(mid, float)
         rad = np.asarray(rad, float)
         rad = rad if rad.shape == mid.shape else np.broadcast_to(rad, mid.shape)
@@ -57,7 +61,7 @@ class Balls:
         self.mid, self.rad = mid, rad
 
     @classmethod
-    def between(cls, lower, upper):
+    def between(cls, lower: Any, upper: Any) -> "Balls":
         """The smallest balls found around the intervals ``[lower, upper]``."""
         lower, upper = np.asarray(lower, float), np.asarray(upper, float)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -65,7 +69,7 @@ class Balls:
             return cls(mid, up(np.maximum(upper - mid, mid - lower)))
 
     @classmethod
-    def from_flint(cls, numbers, shape):
+    def from_flint(cls, numbers: Iterable[arb], shape: tuple) -> "Balls":
         """From a flat iterable of ``arb``; only what is exactly zero becomes an exact zero."""
         numbers = list(numbers)
         mid = np.array([float(a.mid()) for a in numbers]).reshape(shape)
@@ -75,7 +79,8 @@ class Balls:
             return cls(mid, up(rad + np.abs(mid) * UNIT) + np.where(zero, 0.0, _TINY))
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, ...]:
+        """Of both arrays."""
         return self.mid.shape
 
     def __len__(self):
@@ -87,22 +92,22 @@ class Balls:
     def __setitem__(self, key, value):
         self.mid[key], self.rad[key] = value.mid, value.rad
 
-    def flint(self):
+    def flint(self) -> list[arb]:
         """A flat list of ``arb``."""
         return [arb(m, r) for m, r in zip(self.mid.ravel().tolist(), np.ravel(self.rad).tolist())]
 
     @property
-    def upper(self):
+    def upper(self) -> Float64[np.ndarray, "..."]:
         """Upper ends, rounded up; exact where the sum is a float."""
         return _sum_up(self.mid, self.rad)
 
     @property
-    def lower(self):
+    def lower(self) -> Float64[np.ndarray, "..."]:
         """Lower ends, rounded down; exact where the difference is a float."""
         return -_sum_up(-self.mid, self.rad)
 
     @property
-    def size(self):
+    def size(self) -> Float64[np.ndarray, "..."]:
         """Upper bounds of the moduli."""
         with np.errstate(over="ignore"):
             return up(np.abs(self.mid) + self.rad)
@@ -137,7 +142,7 @@ class Balls:
 
     __rmul__ = __mul__
 
-    def square(self):
+    def square(self) -> "Balls":
         """``x^2``: never negative, which ``x * x`` does not know."""
         product = self * self
         most = self.size
@@ -150,7 +155,7 @@ class Balls:
             np.where(better, ends.mid, product.mid), np.where(better, ends.rad, product.rad)
         )
 
-    def sum(self, axis=0):
+    def sum(self, axis: int = 0) -> "Balls":
         """Sums along an axis."""
         count = self.shape[axis]
         with np.errstate(over="ignore", invalid="ignore"):
@@ -172,7 +177,9 @@ def _balls(x):
     return x if isinstance(x, Balls) else Balls(x)
 
 
-def matmul(weight, x, bias=0.0):
+def matmul(
+    weight: Float64[np.ndarray, "*S O I"], x: Balls, bias: Float64[np.ndarray, "..."] | float = 0.0
+) -> tuple[Balls, Float64[np.ndarray, "..."]]:
     """``weight x + bias`` for float arrays ``weight`` (.., O, I) and ``bias`` (.., O, 1) and balls
     ``x`` (.., I, P).
 
@@ -185,13 +192,13 @@ def matmul(weight, x, bias=0.0):
         What was allowed for rounding in it.
     """
     size = np.abs(weight)
-    reach = np.abs(x.mid) + x.rad
+    most = np.abs(x.mid) + x.rad
     terms = weight.shape[-1] + 2
     with np.errstate(over="ignore", invalid="ignore"):
-        magnitude = size @ reach + np.abs(bias)
+        magnitude = size @ most + np.abs(bias)
         touched = magnitude != 0
-        if _least(size) * _least(reach) < _NORMAL:  # products that are not zero may vanish
-            touched = touched | ((size > 0).astype(float) @ (reach > 0).astype(float) > 0)
+        if _least(size) * _least(most) < _NORMAL:  # products that are not zero may vanish
+            touched = touched | ((size > 0).astype(float) @ (most > 0).astype(float) > 0)
         # once for the midpoint computed here, once for whoever evaluates the same numbers
         noise = up(2 * terms * UNIT * magnitude, terms) + terms * _TINY * touched
         noise = np.where(np.isnan(noise), np.inf, noise)  # zero times something unknown
@@ -206,7 +213,7 @@ def _least(x):
 class precision:
     """Context: python-flint with so many bits."""
 
-    def __init__(self, bits=_BITS):
+    def __init__(self, bits: int = _BITS) -> None:
         self._bits = bits
 
     def __enter__(self):

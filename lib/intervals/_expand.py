@@ -1,11 +1,12 @@
 """Expansions and values of formulas, by one rule: what is no sum and no product is composed of the
-series of its outermost function.
+series of its outermost function (for ``lem-taylor``).
 """
 
 from functools import cache, reduce
 from operator import add, mul
 
 import numpy as np
+import sympy
 
 from lib.formulas import (
     Algebra,
@@ -102,7 +103,7 @@ def _cube(variables):
     return len(first) if inside and list(variables) == coordinates(len(first)) else 0
 
 
-def expand(expression, variables):
+def expand(expression: sympy.Expr, variables: dict) -> Taylor:
     """The expansion of a formula.
 
     Parameters

@@ -1,9 +1,12 @@
 """Taylor expansions over many boxes at once, with enclosed coefficients (book: ``lem-taylor``)."""
 
+from collections.abc import Sequence
 from functools import cache
 from itertools import product
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float64, Int
 
 from lib.intervals._balls import UNIT, Balls, up
 
@@ -11,7 +14,7 @@ _PAIRS = 1 << 21  # numbers in the table of a product
 
 
 @cache
-def exponents(dim, order):
+def exponents(dim: int, order: int) -> Int[np.ndarray, "n d"]:
     """The multi-indices ``|nu| <= order``, by degree: int array (n, dim)."""
     found = [nu for nu in product(range(order + 1), repeat=dim) if sum(nu) <= order]
     return np.array(sorted(found, key=lambda nu: (sum(nu), nu[::-1]))).reshape(-1, dim)
@@ -55,13 +58,13 @@ class Taylor:
 
     __array_ufunc__ = None
 
-    def __init__(self, coefficients, dim, order):
+    def __init__(self, coefficients: Balls, dim: int, order: int) -> None:
         self.coefficients = coefficients
         self.dim = dim
         self.order = order
 
     @classmethod
-    def variable(cls, value, slope, axis, dim, order):
+    def variable(cls, value: Balls, slope: Any, axis: int, dim: int, order: int) -> "Taylor":
         """``value + slope s_axis``: balls (P,) and a float array or balls (P,)."""
         slope = slope if isinstance(slope, Balls) else Balls(np.broadcast_to(slope, value.shape))
         mid, rad = np.zeros((2, len(exponents(dim, order)), *value.shape))
@@ -124,13 +127,13 @@ class Taylor:
 
     __rmul__ = __mul__
 
-    def square(self):
+    def square(self) -> "Taylor":
         """The product with itself, never negative."""
         c = (self * self).coefficients
         c[:1] = self.coefficients[:1].square()
         return self._like(c)
 
-    def compose(self, series):
+    def compose(self, series: Balls) -> "Taylor":
         """``g`` of this, for the coefficients ``g^(k) / k!`` at (or over) its constant term:
         balls (order + 1, P).
         """
@@ -144,12 +147,12 @@ class Taylor:
             result = result * step + series[k]
         return result
 
-    def derivative(self, axis):
+    def derivative(self, axis: int) -> "Taylor":
         """The derivative along an axis, one order less."""
         rows, factors = _shifts(self.dim, self.order, axis)
         return Taylor(self.coefficients[rows] * factors, self.dim, self.order - 1)
 
-    def polynomial(self, coefficients):
+    def polynomial(self, coefficients: Sequence) -> Any:
         """A polynomial of this with coefficients given from the constant on, by Horner's rule."""
         result = self._like(Balls(np.zeros(self.coefficients.shape))) + coefficients[-1]
         for c in coefficients[-2::-1]:
@@ -164,7 +167,9 @@ def _joined(parts):
     )
 
 
-def span(centre, over):
+def span(
+    centre: Taylor, over: Taylor
+) -> tuple[Float64[np.ndarray, " P"], Float64[np.ndarray, " P"]]:
     """Enclose a function over the boxes ``|s_i| <= 1`` from two expansions of it (``lem-taylor``).
 
     Parameters

@@ -1,9 +1,11 @@
-"""Values of formulas on tensor grids, enclosed."""
+"""Values of formulas on tensor grids, enclosed (for ``prop-rounding``)."""
 
 from functools import reduce
 from operator import add, mul
 
 import numpy as np
+import sympy
+from jaxtyping import Float64
 
 from lib.formulas import evaluate, fold, variables
 from lib.intervals._balls import UNIT, Balls, precision
@@ -12,7 +14,7 @@ from lib.intervals._expand import Composed, at_balls
 MAXIMUM_EVALUATIONS = 1 << 23  # of a function in several variables: some seconds
 
 
-def evaluations(expression, count):
+def evaluations(expression: sympy.Expr, count: int) -> int:
     """How often the costliest function of a formula is evaluated on a grid with so many points
     in each axis.
     """
@@ -47,7 +49,9 @@ class _Values(Composed):
         return Balls(found.mid[0].reshape(u.shape), found.rad[0].reshape(u.shape))
 
 
-def values_near(expression, axes):
+def values_near(
+    expression: sympy.Expr, axes: list[Float64[np.ndarray, " _"]]
+) -> tuple[Float64[np.ndarray, "*S"], Float64[np.ndarray, "*S"]]:
     """A formula on a tensor grid of the cube whose coordinates are known up to one rounding, 0 and
     1 exactly.
 

@@ -3,9 +3,11 @@
 """
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import sympy as sp
+from jaxtyping import Float64
 
 from lib.errors import integer, require
 
@@ -17,7 +19,7 @@ def _check(alpha):
 
 
 @cache
-def bump_knots(alpha):
+def bump_knots(alpha: int) -> tuple:
     """The knots ``(1 - cos(i pi / (a + 1))) / 2``, ``i = 0, .., a + 1``, of ``psi_a``.
 
     Parameters
@@ -36,7 +38,7 @@ def bump_knots(alpha):
     )
 
 
-def bump(alpha, x, derivative=0):
+def bump(alpha: int, x: Any, derivative: int = 0) -> Float64[np.ndarray, "..."]:
     """``psi_a``: support ``[0, 1]``, derivative of order ``a`` equal to 1, -1, 1, .. between its
     knots.
 
@@ -51,6 +53,11 @@ def bump(alpha, x, derivative=0):
     Returns
     -------
     float64 array of the shape of ``x``.
+
+    Raises
+    ------
+    InputError
+        For another ``alpha`` or derivative.
 
     Notes
     -----
@@ -76,7 +83,7 @@ def _jumps(alpha):
 
 
 @cache
-def bump_norms(alpha):
+def bump_norms(alpha: int) -> tuple:
     """The maxima of ``|psi_a|, |psi_a'|, .., |psi_a^(a)|``.
 
     Parameters

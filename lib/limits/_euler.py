@@ -8,8 +8,10 @@ length 1 with ``n`` cells, ``n`` even, it is ``n^-a eps_a(n x)``.
 
 from fractions import Fraction
 from functools import cache
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float64
 
 from lib.errors import integer, require
 from lib.splines import local_values
@@ -29,7 +31,7 @@ def check_knots(knots):
 
 
 @cache
-def euler_piece(degree):
+def euler_piece(degree: int) -> tuple[Fraction, ...]:
     """The polynomial of ``eps_a`` on ``[0, 1]``, the Euler polynomial over ``a!``.
 
     Parameters
@@ -47,11 +49,11 @@ def euler_piece(degree):
     if degree == 0:
         return (Fraction(1),)
     rest = [c / (k + 1) for k, c in enumerate(euler_piece(degree - 1))]
-    return (-sum(rest) / 2, *rest)
+    return (-sum(rest, Fraction(0)) / 2, *rest)
 
 
 @cache
-def favard(degree):
+def favard(degree: int) -> Fraction:
     """``phi_a = K_a / pi^a``, the maximum of ``|eps_a|``: 1, 1/2, 1/8, 1/24, 5/384, 1/240.
 
     Parameters
@@ -66,10 +68,12 @@ def favard(degree):
         constant (``lem-euler``).
     """
     place = Fraction(1, 2) if degree % 2 == 0 else Fraction(0)
-    return abs(sum(c * place**k for k, c in enumerate(euler_piece(degree))))
+    return abs(sum((c * place**k for k, c in enumerate(euler_piece(degree))), Fraction(0)))
 
 
-def euler_spline(degree, knots, x, derivative=0):
+def euler_spline(
+    degree: int, knots: int, x: Any, derivative: int = 0
+) -> Float64[np.ndarray, "..."]:
     """The Euler spline on the circle, ``n^-a eps_a(n x)``, or a derivative of it (book:
     ``lem-euler``).
 
@@ -88,6 +92,11 @@ def euler_spline(degree, knots, x, derivative=0):
     float64 array
         Of the shape of ``x``; its maximum is ``favard(a - k) / n^(a - k)`` with ``k`` the order of
         the derivative.
+
+    Raises
+    ------
+    InputError
+        For another degree or derivative, or a number of knots that is odd.
     """
     check_degree(degree)
     check_knots(knots)
@@ -99,7 +108,9 @@ def euler_spline(degree, knots, x, derivative=0):
     return np.where(cell % 2 == 0, 1.0, -1.0) * piece / float(knots) ** left
 
 
-def periodic_matrix(degree, knots, x, derivative=0):
+def periodic_matrix(
+    degree: int, knots: int, x: Any, derivative: int = 0
+) -> Float64[np.ndarray, "P n"]:
     """The periodic B-splines of the circle, or their derivatives, at points.
 
     Parameters

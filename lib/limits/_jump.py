@@ -1,18 +1,22 @@
 """Do the weights of a network depend continuously on the function (``prop-jump``)?"""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor, nn
 
-from lib.convresnet import Construction, cube_chart
+from lib.convresnet import Construction, ConvResNet, cube_chart
 from lib.splines import QuasiInterpolant
 
 
-def weights(network):
+def weights(network: nn.Module) -> Float[Tensor, " count"]:
     """All weights and biases of a network in one row, tensor (count,)."""
     return torch.cat([p.detach().ravel() for p in network.parameters()])
 
 
-def linear_splines(target, cells, steps):
+def linear_splines(target: Callable[[Tensor], Tensor], cells: int, steps: int) -> ConvResNet:
     """Our network of order 2 with as many cells: its weights do not jump.
 
     Parameters
@@ -31,7 +35,7 @@ def linear_splines(target, cells, steps):
     return Construction([cube_chart(c, 2)], 2, 4, 2, 1).network
 
 
-def path(t):
+def path(t: float) -> Callable[[Tensor], Tensor]:
     """A function with Lipschitz constant 1 and values at most 1, on a line from a wave (``t = 0``)
     to a zigzag (``t = 1``).
 
@@ -49,7 +53,9 @@ def path(t):
     return f
 
 
-def largest_jump(make, cells, steps, width=1e-9):
+def largest_jump(
+    make: Callable[..., nn.Module], cells: int, steps: int, width: float = 1e-9
+) -> tuple[float, int]:
     """Bisect ``0 <= t <= 1`` for the half in which the weights move most, down to a width.
 
     Parameters

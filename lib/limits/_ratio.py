@@ -45,7 +45,7 @@ class Ratio:
     lower: float
 
     @property
-    def ratio(self):
+    def ratio(self) -> float:
         """``upper / lower``, at least 1."""
         return self.upper / self.lower
 
@@ -78,7 +78,7 @@ def largest_coefficient(order, cells, dim):
     return min(norm, taylor + norm * (dim * b / cells) ** order / factorial(order))
 
 
-def ratio(order, cells, dim, s=0):
+def ratio(order: int, cells: int, dim: int, s: int = 0) -> Ratio:
     """Our bound over the lower bound, for smoothness ``alpha = m`` and the same number of
     parameters.
 

@@ -2,16 +2,29 @@
 proof to training").
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
+from jaxtyping import Float64
 from torch import nn
 
 from lib.errors import positive
+from lib.targets import Target
 
 WARM_UP = 0.05  # part of the training in which the step size grows
 
 
-def fit(network, target, spent, *, rate, slopes, batch=256, seed=0):
+def fit(
+    network: nn.Module,
+    target: Target,
+    spent: Iterable[float],
+    *,
+    rate: float,
+    slopes: bool,
+    batch: int = 256,
+    seed: int = 0,
+) -> Float64[np.ndarray, " steps"]:
     """Train all parameters of a network by Adam, step size by warm-up and cosine, with new random
     points in every step.
 

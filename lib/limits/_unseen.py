@@ -7,6 +7,7 @@ from itertools import product
 
 import numpy as np
 import torch
+from jaxtyping import Float64
 from scipy.linalg import null_space
 
 from lib.convresnet import Construction, cube_chart
@@ -29,7 +30,7 @@ def _tensor(c, matrices):
     return c
 
 
-def seminorm(c, alpha, k, per_cell):
+def seminorm(c: Float64[np.ndarray, "..."], alpha: int, k: int, per_cell: int) -> float:
     """``max |d^nu g|`` over ``|nu| = k`` of a periodic tensor spline, on a grid.
 
     Parameters
@@ -48,7 +49,7 @@ def seminorm(c, alpha, k, per_cell):
     return max(np.abs(_tensor(c, [factors[i] for i in o])).max() for o in orders)
 
 
-def unseen(m, N, D, n):
+def unseen(m: int, N: int, D: int, n: int) -> Float64[np.ndarray, "5 ..."]:
     """Coefficients of five periodic splines of degree ``m`` on ``n`` cells an axis that our
     functionals do not see, and that vanish at a knot: at random in the kernel.
 
@@ -75,7 +76,7 @@ def unseen(m, N, D, n):
     )
 
 
-def euler_errors(m, N, D, n, refinement):
+def euler_errors(m: int, N: int, D: int, n: int, refinement: int) -> tuple[float, float]:
     """The errors of our network in value and slope on the Euler spline of degree ``m`` in ``x_1``
     with ``n`` cells, at 4096 random points.
 

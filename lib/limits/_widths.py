@@ -29,7 +29,7 @@ def _root(count, dim):
     return n
 
 
-def partitions(parameters, dim, s=0):
+def partitions(parameters: int, dim: int, s: int = 0) -> int:
     """The least even ``n`` with ``n^D >= p + 1 + s``: a space of periodic splines too large for
     ``p`` numbers.
 
@@ -46,7 +46,7 @@ def partitions(parameters, dim, s=0):
 
 
 @cache
-def spline_constant(alpha, dim, s=0):
+def spline_constant(alpha: int, dim: int, s: int = 0) -> Fraction:
     """``c`` of ``c n^-(a-s)``, the lower bound by periodic splines with ``n`` cells an axis.
 
     Parameters
@@ -81,7 +81,7 @@ def spline_constant(alpha, dim, s=0):
     return 1 / largest
 
 
-def width(parameters, alpha, dim, s=0):
+def width(parameters: int, alpha: int, dim: int, s: int = 0) -> float:
     """A lower bound of the error on the class, by periodic splines (``thm-favard``).
 
     Parameters
@@ -101,7 +101,7 @@ def width(parameters, alpha, dim, s=0):
 
 
 @cache
-def bump_constant(alpha, dim, s=0):
+def bump_constant(alpha: int, dim: int, s: int = 0) -> float:
     """``|psi|_s / |psi|_a`` of the product of perfect B-splines in ``D`` variables; float
     (``lem-bump``).
     """
@@ -115,7 +115,7 @@ def bump_constant(alpha, dim, s=0):
     return norms[s] * norms[0] ** (dim - 1) / largest
 
 
-def bump_width(parameters, alpha, dim, s=0):
+def bump_width(parameters: int, alpha: int, dim: int, s: int = 0) -> float:
     """A lower bound of the error on the class, by bumps in the cells of a grid (``thm-bernstein``,
     ``prop-bits``).
 

@@ -2,16 +2,21 @@
 ``lem-partition``, ``prop-chart-local``).
 """
 
+from collections.abc import Callable, Iterable
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float64, Int
 from scipy.spatial import cKDTree
+from torch import Tensor
 
 from lib.convresnet import Gate
 from lib.errors import integer, positive, require
 from lib.manifolds._cells import RAMP, inset, room, smallest_mesh
 from lib.manifolds._geometry import OFF, Geometry
 from lib.manifolds._problem import ManifoldProblem, target_on
+from lib.targets import Target
 
 MAXIMUM_CHARTS = 5000
 _NET = 1 / 12  # radius of the certificate's net, in units of the reach
@@ -30,7 +35,9 @@ def _first_largest(values):
     return int((values >= values.max() * (1 - 1e-9)).argmax())
 
 
-def farthest_points(points, radius, limit=MAXIMUM_CHARTS):
+def farthest_points(
+    points: Float64[np.ndarray, "P D"], radius: float, limit: int = MAXIMUM_CHARTS
+) -> tuple[Int[np.ndarray, " A"], Float64[np.ndarray, " A"]]:
     """Greedy centres among ``points`` (P, D) until all are within ``radius`` of one, or there are
     ``limit``.
 
@@ -90,7 +97,14 @@ class Atlas:
         centres do not cover.
     """
 
-    def __init__(self, manifold, cover_radius, bump_radius, exponent, centres=None):
+    def __init__(
+        self,
+        manifold: Geometry,
+        cover_radius: float,
+        bump_radius: float,
+        exponent: int,
+        centres: Float64[np.ndarray, "A D"] | None = None,
+    ) -> None:
         require(isinstance(manifold, Geometry), "manifold", manifold, "a manifold of lib.manifolds")
         self.manifold = manifold
         self.bump_radius = positive("bump_radius", bump_radius)
@@ -143,26 +157,28 @@ class Atlas:
         self.frames = manifold.tangent_basis(self.centres)
         self._neighbours = self.tree.query_ball_point(self.centres, 2 * self.bump_radius)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.centres)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (
             f"Atlas of {self.manifold.name}: {len(self)} charts, r_0={self.cover_radius:.4g}, "
             f"r_1={self.bump_radius:.4g}, q={self.exponent}"
         )
 
     @property
-    def dim(self):
+    def dim(self) -> int:
         """``d``."""
         return self.manifold.dim
 
     @property
-    def ambient_dim(self):
+    def ambient_dim(self) -> int:
         """``D``."""
         return self.manifold.ambient_dim
 
-    def problem(self, target, order, cells=None):
+    def problem(
+        self, target: Target | Callable[[Tensor], Tensor], order: int, cells: int | None = None
+    ) -> ManifoldProblem:
         """What Theorem B needs to know of a target on these charts; `ManifoldProblem`.
 
         Parameters
@@ -176,22 +192,22 @@ class Atlas:
         return ManifoldProblem(target_on(target, self.manifold), self, order, cells)
 
     @property
-    def open_radius(self):
+    def open_radius(self) -> float:
         """``R_1'``: the gate is open at least up to there."""
         return self.manifold.reach * (2 * (1 - RAMP)) ** 0.5
 
     @property
-    def closed_radius(self):
+    def closed_radius(self) -> float:
         """``R_2``: the gate is closed from there on."""
         return self.manifold.reach * (2 * (1 + RAMP)) ** 0.5
 
     @property
-    def separation(self):
+    def separation(self) -> float:
         """The smallest distance between two centres."""
         return float(self.tree.query(self.centres, 2)[0][:, 1].min()) if len(self) > 1 else np.inf
 
     @cached_property
-    def distortion(self):
+    def distortion(self) -> float:
         """The smallest ``|V_i^T (x - y)| / |x - y|`` found over pairs of net points of a chart (at
         most 150 points each).
 
@@ -260,7 +276,7 @@ class Atlas:
 
     # ---- charts
 
-    def inverse(self, i, y):
+    def inverse(self, i: int, y: Float64[np.ndarray, "P d"]) -> Float64[np.ndarray, "P D"]:
         """The points of the manifold with coordinates ``y`` (P, d), ``|y| < 1/2``, in chart
         ``i``; (P, D).
         """
@@ -268,7 +284,9 @@ class Atlas:
             self.centres[i], self.frames[i], 2 * self.bump_radius * y
         )
 
-    def mesh(self, i, order, cells):
+    def mesh(
+        self, i: int, order: int, cells: int
+    ) -> tuple[Float64[np.ndarray, "d D"], Float64[np.ndarray, " d"], int]:
         """The map to mesh units: matrix (d, D), offset (d,) and the number of cells ``N + 2m``
         of the chart.
         """
@@ -276,17 +294,17 @@ class Atlas:
         matrix = cells / (2 * self.bump_radius) * self.frames[i].T
         return matrix, edge / 2 - matrix @ self.centres[i], edge
 
-    def smallest_mesh(self, order):
+    def smallest_mesh(self, order: int) -> int:
         """``N_0`` of these charts, the function `smallest_mesh`."""
         return smallest_mesh(self.manifold.reach, self.bump_radius, self.dim, order)
 
-    def living_radius(self, order, cells):
+    def living_radius(self, order: int, cells: int) -> float:
         """Only points of the manifold nearer than this to a centre can meet a term of its chart."""
         spread = self.bump_radius * (1 + 2 * self.dim**0.5 * (order - inset(order)) / cells)
         tau = self.manifold.reach
         return tau * (2 * (1 - (1 - min(spread / tau, 1) ** 2) ** 0.5)) ** 0.5
 
-    def gate(self, i):
+    def gate(self, i: int) -> Gate:
         """The `lib.convresnet.Gate` of chart ``i``."""
         tau, n = self.manifold.reach, 1
         while self.ambient_dim * 4.0 ** (-n - 1) > RAMP * tau**2 / 10:
@@ -296,7 +314,7 @@ class Atlas:
 
     # ---- partition of unity
 
-    def bumps(self, x, charts):
+    def bumps(self, x: Float64[np.ndarray, "P D"], charts: Any) -> Float64[np.ndarray, "P B"]:
         """``eta_k(x)`` for the charts with these indices (B,) at points (P, D): (P, B)."""
         # relative to one of the centres: far from the origin the expanded square would cancel
         middle = self.centres[charts[0]]
@@ -304,7 +322,7 @@ class Atlas:
         square = (x**2).sum(1)[:, None] - 2 * x @ c.T + (c**2).sum(1)
         return np.maximum(1 - square / self.bump_radius**2, 0) ** self.exponent
 
-    def partition(self, i, x):
+    def partition(self, i: int, x: Float64[np.ndarray, "P D"]) -> Float64[np.ndarray, " P"]:
         """``rho_i = eta_i / sum_k eta_k`` at points (P, D) of the manifold: (P,)."""
         result = np.empty(len(x))
         near = self._neighbours[i]
@@ -323,13 +341,13 @@ class Atlas:
     def _net_tree(self):
         return cKDTree(self.net)
 
-    def meeting(self, radius):
+    def meeting(self, radius: float) -> Any:
         """For each centre the net points that certify where it matters: within ``radius`` plus
         the net's radius.
         """
         return self._net_tree.query_ball_point(self.centres, radius + self.net_radius)
 
-    def largest_sum(self, weights, radius):
+    def largest_sum(self, weights: Iterable[float], radius: float) -> float:
         """Upper bound of ``sup_x sum_{|x - c_i| < radius} weights_i`` over the manifold."""
         total = np.zeros(len(self.net))
         for weight, points in zip(weights, self.meeting(radius)):
@@ -337,12 +355,12 @@ class Atlas:
         return float(total.max())
 
     @cached_property
-    def overlap(self):
+    def overlap(self) -> int:
         """The largest number of bumps over a point, bounded from above on the net."""
         return int(self.largest_sum(np.ones(len(self)), self.bump_radius))
 
 
-def certificate_net(manifold):
+def certificate_net(manifold: Geometry) -> tuple[Float64[np.ndarray, "P D"], float]:
     """The net on which coverings are certified (made once for a manifold)."""
     if "_certificate" not in manifold.__dict__:
         manifold.__dict__["_certificate"] = manifold.net(_NET * manifold.reach)

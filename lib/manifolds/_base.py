@@ -1,12 +1,21 @@
-"""A manifold as a domain of Theorem B: points for targets and networks, and its problem."""
+"""A manifold as a domain of Theorem B: points for targets and networks, and its problem (book:
+``thm-manifold``).
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float64
+from torch import Tensor
 
+from lib.convresnet import Chart
 from lib.errors import InputError, integer, require
 from lib.manifolds._choose import choose_atlas
-from lib.manifolds._geometry import OFF, Geometry
+from lib.manifolds._geometry import OFF, Geometry, Seed
 from lib.manifolds._problem import ManifoldProblem, target_on
+from lib.targets import Target
 
 
 class Manifold(Geometry):
@@ -15,11 +24,11 @@ class Manifold(Geometry):
     The slope of a function is the Euclidean length of its tangential gradient.
     """
 
-    def sample(self, points, seed=0):
+    def sample(self, points: int, seed: Seed = 0) -> Float64[Tensor, "P D"]:
         """The points of `draw` as a float64 tensor (points, D)."""
         return torch.from_numpy(self.draw(integer("points", points, 0), seed))
 
-    def batches(self, points, seed=0):
+    def batches(self, points: int, seed: int = 0) -> Iterator[Float64[Tensor, "P D"]]:
         """Samples in float64 tensors (P, D) that together hold ``points`` points; the first is
         ``sample(P, seed)``.
         """
@@ -27,39 +36,47 @@ class Manifold(Geometry):
         for number, start in enumerate(range(0, points, size)):
             yield self.sample(min(size, points - start), (seed, number) if number else seed)
 
-    def check(self, x):
+    def check(self, x: Float64[Tensor, "P D"]) -> None:
         """Raise `InputError` unless the rows of ``x``, float64 tensor (P, D), lie on the
         manifold (to 1e-8).
         """
-        x = x.detach().numpy()
-        require(np.isfinite(x).all(), "x", "values that are not finite", "finite")
-        far = self.distance(x) if len(x) else np.zeros(0)
+        points = x.detach().numpy()
+        require(np.isfinite(points).all(), "x", "values that are not finite", "finite")
+        far = self.distance(points) if len(x) else np.zeros(0)
         worst = int(far.argmax()) if len(x) else 0
         require(
             len(x) == 0 or far[worst] <= OFF,
             "x",
-            x[worst : worst + 1].tolist(),
+            points[worst : worst + 1].tolist(),
             f"points of the manifold {self.name}; this one is {far.max(initial=0):.2g} away",
         )
 
-    def towards(self, x):
+    def towards(self, x: Float64[Tensor, "P D"]) -> Float64[Tensor, "P D"]:
         """A tangent direction at points (P, D), none of them special; float64 tensors both."""
         away = 1 + np.arange(1, self.ambient_dim + 1) * (5**0.5 - 1) / 2 % 1
-        return torch.from_numpy((self.tangent_projector(x) @ away[:, None])[..., 0])
+        return torch.from_numpy(
+            (self.tangent_projector(x.detach().numpy()) @ away[:, None])[..., 0]
+        )
 
-    def along(self, x, gradient):
+    def along(
+        self, x: Float64[Tensor, "P D"], gradient: Float64[Tensor, "P D"]
+    ) -> Float64[Tensor, "P D"]:
         """The tangential parts of ambient gradients, float64 tensors (P, D)."""
         basis = gradient.new_tensor(self.tangent_basis(x.detach().numpy()))
         return (basis @ (basis.transpose(1, 2) @ gradient[..., None]))[..., 0]
 
-    def slope(self, x, gradient):
+    def slope(
+        self, x: Float64[Tensor, "P D"], gradient: Float64[Tensor, "P D"]
+    ) -> Float64[Tensor, " P"]:
         """Euclidean length of the tangential part of ambient gradients, float64 tensors (P, D);
         (P,).
         """
         basis = gradient.new_tensor(self.tangent_basis(x.detach().numpy()))
         return (basis.transpose(1, 2) @ gradient[..., None])[..., 0].norm(dim=1)
 
-    def problem(self, target, order, cells=None):
+    def problem(
+        self, target: Target | Callable[[Tensor], Tensor], order: int, cells: int | None = None
+    ) -> ManifoldProblem:
         """What Theorem B needs to know of a target, on the atlas with the best score
         (`lib.manifolds.choose_atlas`).
 
@@ -78,7 +95,7 @@ class Manifold(Geometry):
         target = target_on(target, self)
         return ManifoldProblem(target, choose_atlas(self, order, cells), order, cells)
 
-    def patch(self, charts, cells):
+    def patch(self, charts: list[Chart], cells: int) -> Any:
         """The domain of a certificate; refused where no chart in closed form is known.
 
         Parameters

@@ -4,8 +4,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from lib.errors import require
+from lib.errors import refuse, require
 from lib.manifolds._atlas import Atlas, certificate_net, farthest_points, smallest_mesh
+from lib.manifolds._geometry import Geometry
 from lib.manifolds._norms import ball_grid, differences, samples
 
 BUMPS = (0.4, 0.5, 0.6, 0.7, 0.8)  # r_1 / tau
@@ -15,7 +16,7 @@ _CELLS = 16  # the mesh that is aimed at where none is given
 _GRID = {1: 128, 2: 48, 3: 20}
 
 
-def score(atlas, alpha, charts=3):
+def score(atlas: Atlas, alpha: int, charts: int = 3) -> float:
     """What the value bound of ``f = 1`` would be at one term: ``overlap A^{alpha/d} max |d^alpha
     rho_i|``.
 
@@ -34,7 +35,7 @@ def score(atlas, alpha, charts=3):
 
 
 @lru_cache(maxsize=64)
-def choose_atlas(manifold, order=4, cells=None):
+def choose_atlas(manifold: Geometry, order: int = 4, cells: int | None = None) -> Atlas:
     """The atlas with the best score among 40: five radii of bumps, four overlaps, two exponents.
 
     Parameters
@@ -83,10 +84,8 @@ def choose_atlas(manifold, order=4, cells=None):
             value = score(atlas, order)
             if best is None or value < best[0]:
                 best = (value, atlas)
-    require(
-        best is not None,
-        "manifold",
-        manifold.name,
-        f"covered by at most {MAXIMUM_TRIED} charts (give an Atlas)",
-    )
+    if best is None:
+        refuse(
+            "manifold", manifold.name, f"covered by at most {MAXIMUM_TRIED} charts (give an Atlas)"
+        )
     return best[1]

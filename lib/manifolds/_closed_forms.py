@@ -1,12 +1,14 @@
 """Manifolds for which everything has a closed form: the sphere and the rotation group."""
 
 import numpy as np
+from jaxtyping import Float64
 from scipy.spatial.transform import Rotation
 from scipy.stats import uniform_direction
+from torch import Tensor
 
 from lib.errors import positive, require
 from lib.manifolds._base import Manifold
-from lib.manifolds._geometry import check_cube
+from lib.manifolds._geometry import Seed, check_cube
 
 
 def _within(t, reach):
@@ -30,18 +32,18 @@ class Sphere(Manifold):
     dim, ambient_dim = 2, 3
     reach_source = "the radius"
 
-    def __init__(self, radius=0.5):
+    def __init__(self, radius: float = 0.5) -> None:
         self.radius = self.reach = positive("radius", radius)
         self.name = f"sphere of radius {radius:g}"
         self.volume = 4 * np.pi * self.radius**2
         self.middle = np.full(3, 0.5)
         check_cube(self.name, self.middle - self.radius, self.middle + self.radius)
 
-    def project(self, x):
+    def project(self, x: Float64[np.ndarray | Tensor, "P 3"]) -> Float64[np.ndarray, "P 3"]:
         y = np.asarray(x) - self.middle
         return self.middle + self.radius * y / np.linalg.norm(y, axis=1, keepdims=True)
 
-    def tangent_basis(self, x):
+    def tangent_basis(self, x: Float64[np.ndarray | Tensor, "P 3"]) -> Float64[np.ndarray, "P 3 2"]:
         normal = (np.asarray(x) - self.middle) / self.radius
         sign = np.where(normal[:, 2] >= 0, 1.0, -1.0)  # Duff et al. 2017: no branch near a pole
         a = -1 / (sign + normal[:, 2])
@@ -50,19 +52,24 @@ class Sphere(Manifold):
         second = np.stack([b, sign + normal[:, 1] ** 2 * a, -normal[:, 1]], axis=1)
         return np.stack([first, second], axis=2)
 
-    def inverse_chart(self, centre, frame, t):
+    def inverse_chart(
+        self,
+        centre: Float64[np.ndarray, " 3"],
+        frame: Float64[np.ndarray, "3 2"],
+        t: Float64[np.ndarray, "P 2"],
+    ) -> Float64[np.ndarray, "P 3"]:
         _within(t, self.reach)
         normal = (centre - self.middle) / self.radius
         height = np.sqrt(self.radius**2 - (t**2).sum(1))
         return self.middle + t @ frame.T + height[:, None] * normal
 
-    def draw(self, points, seed=0):
+    def draw(self, points: int, seed: Seed = 0) -> Float64[np.ndarray, "P 3"]:
         """Uniform on the sphere."""
         return self.middle + self.radius * uniform_direction(3).rvs(
             points, random_state=np.random.default_rng(seed)
         )
 
-    def net(self, radius):
+    def net(self, radius: float) -> tuple[Float64[np.ndarray, "P 3"], float]:
         """A grid of latitudes and longitudes; the radius is that of its cells along the sphere."""
         step = positive("radius", radius) / self.radius * np.sqrt(2)
         rows = int(np.ceil(np.pi / step))
@@ -75,7 +82,9 @@ class Sphere(Manifold):
         ).reshape(-1, 3)
         return self.middle + self.radius * points, self.radius * np.pi / rows / np.sqrt(2)
 
-    def geodesic(self, x, y):
+    def geodesic(
+        self, x: Float64[np.ndarray | Tensor, "P 3"], y: Float64[np.ndarray | Tensor, "P 3"]
+    ) -> Float64[np.ndarray, " P"]:
         return (
             2
             * self.radius
@@ -110,7 +119,7 @@ class RotationGroup(Manifold):
     dim, ambient_dim = 3, 9
     reach_source = "sqrt(2) s: uniqueness of the polar factor"
 
-    def __init__(self, scale=0.5):
+    def __init__(self, scale: float = 0.5) -> None:
         self.scale = positive("scale", scale)
         self.reach = np.sqrt(2) * self.scale
         self.name = f"SO(3) scaled by {scale:g}"
@@ -118,15 +127,15 @@ class RotationGroup(Manifold):
         self.volume = 8 * np.pi**2 * self.reach**3
         check_cube(self.name, np.full(9, 0.5 - self.scale), np.full(9, 0.5 + self.scale))
 
-    def matrices(self, x):
+    def matrices(self, x: Float64[np.ndarray | Tensor, "... 9"]) -> Float64[np.ndarray, "P 3 3"]:
         """The 3 x 3 matrices of points (P, 9)."""
         return (np.asarray(x).reshape(-1, 3, 3) - 0.5) / self.scale
 
-    def points(self, matrices):
+    def points(self, matrices: Float64[np.ndarray, "... 3 3"]) -> Float64[np.ndarray, "P 9"]:
         """The points (P, 9) of 3 x 3 matrices."""
         return 0.5 + self.scale * matrices.reshape(-1, 9)
 
-    def project(self, x):
+    def project(self, x: Float64[np.ndarray | Tensor, "P 9"]) -> Float64[np.ndarray, "P 9"]:
         """The nearest rotation: the polar factor, with the sign of the last singular vector
         mended.
         """
@@ -136,11 +145,16 @@ class RotationGroup(Manifold):
             u * np.stack([np.ones_like(sign), np.ones_like(sign), sign], axis=1)[:, None, :] @ v
         )
 
-    def tangent_basis(self, x):
+    def tangent_basis(self, x: Float64[np.ndarray | Tensor, "P 9"]) -> Float64[np.ndarray, "P 9 3"]:
         basis = self.matrices(x)[:, None] @ _SKEW / np.sqrt(2)
         return np.swapaxes(basis.reshape(-1, 3, 9), 1, 2)
 
-    def inverse_chart(self, centre, frame, t):
+    def inverse_chart(
+        self,
+        centre: Float64[np.ndarray, " 9"],
+        frame: Float64[np.ndarray, "9 3"],
+        t: Float64[np.ndarray, "P 3"],
+    ) -> Float64[np.ndarray, "P 9"]:
         """The skew part of ``R_0^T R`` is ``sin(angle)`` times the axis, so the angle is an arc
         sine.
         """
@@ -154,11 +168,11 @@ class RotationGroup(Manifold):
         )
         return self.points(start @ Rotation.from_rotvec(vector).as_matrix())
 
-    def draw(self, points, seed=0):
+    def draw(self, points: int, seed: Seed = 0) -> Float64[np.ndarray, "P 9"]:
         """Uniform (Haar measure)."""
         return self.points(Rotation.random(points, rng=np.random.default_rng(seed)).as_matrix())
 
-    def net(self, radius):
+    def net(self, radius: float) -> tuple[Float64[np.ndarray, "P 9"], float]:
         """A grid of Euler angles ``(a, b, c)``: each turns at speed sqrt(2) s, the outer two at
         an angle ``b``.
         """
@@ -172,7 +186,9 @@ class RotationGroup(Manifold):
         half_a, half_b = np.pi / count, np.pi / b_count / 2
         return points, self.reach * np.hypot(2 * half_a, half_b)
 
-    def geodesic(self, x, y):
+    def geodesic(
+        self, x: Float64[np.ndarray | Tensor, "P 9"], y: Float64[np.ndarray | Tensor, "P 9"]
+    ) -> Float64[np.ndarray, " P"]:
         # sin of half the angle
         chord = np.linalg.norm(np.asarray(x) - np.asarray(y), axis=1) / (2 * self.reach)
         return 2 * self.reach * np.arcsin(np.clip(chord, 0, 1))

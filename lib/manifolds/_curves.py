@@ -1,13 +1,17 @@
 """Closed curves given by Fourier coefficients, in any dimension (book: chapter 06)."""
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float64
 from scipy.spatial import cKDTree
+from torch import Tensor
 
+from lib.convresnet import Chart
 from lib.errors import integer, positive, require
 from lib.manifolds._base import Manifold
-from lib.manifolds._geometry import check_cube
+from lib.manifolds._geometry import Seed, check_cube
 from lib.manifolds._patches import CurvePatch
 
 _NEWTON = 12
@@ -43,8 +47,15 @@ class FourierCurve(Manifold):
     dim = 1
 
     def __init__(
-        self, cosine, sine, centre, frame, name="Fourier curve", reach=None, reach_source="given"
-    ):
+        self,
+        cosine: Any,
+        sine: Any,
+        centre: Any,
+        frame: Any,
+        name: str = "Fourier curve",
+        reach: float | None = None,
+        reach_source: str = "given",
+    ) -> None:
         self.cosine, self.sine = (_matrix(n, v) for n, v in (("cosine", cosine), ("sine", sine)))
         self.frame = _matrix("frame", frame)
         self.middle = np.ravel(np.asarray(centre, float))
@@ -117,13 +128,13 @@ class FourierCurve(Manifold):
             self.reach = positive("reach", reach)
             self.reach_source = reach_source
 
-    def local(self, t, order=0):
+    def local(self, t: Any, order: int = 0) -> Float64[np.ndarray, "... p"]:
         """``x^(order)(t)`` in the coordinates of the frame (without the centre): (P,) to (P, p)."""
         angle = np.multiply.outer(np.asarray(t), self.wave) + order * np.pi / 2
         factor = self.wave.astype(float) ** order
         return (np.cos(angle) * factor) @ self.cosine + (np.sin(angle) * factor) @ self.sine
 
-    def points(self, t):
+    def points(self, t: Float64[np.ndarray, " P"]) -> Float64[np.ndarray, "P D"]:
         """Points of the curve for parameters (P,): (P, D)."""
         return self.middle + self.local(t) @ self.frame.T
 
@@ -131,7 +142,7 @@ class FourierCurve(Manifold):
     def _tree(self):
         return cKDTree(self._points)
 
-    def parameter(self, x):
+    def parameter(self, x: Float64[np.ndarray | Tensor, "P D"]) -> Float64[np.ndarray, " P"]:
         """The parameters of the points of the curve nearest to ``x`` (P, D): (P,)."""
         y = (np.asarray(x) - self.middle) @ self.frame
         t = self._parameters[self._tree.query(y)[1]]
@@ -146,15 +157,26 @@ class FourierCurve(Manifold):
                 break
         return np.mod(t, 2 * np.pi)
 
-    def project(self, x):
+    def project(self, x: Float64[np.ndarray | Tensor, "P D"]) -> Float64[np.ndarray, "P D"]:
         return self.points(self.parameter(x))
 
-    def tangent_basis(self, x):
+    def tangent_basis(self, x: Float64[np.ndarray | Tensor, "P D"]) -> Float64[np.ndarray, "P D 1"]:
         slope = self.local(self.parameter(x), 1)
         return (slope / np.linalg.norm(slope, axis=1, keepdims=True) @ self.frame.T)[:, :, None]
 
-    def inverse_chart(self, centre, frame, t):
-        """Newton's method for ``V^T (x(s) - c) = t``, from the point at arc length ``t``."""
+    def inverse_chart(
+        self,
+        centre: Float64[np.ndarray, " D"],
+        frame: Float64[np.ndarray, "D 1"],
+        t: Float64[np.ndarray, "P 1"],
+    ) -> Float64[np.ndarray, "P D"]:
+        """Newton's method for ``V^T (x(s) - c) = t``, from the point at arc length ``t``.
+
+        Raises
+        ------
+        InputError
+            Where Newton's method does not arrive: outside the chart.
+        """
         start = self.parameter(centre[None])[0]
         direction = self.frame.T @ frame[:, 0]
         forward = np.sign(self.local(start, 1) @ direction)
@@ -185,20 +207,22 @@ class FourierCurve(Manifold):
         )
         return self.points(s)
 
-    def patch(self, charts, cells):
+    def patch(self, charts: list[Chart], cells: int) -> CurvePatch:
         """The domain of a certificate, with two boxes a mesh cell to begin with; `CurvePatch`."""
         slope = max(float(np.linalg.norm(c.matrix)) for c in charts)
-        return CurvePatch(self, max(8, int(2 * slope * self.volume)))
+        return CurvePatch(self, max(8, int(2 * slope * float(self._arc[-1]))))
 
-    def draw(self, points, seed=0):
+    def draw(self, points: int, seed: Seed = 0) -> Float64[np.ndarray, "P D"]:
         """Uniform in the parameter."""
         return self.points(np.random.default_rng(seed).uniform(0, 2 * np.pi, points))
 
-    def net(self, radius):
+    def net(self, radius: float) -> tuple[Float64[np.ndarray, "P D"], float]:
         count = int(np.ceil(self._sup[0] * np.pi / positive("radius", radius)))
         return self.points(np.arange(count) / count * 2 * np.pi), self._sup[0] * np.pi / count
 
-    def geodesic(self, x, y):
+    def geodesic(
+        self, x: Float64[np.ndarray | Tensor, "P D"], y: Float64[np.ndarray | Tensor, "P D"]
+    ) -> Float64[np.ndarray, " P"]:
         """Arc length by the trapezoidal rule and linear interpolation, to about 1e-6 of the
         length.
         """
@@ -210,7 +234,7 @@ class FourierCurve(Manifold):
         return np.minimum(along, self.volume - along)
 
 
-def reach_enclosure(curve):
+def reach_enclosure(curve: FourierCurve) -> tuple[float, float]:
     """A lower bound of the reach of a `FourierCurve` and an upper one, from pairs of points.
 
     The reach is the infimum of ``|y - x|^2 / (2 dist(y - x, T_x))`` over pairs of points (Federer
@@ -267,21 +291,28 @@ def _matrix(name, value):
     return value
 
 
-def isometry(ambient_dim, dim, seed):
+def isometry(ambient_dim: int, dim: int, seed: int) -> Float64[np.ndarray, "D p"]:
     """A random ``D x p`` matrix with orthonormal columns (book: ``cor-ambient``)."""
     ambient_dim = integer("ambient_dim", ambient_dim, dim)
     return np.linalg.qr(np.random.default_rng(seed).normal(size=(ambient_dim, dim)))[0]
 
 
-def circle(radius=0.4, ambient_dim=2, seed=0):
+def circle(radius: float = 0.4, ambient_dim: int = 2, seed: int = 0) -> FourierCurve:
     """A circle in a random plane of ``R^D``, around the centre of the cube."""
     radius = positive("radius", radius)
     return ellipse(radius, radius, ambient_dim, seed, f"circle of radius {radius:g}")
 
 
-def ellipse(a=0.45, b=0.3, ambient_dim=2, seed=0, name=None):
+def ellipse(
+    a: float = 0.45, b: float = 0.3, ambient_dim: int = 2, seed: int = 0, name: str | None = None
+) -> FourierCurve:
     """An ellipse with semi-axes ``a >= b`` in a random plane of ``R^D``; its reach is ``b^2 /
     a``.
+
+    Raises
+    ------
+    InputError
+        For ``a < b``, or an ellipse that leaves the cube.
     """
     a, b = positive("a", a), positive("b", b)
     require(a >= b, "a", a, f"at least b = {b:g}")
@@ -297,7 +328,7 @@ def ellipse(a=0.45, b=0.3, ambient_dim=2, seed=0, name=None):
     )
 
 
-def trefoil(scale=0.15, ambient_dim=3, seed=0):
+def trefoil(scale: float = 0.15, ambient_dim: int = 3, seed: int = 0) -> FourierCurve:
     """The trefoil knot ``scale (sin t + 2 sin 2t, cos t - 2 cos 2t, -sin 3t)`` in a random
     3-space of ``R^D``.
     """

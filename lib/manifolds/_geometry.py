@@ -1,9 +1,12 @@
 """What the geometry of a manifold is to this library: one small interface (book: chapter 06)."""
 
 import numpy as np
+from jaxtyping import Float64
+from torch import Tensor
 
 from lib.errors import require
 
+Seed = int | tuple[int, ...]  # of numpy's generators
 OFF = 1e-8  # a point at most this far from a manifold counts as a point of it
 
 
@@ -27,7 +30,12 @@ class Geometry:
         ``d``-dimensional volume where it is known.
     """
 
-    volume = None
+    name: str
+    dim: int
+    ambient_dim: int
+    reach: float
+    reach_source: str
+    volume: float | None = None
 
     def __repr__(self):
         return (
@@ -35,7 +43,7 @@ class Geometry:
             f" {self.reach_source})"
         )
 
-    def project(self, x):
+    def project(self, x: Float64[np.ndarray | Tensor, "P D"]) -> Float64[np.ndarray, "P D"]:
         """A nearby point of the manifold for points close to it (the nearest one where that is
         cheap).
 
@@ -49,13 +57,18 @@ class Geometry:
         """
         raise NotImplementedError
 
-    def tangent_basis(self, x):
+    def tangent_basis(self, x: Float64[np.ndarray | Tensor, "P D"]) -> Float64[np.ndarray, "P D d"]:
         """Orthonormal bases of the tangent spaces at points of the manifold: (P, D) to (P, D,
         d).
         """
         raise NotImplementedError
 
-    def inverse_chart(self, centre, frame, t):
+    def inverse_chart(
+        self,
+        centre: Float64[np.ndarray, " D"],
+        frame: Float64[np.ndarray, "D d"],
+        t: Float64[np.ndarray, "P d"],
+    ) -> Float64[np.ndarray, "P D"]:
         """The points ``x`` near ``centre`` with ``V^T (x - c) = t`` (``lem-chart``).
 
         Parameters
@@ -78,13 +91,13 @@ class Geometry:
         """
         raise NotImplementedError
 
-    def draw(self, points, seed=0):
+    def draw(self, points: int, seed: Seed = 0) -> Float64[np.ndarray, "P D"]:
         """Random points with a positive density (not uniform in general): float64 array (points,
         D).
         """
         raise NotImplementedError
 
-    def net(self, radius):
+    def net(self, radius: float) -> tuple[Float64[np.ndarray, "P D"], float]:
         """Points that leave no point of the manifold farther away than a certified radius.
 
         Parameters
@@ -101,18 +114,22 @@ class Geometry:
         """
         raise NotImplementedError
 
-    def geodesic(self, x, y):
+    def geodesic(
+        self, x: Float64[np.ndarray | Tensor, "P D"], y: Float64[np.ndarray | Tensor, "P D"]
+    ) -> Float64[np.ndarray, " P"] | None:
         """Lengths of shortest paths between rows of ``x`` and ``y`` (P, D): (P,), or None if no
         closed form is known.
         """
         return None
 
-    def tangent_projector(self, x):
+    def tangent_projector(
+        self, x: Float64[np.ndarray | Tensor, "P D"]
+    ) -> Float64[np.ndarray, "P D D"]:
         """Orthogonal projectors onto the tangent spaces: (P, D) to (P, D, D)."""
         basis = self.tangent_basis(x)
         return basis @ np.swapaxes(basis, 1, 2)
 
-    def distance(self, x):
+    def distance(self, x: Float64[np.ndarray | Tensor, "P D"]) -> Float64[np.ndarray, " P"]:
         """Upper bounds of the distances of points (P, D) from the manifold; (P,)."""
         x = np.asarray(x)
         return np.linalg.norm(x - self.project(x), axis=1)

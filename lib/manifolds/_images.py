@@ -1,6 +1,9 @@
 """The image manifold: every rotation of a picture (book: chapter 06, "A manifold of images")."""
 
+from typing import Any
+
 import numpy as np
+from jaxtyping import Float64
 
 from lib.errors import InputError, positive, require
 from lib.manifolds._curves import FourierCurve
@@ -9,7 +12,7 @@ _ANGLES = 512
 _NEGLIGIBLE = 1e-13  # Fourier coefficients below this, relatively, are left out
 
 
-def rotated(image, angles, blur=1.0):
+def rotated(image: Any, angles: Any, blur: float = 1.0) -> Float64[np.ndarray, "P pixels"]:
     """A picture turned about its centre, as samples of a smooth function.
 
     The picture is read as a sum of Gaussians of standard deviation ``blur`` (in pixels), one at the
@@ -42,7 +45,9 @@ def rotated(image, angles, blur=1.0):
     return result
 
 
-def image_rotations(image, blur=1.0, name="rotations of an image"):
+def image_rotations(
+    image: Any, blur: float = 1.0, name: str = "rotations of an image"
+) -> FourierCurve:
     """The closed curve of all rotations of a picture in the cube of its pixels, ``d = 1``, ``D = H
     W``.
 

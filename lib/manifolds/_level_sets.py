@@ -1,18 +1,22 @@
 """Manifolds given by equations ``F(x) = 0``: Newton's method, and nets by subdivision of the
-cube.
+cube (book: chapter 06).
 """
 
+from collections.abc import Sequence
 from functools import cached_property
 from itertools import combinations_with_replacement, permutations, product
+from typing import Any
 
 import numpy as np
 import sympy
 import torch
+from jaxtyping import Bool, Float64
+from torch import Tensor
 
 from lib.errors import InputError, integer, positive, require
 from lib.formulas import bound_on_cube, parse, torch_function, variables
 from lib.manifolds._base import Manifold
-from lib.manifolds._geometry import check_cube
+from lib.manifolds._geometry import Seed, check_cube
 from lib.manifolds._reach import SMALLEST, reach_of_zeros, require_regular
 
 _NEWTON = 10
@@ -67,9 +71,18 @@ class LevelSet(Manifold):
     2`` for the half widths ``r``.
     """
 
+    second: np.ndarray
+    third: np.ndarray
+
     def __init__(
-        self, formulas, ambient_dim, name="level set", reach=None, reach_source="given", volume=None
-    ):
+        self,
+        formulas: Any,
+        ambient_dim: int,
+        name: str = "level set",
+        reach: float | None = None,
+        reach_source: str = "given",
+        volume: float | None = None,
+    ) -> None:
         formulas = list(formulas) if isinstance(formulas, (list, tuple)) else [formulas]
         require(
             all(isinstance(f, (str, sympy.Expr)) for f in formulas),
@@ -178,19 +191,19 @@ class LevelSet(Manifold):
                     result[k, *other] = bound
         return result
 
-    def values(self, x):
+    def values(self, x: Float64[np.ndarray | Tensor, "P D"]) -> Float64[np.ndarray, "P codim"]:
         """``F`` at points (P, D): (P, D - d)."""
-        x = torch.from_numpy(np.ascontiguousarray(x))
-        return torch.stack([f(x) for f in self._functions], dim=1).numpy()
+        points = torch.from_numpy(np.ascontiguousarray(x))
+        return torch.stack([f(points) for f in self._functions], dim=1).numpy()
 
-    def jacobian(self, x):
+    def jacobian(self, x: Float64[np.ndarray | Tensor, "P D"]) -> Float64[np.ndarray, "P codim D"]:
         """The gradients of ``F`` at points (P, D): (P, D - d, D)."""
-        x = torch.from_numpy(np.ascontiguousarray(x))
+        points = torch.from_numpy(np.ascontiguousarray(x))
         return torch.stack(
-            [torch.stack([g(x) for g in row], dim=1) for row in self._gradients], dim=1
+            [torch.stack([g(points) for g in row], dim=1) for row in self._gradients], dim=1
         ).numpy()
 
-    def hessian(self, x):
+    def hessian(self, x: Float64[np.ndarray | Tensor, "P D"]) -> Float64[np.ndarray, "P codim D D"]:
         """The second derivatives of ``F`` at points (P, D): (P, D - d, D, D)."""
         y = torch.from_numpy(np.ascontiguousarray(x))
         result = np.empty((len(x), *self.second.shape))
@@ -199,7 +212,9 @@ class LevelSet(Manifold):
                 result[:, k, i, j] = result[:, k, j, i] = function(y).numpy()
         return result
 
-    def may_vanish(self, centres, half):
+    def may_vanish(
+        self, centres: Float64[np.ndarray, "P D"], half: float
+    ) -> Bool[np.ndarray, " P"]:
         """Whether boxes with centres (P, D) and this half width may hold a zero: bool array
         (P,).
         """
@@ -208,9 +223,16 @@ class LevelSet(Manifold):
         )
         return (np.abs(self.values(centres)) <= allowed).all(1)
 
-    def boxes(self, width, centres=None, half=0.5):
+    def boxes(
+        self, width: float, centres: Float64[np.ndarray, "_ D"] | None = None, half: float = 0.5
+    ) -> tuple[Float64[np.ndarray, "P D"], float]:
         """Centres (P, D) and half width of boxes, at most this wide, that cover the zeros in the
         cube or in given boxes.
+
+        Raises
+        ------
+        InputError
+            If too many boxes would be needed.
         """
         centres = np.full((1, self.ambient_dim), 0.5) if centres is None else centres
         corners = np.array(list(product((-1, 1), repeat=self.ambient_dim)))
@@ -244,16 +266,27 @@ class LevelSet(Manifold):
                 break
         return x
 
-    def project(self, x):
+    def project(self, x: Float64[np.ndarray | Tensor, "P D"]) -> Float64[np.ndarray, "P D"]:
         return self._newton(np.asarray(x, float))
 
-    def tangent_basis(self, x):
+    def tangent_basis(self, x: Float64[np.ndarray | Tensor, "P D"]) -> Float64[np.ndarray, "P D d"]:
         """From the complete QR factorisation of the gradients."""
         q = np.linalg.qr(np.swapaxes(self.jacobian(x), 1, 2), mode="complete")[0]
         return q[:, :, self.ambient_dim - self.dim :]
 
-    def inverse_chart(self, centre, frame, t):
-        """Newton's method in the normal space, along the segment from 0 to ``t`` in two steps."""
+    def inverse_chart(
+        self,
+        centre: Float64[np.ndarray, " D"],
+        frame: Float64[np.ndarray, "D d"],
+        t: Float64[np.ndarray, "P d"],
+    ) -> Float64[np.ndarray, "P D"]:
+        """Newton's method in the normal space, along the segment from 0 to ``t`` in two steps.
+
+        Raises
+        ------
+        InputError
+            Where Newton's method does not arrive: outside the chart.
+        """
         normal = np.linalg.qr(frame, mode="complete")[0][:, self.dim :]
         flat = t @ frame.T
         height = np.zeros((len(t), normal.shape[1]))
@@ -288,7 +321,7 @@ class LevelSet(Manifold):
     def _leaves(self):
         return self.boxes(1 / 128)
 
-    def draw(self, points, seed=0):
+    def draw(self, points: int, seed: Seed = 0) -> Float64[np.ndarray, "P D"]:
         """Projections of uniform random points of boxes that meet the manifold."""
         centres, half = self._leaves
         rng = np.random.default_rng(seed)
@@ -297,7 +330,7 @@ class LevelSet(Manifold):
         )
         return self.project(start)
 
-    def net(self, radius):
+    def net(self, radius: float) -> tuple[Float64[np.ndarray, "P D"], float]:
         width = positive("radius", radius) / np.sqrt(self.ambient_dim) / 0.9
         while True:
             centres, half = self.boxes(width)
@@ -310,11 +343,16 @@ class LevelSet(Manifold):
             width /= 2
 
 
-def ellipsoid(semi_axes=(0.45, 0.4, 0.33)):
+def ellipsoid(semi_axes: Sequence[float] = (0.45, 0.4, 0.33)) -> LevelSet:
     """An ellipsoid around the centre of the cube; its reach is the smallest radius of curvature,
     ``min^2 / max``.
 
     (A ball of that radius rolls freely inside a convex body: Blaschke's rolling theorem.)
+
+    Raises
+    ------
+    InputError
+        For other than three axes, or a body that leaves the cube.
     """
     axes = [positive("semi_axes", a) for a in semi_axes]
     require(len(axes) == 3, "semi_axes", semi_axes, "three numbers")
@@ -329,9 +367,14 @@ def ellipsoid(semi_axes=(0.45, 0.4, 0.33)):
     )
 
 
-def torus(large=0.3, small=0.15):
+def torus(large: float = 0.3, small: float = 0.15) -> LevelSet:
     """The torus of circles of radius ``small`` around a circle of radius ``large``; reach
     ``min(small, large - small)``.
+
+    Raises
+    ------
+    InputError
+        For ``large <= small``.
     """
     large, small = positive("large", large), positive("small", small)
     require(large > small, "large", large, f"larger than small = {small:g}")
@@ -350,9 +393,14 @@ def torus(large=0.3, small=0.15):
     )
 
 
-def peanut(a=0.25, b=0.29):
+def peanut(a: float = 0.25, b: float = 0.29) -> LevelSet:
     """A surface of Cassini ovals, ``|x - p| |x - q| = b^2`` with foci ``2a`` apart: not convex
     for ``a < b < sqrt(2) a``.
+
+    Raises
+    ------
+    InputError
+        For ``a >= b``, where there are two pieces or a singular point.
     """
     a, b = positive("a", a), positive("b", b)
     require(a < b, "b", b, f"larger than a = {a:g} (one piece)")

@@ -2,7 +2,11 @@
 ``lem-partition``).
 """
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
+from jaxtyping import Bool, Float64
 from scipy.ndimage import maximum_filter
 
 from lib.splines import needed_derivatives
@@ -10,7 +14,9 @@ from lib.splines import needed_derivatives
 GRID = {1: 512, 2: 128, 3: 24}  # cells across the ball of a chart, for sampling derivatives
 
 
-def ball_grid(dim, grid, pad):
+def ball_grid(
+    dim: int, grid: int, pad: int
+) -> tuple[Float64[np.ndarray, " n"], Bool[np.ndarray, "..."]]:
     """Coordinates in ``[-1/2, 1/2]`` with ``pad`` steps more on each side, and which grid points
     lie in the open ball.
 
@@ -20,11 +26,17 @@ def ball_grid(dim, grid, pad):
     inside : bool array, that shape in every direction
     """
     axis = (np.arange(-pad, grid + pad + 1) - grid / 2) / grid
-    square = sum(np.meshgrid(*[axis**2] * dim, indexing="ij"))
+    square = np.sum(np.meshgrid(*[axis**2] * dim, indexing="ij"), axis=0)
     return axis, square < 1 / 4
 
 
-def samples(atlas, i, function, axis, inside):
+def samples(
+    atlas: Any,
+    i: int,
+    function: Callable[[np.ndarray], np.ndarray] | None,
+    axis: Float64[np.ndarray, " n"],
+    inside: Bool[np.ndarray, "*S"],
+) -> Float64[np.ndarray, "*S"]:
     """``(f rho_i) o phi_i^{-1}`` on a tensor grid of chart ``i``, zero outside the ball.
 
     Parameters
@@ -44,7 +56,9 @@ def samples(atlas, i, function, axis, inside):
     return values
 
 
-def differences(values, step, alpha, lag=1):
+def differences(
+    values: Float64[np.ndarray, "*S"], step: float, alpha: int, lag: int = 1
+) -> dict[tuple[int, ...], Float64[np.ndarray, "*S"]]:
     """The moduli of the divided differences that approach ``d^nu g``, for all ``nu`` of
     `needed_derivatives`.
 
@@ -78,7 +92,9 @@ def differences(values, step, alpha, lag=1):
     return found
 
 
-def derivative_norms(values, grid, alpha, lags=(1, 2)):
+def derivative_norms(
+    values: Float64[np.ndarray, "..."], grid: int, alpha: int, lags: Sequence[int] = (1, 2)
+) -> dict[tuple[int, ...], tuple[float, ...]]:
     """Sampled norms of the derivatives of a function on the grid of `ball_grid`: lower estimates of
     the suprema.
 
@@ -91,7 +107,7 @@ def derivative_norms(values, grid, alpha, lags=(1, 2)):
     return {k: tuple(float(f[k].max()) for f in found) for k in found[0]}
 
 
-def lines(dim):
+def lines(dim: int) -> tuple[Float64[np.ndarray, "L n d"], float]:
     """Points on lines through the ball of a chart, parallel to the axes: 8 for each axis for ``d =
     2``, 9 for ``d = 3``.
 
@@ -119,7 +135,9 @@ def lines(dim):
     return np.concatenate(found), 1 / count
 
 
-def smooth_along_lines(values, step, alpha, size):
+def smooth_along_lines(
+    values: Float64[np.ndarray, "L n"], step: float, alpha: int, size: float
+) -> bool:
     """Whether derivatives of order ``alpha`` along lines look bounded.
 
     The largest divided difference over one step must be at most 1.6 times the largest one over four
@@ -141,10 +159,12 @@ def smooth_along_lines(values, step, alpha, size):
             difference = difference[:, lag:] - difference[:, :-lag]
         largest.append(np.nanmax(np.abs(difference), initial=0) / (step * lag) ** alpha)
     rounding = 64 * 2.0**-53 * size * (2 / step) ** alpha
-    return largest[0] <= 1.6 * largest[1] + rounding
+    return bool(largest[0] <= 1.6 * largest[1] + rounding)
 
 
-def largest_nearby(array, places, half_width):
+def largest_nearby(
+    array: Float64[np.ndarray, "..."], places: Float64[np.ndarray, "P d"], half_width: float
+) -> Float64[np.ndarray, " P"]:
     """The largest entry of a non-negative array within ``half_width`` index steps of given places.
 
     Parameters

@@ -2,11 +2,15 @@
 ``cor-certified-curve``).
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import sympy
 from flint import arb
+from jaxtyping import Float64
 
-from lib.domains import Local, box_variables, mesh_of_piece
+from lib.domains import Boxes, Local, box_variables, mesh_of_chart
 from lib.errors import integer, require
 from lib.intervals import UNIT, Balls, expand, precision, span, up
 from lib.manifolds._closed_forms import Sphere
@@ -19,14 +23,14 @@ class CurvePatch:
 
     dim = 1
 
-    def __init__(self, curve, roots):
+    def __init__(self, curve: Any, roots: int) -> None:
         self.curve = curve
         self.roots = (roots,)
 
-    def describe(self):
+    def describe(self) -> str:
         return f"{self.curve.name} in dimension {self.curve.ambient_dim}, {self.roots[0]} roots"
 
-    def numbers(self):
+    def numbers(self) -> list:
         """What tells it from every other domain of its kind (`lib.certify._digest.digest`)."""
         c = self.curve
         return [self.roots[0], c.cosine, c.sine, c.middle, c.frame]
@@ -48,7 +52,7 @@ class CurvePatch:
             for row, m in zip(c.frame, c.middle)
         ]
 
-    def local(self, boxes, order):
+    def local(self, boxes: Boxes, order: int) -> Local:
         t = sympy.Symbol("t", real=True)
         with precision():
             scale = Balls.from_flint([2 * arb.pi() / self.roots[0]], ())
@@ -62,10 +66,10 @@ class CurvePatch:
 
         return Local(boxes, points(False), points(True))
 
-    def mesh(self, local, piece):
-        return mesh_of_piece(local, piece)
+    def mesh(self, local: Local, chart: Any) -> tuple:
+        return mesh_of_chart(local, chart)
 
-    def slope(self, local, sizes):
+    def slope(self, local: Local, sizes: Float64[np.ndarray, "p P"]) -> Float64[np.ndarray, " P"]:
         """Upper bounds of the tangential derivative: that in ``s`` over the speed."""
         square = 0.0
         for at, over in zip(local.at, local.over):
@@ -82,14 +86,16 @@ class CurvePatch:
     def _parameter(self, s):
         return arb(float(s[0])) * 2 * arb.pi() / self.roots[0]
 
-    def points(self, s):
+    def points(self, s: Float64[np.ndarray, "P p"]) -> Float64[np.ndarray, "P D"]:
         return self.curve.points(s[:, 0] * (2 * np.pi / self.roots[0]))
 
-    def point(self, s):
+    def point(self, s: np.ndarray) -> list[arb]:
         t = self._parameter(s)
         return self._points(lambda k: (k * t).sin(), lambda k: (k * t).cos())
 
-    def neighbour(self, s, x, direction, step):
+    def neighbour(
+        self, s: np.ndarray, x: list[arb], direction: np.ndarray, step: arb
+    ) -> tuple[list[arb], arb]:
         """A point further along the curve, and an upper bound of the length of the arc."""
         t = self._parameter(s)
         c = self.curve
@@ -119,11 +125,24 @@ class SphereFace:
         ``low <= y <= high``, within [-1, 1]; the whole face by default.
     roots : int
         Boxes a side to begin with.
+
+    Raises
+    ------
+    InputError
+        For no sphere, no face of a cube, or no rectangle within it.
     """
 
     dim = 2
 
-    def __init__(self, sphere, axis=2, sign=1, low=(-1.0, -1.0), high=(1.0, 1.0), roots=16):
+    def __init__(
+        self,
+        sphere: Sphere,
+        axis: int = 2,
+        sign: int = 1,
+        low: Sequence[float] = (-1.0, -1.0),
+        high: Sequence[float] = (1.0, 1.0),
+        roots: int = 16,
+    ) -> None:
         require(isinstance(sphere, Sphere), "sphere", sphere, "a lib.manifolds.Sphere")
         require(
             axis in (0, 1, 2) and sign in (-1, 1),
@@ -142,13 +161,13 @@ class SphereFace:
         self.high = tuple(map(float, high))
         self.roots = (integer("roots", roots, 1),) * 2
 
-    def describe(self):
+    def describe(self) -> str:
         return (
             f"face {self.sign:+d}{self.axis} of {self.sphere!r}, {self.low} to {self.high},"
             f" {self.roots[0]} roots"
         )
 
-    def numbers(self):
+    def numbers(self) -> list:
         """What tells it from every other domain of its kind (`lib.certify._digest.digest`)."""
         return [
             self.sphere.radius,
@@ -168,7 +187,7 @@ class SphereFace:
         flat.insert(self.axis, inverse * (radius * self.sign))
         return [t + float(m) for t, m in zip(flat, middle)]
 
-    def local(self, boxes, order):
+    def local(self, boxes: Boxes, order: int) -> Local:
         square = sympy.Symbol("q")
         found, plane = [], []
         for over in (False, True):
@@ -182,12 +201,13 @@ class SphereFace:
             )
             found.append(self._place(y, inverse))
             plane.append(y)
-        return Local(boxes, *found, tuple(plane))
+        at, over_boxes = found
+        return Local(boxes, at, over_boxes, tuple(plane))
 
-    def mesh(self, local, piece):
-        return mesh_of_piece(local, piece)
+    def mesh(self, local: Local, chart: Any) -> tuple:
+        return mesh_of_chart(local, chart)
 
-    def slope(self, local, sizes):
+    def slope(self, local: Local, sizes: Float64[np.ndarray, "p P"]) -> Float64[np.ndarray, " P"]:
         """Upper bounds of the tangential gradient: its square is ``r^2 (|g|^2 + (y.g)^2) /
         R^2``, ``r^2 = 1 + |y|^2``.
         """
@@ -200,18 +220,20 @@ class SphereFace:
         # at most 13 roundings in the square; a quotient and a product after the root
         return up(np.sqrt(up(square, 13))) / self.sphere.radius * (1 + 4 * UNIT)
 
-    def points(self, s):
+    def points(self, s: Float64[np.ndarray, "P p"]) -> Float64[np.ndarray, "P D"]:
         y = s * (np.array(self.high) - self.low) / self.roots[0] + self.low
         return np.stack(self._place(list(y.T), 1 / np.sqrt(1 + (y**2).sum(1))), axis=1)
 
-    def point(self, s):
+    def point(self, s: np.ndarray) -> list[arb]:
         y = [
             arb(float(t)) * (arb(b) - arb(a)) / self.roots[0] + a
             for t, a, b in zip(s, self.low, self.high)
         ]
         return self._place(y, 1 / (y[0] * y[0] + y[1] * y[1] + 1).sqrt())
 
-    def neighbour(self, s, x, direction, step):
+    def neighbour(
+        self, s: np.ndarray, x: list[arb], direction: np.ndarray, step: arb
+    ) -> tuple[list[arb], arb]:
         """A point in that direction along the sphere, and its distance along a great circle."""
         radius = arb(float(self.sphere.radius))
         middle = [arb(float(m)) for m in self.sphere.middle]

@@ -1,6 +1,10 @@
 """A target on a manifold as a sum of targets in charts (book: ``thm-manifold``)."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
+from torch import Tensor
 
 from lib.convresnet import Chart
 from lib.errors import require
@@ -15,14 +19,14 @@ from lib.manifolds._norms import (
     samples,
     smooth_along_lines,
 )
-from lib.norms import Norms
+from lib.norms import Norms, renamed
 from lib.splines import QuasiInterpolant, allowance, jackson_bound
 from lib.targets import Target
 
 _LAYERS = 200  # more than those in which a mesh coordinate is gathered and doubled
 
 
-def target_on(target, manifold):
+def target_on(target: Target | Callable[[Tensor], Tensor], manifold: Any) -> Target:
     """A `lib.Target` on a manifold from a target or a torch map.
 
     Raises
@@ -71,9 +75,17 @@ class ManifoldProblem:
         The grid of the samples: a finer mesh would see what they do not.
     slope_factor : float
         ``sqrt(d)``: from the largest partial derivative in a chart to the length of the gradient.
+
+    Raises
+    ------
+    InputError
+        For charts that are not injective, bumps of an exponent below 3, or too few cells.
     """
 
-    def __init__(self, target, atlas, order, cells=None):
+    reach: float | None
+    maximum_cells: float
+
+    def __init__(self, target: Target, atlas: Any, order: int, cells: int | None = None) -> None:
         domain = atlas.manifold
         self.atlas = atlas
         self.domain = domain
@@ -108,7 +120,7 @@ class ManifoldProblem:
             {k: fine + abs(fine - coarse) for k, (fine, coarse) in n.items()} for n in norms
         ]
         self.derivative_bounds = {k: max(n[k] for n in self.norms) for k in self.norms[0]}
-        self._errors = {}
+        self._errors: dict[int, Norms] = {}
 
     def _smoothness(self, alpha):
         points, step = lines(self.dim)
@@ -129,11 +141,11 @@ class ManifoldProblem:
                 )
         return alpha
 
-    def mesh_slope(self, cells):
+    def mesh_slope(self, cells: int) -> float:
         """Mesh units a unit of length: ``N / (2 r_1)``."""
         return cells / (2 * self.atlas.bump_radius)
 
-    def overlap(self, cells):
+    def overlap(self, cells: int) -> int:
         """``A``: the largest number of charts whose terms are alive at a point, bounded from
         above.
         """
@@ -143,20 +155,20 @@ class ManifoldProblem:
             )
         )
 
-    def mesh_rounding(self, charts, cells):
+    def mesh_rounding(self, charts: list[Chart], cells: int) -> float:
         """What the mesh coordinates may be off, in mesh units and units of roundoff
         (``cor-certified-curve``).
         """
         largest = max(float((np.abs(c.matrix).sum(1) + np.abs(c.offset)).max()) for c in charts)
         return 4 * (self.domain.ambient_dim + _LAYERS) * largest
 
-    def coefficient_error(self, charts, cells):
+    def coefficient_error(self, charts: list[Chart], cells: int) -> tuple[float, bool]:
         """``max_j |lambda_j(f_i) - c_j|``, an allowance, and that nothing is proved: norms are
         sampled.
         """
         return max(allowance(self.order, self.dim, c.coefficients) for c in charts), False
 
-    def spline_error(self, cells):
+    def spline_error(self, cells: int) -> Norms:
         """Estimates of the error of the splines: value and length of the tangential gradient.
 
         The error of chart ``i`` at a point depends on the derivatives of ``f_i`` within ``m -
@@ -190,9 +202,9 @@ class ManifoldProblem:
             )
         return self._errors[cells]
 
-    def factors(self, cells):
-        """The factors of the spline part by name; their meaning is in the book, after
-        ``thm-manifold``.
+    def breakdown(self, cells: int) -> dict[str, float]:
+        """The numbers of which the spline part is made, by name; their meaning is in the book,
+        after ``thm-manifold``.
 
         ``overlap A`` times ``largest chart error`` times ``locality`` is the spline part of the
         value.
@@ -212,15 +224,18 @@ class ManifoldProblem:
             "locality": self.spline_error(cells).value / (overlap * worst) if worst else 1.0,
         }
 
-    def terms(self, cells):
+    def count_terms(self, cells: int) -> int:
         """``T``: all charts together."""
         return len(self.atlas) * len(living_terms(self.dim, self.order, cells))
 
-    def charts(self, cells):
+    factors = renamed("factors", "breakdown")
+    terms = renamed("terms", "count_terms")
+
+    def charts(self, cells: int) -> list[Chart]:
         """The charts with their coefficients ``lambda_j(f_i)``."""
         quasi = QuasiInterpolant(self.order, cells + 2 * self.order)
         axis = (quasi.nodes * quasi.cells - quasi.cells / 2) / cells
-        inside = sum(np.meshgrid(*[axis**2] * self.dim, indexing="ij")) < 1 / 4
+        inside = np.sum(np.meshgrid(*[axis**2] * self.dim, indexing="ij"), axis=0) < 1 / 4
         indices = living_terms(self.dim, self.order, cells)
         place = tuple(indices.T + self.order - 1)
         charts = []

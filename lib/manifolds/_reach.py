@@ -9,8 +9,10 @@ bounds of second and third derivatives, says how far Jacobian and second derivat
 """
 
 from itertools import product
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float64
 from scipy.spatial import cKDTree
 
 from lib.errors import require
@@ -27,7 +29,11 @@ _FINEST = 2.0**-22  # half width of a box
 _CHUNK = 1 << 14
 
 
-def federer_quotients(x, basis, y):
+def federer_quotients(
+    x: Float64[np.ndarray, "P D"],
+    basis: Float64[np.ndarray, "P D d"],
+    y: Float64[np.ndarray, "Q D"],
+) -> Float64[np.ndarray, "P Q"]:
     """``|y - x|^2 / (2 dist(y - x, T_x M))``, at least the reach for points of a manifold
     (``lem-federer``).
 
@@ -315,7 +321,7 @@ def _pairs(surface, points, others):
     return float(found)
 
 
-def reach_of_zeros(surface):
+def reach_of_zeros(surface: Any) -> tuple[float, float]:
     """A lower and an upper bound of the reach of the zeros of formulas, by subdivision.
 
     From below, every box that may hold a zero is bounded in curvature and shown to hold no end of a

@@ -1,10 +1,15 @@
 """Several manifolds of one dimension that do not meet, as one (book: chapter 06)."""
 
+from typing import Any
+
 import numpy as np
+from jaxtyping import Float64, Int
 from scipy.spatial import cKDTree
+from torch import Tensor
 
 from lib.errors import require
 from lib.manifolds._base import Manifold
+from lib.manifolds._geometry import Seed
 
 
 class Union(Manifold):
@@ -30,7 +35,7 @@ class Union(Manifold):
         found.
     """
 
-    def __init__(self, parts):
+    def __init__(self, parts: Any) -> None:
         self.parts = tuple(parts)
         require(
             len(self.parts) >= 2 and all(isinstance(p, Manifold) for p in self.parts),
@@ -66,7 +71,7 @@ class Union(Manifold):
         volumes = [p.volume for p in self.parts]
         self.volume = None if None in volumes else sum(volumes)
 
-    def part(self, x):
+    def part(self, x: Float64[np.ndarray | Tensor, "P D"]) -> Int[np.ndarray, " P"]:
         """The index of the part with the nearest point of a fine net: the nearest part, near the
         union; (P, D) to (P,).
         """
@@ -81,27 +86,34 @@ class Union(Manifold):
                 result[which == i] = function(p, x[which == i])
         return result
 
-    def project(self, x):
+    def project(self, x: Float64[np.ndarray | Tensor, "P D"]) -> Float64[np.ndarray, "P D"]:
         return self._each(x, lambda p, y: p.project(y), (self.ambient_dim,))
 
-    def tangent_basis(self, x):
+    def tangent_basis(self, x: Float64[np.ndarray | Tensor, "P D"]) -> Float64[np.ndarray, "P D d"]:
         return self._each(x, lambda p, y: p.tangent_basis(y), (self.ambient_dim, self.dim))
 
-    def inverse_chart(self, centre, frame, t):
+    def inverse_chart(
+        self,
+        centre: Float64[np.ndarray, " D"],
+        frame: Float64[np.ndarray, "D d"],
+        t: Float64[np.ndarray, "P d"],
+    ) -> Float64[np.ndarray, "P D"]:
         return self.parts[int(self.part(centre[None])[0])].inverse_chart(centre, frame, t)
 
-    def draw(self, points, seed=0):
+    def draw(self, points: int, seed: Seed = 0) -> Float64[np.ndarray, "P D"]:
         """As many points on each part, up to one, in random order."""
         share = -(-points // len(self.parts))
         seeds = [(*np.atleast_1d(seed).tolist(), i) for i in range(len(self.parts))]
         found = np.concatenate([p.draw(share, s) for p, s in zip(self.parts, seeds)])
         return np.random.default_rng(seed).permutation(found)[:points]
 
-    def net(self, radius):
+    def net(self, radius: float) -> tuple[Float64[np.ndarray, "P D"], float]:
         nets = [p.net(radius) for p in self.parts]
         return np.concatenate([x for x, _ in nets]), max(r for _, r in nets)
 
-    def geodesic(self, x, y):
+    def geodesic(
+        self, x: Float64[np.ndarray | Tensor, "P D"], y: Float64[np.ndarray | Tensor, "P D"]
+    ) -> Float64[np.ndarray, " P"] | None:
         """Infinite between different parts; None if a part has no closed form."""
         x, y = np.asarray(x), np.asarray(y)
         here = self.part(x)

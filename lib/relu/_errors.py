@@ -16,7 +16,7 @@ MINIMUM_REFINEMENT = 4
 MAXIMUM_REFINEMENT = 40
 
 
-def check_refinement(n, least=0):
+def check_refinement(n: int, least: int = 0) -> int:
     """``n`` as an int; raises `InputError` unless it is an integer from ``least`` to 40.
 
     Beyond 40 levels the sawtooth has more teeth than float64 can resolve.
@@ -24,18 +24,18 @@ def check_refinement(n, least=0):
     return integer("refinement", n, least, MAXIMUM_REFINEMENT)
 
 
-def square_error(n):
+def square_error(n: int) -> Norms:
     """``|sq_n - z^2| <= 4^(-n-1)`` and ``|sq_n' - 2z| <= 2^(-n)`` on ``[0,1]`` (``lem-square``)."""
     n = check_refinement(n)
     return Norms(4.0 ** (-n - 1), 2.0**-n)
 
 
-def product_error(n):
+def product_error(n: int) -> Norms:
     """``|mu_n - ab| <= 4^(-n-1)`` and ``2^(-n)`` for both partial derivatives (``lem-product``)."""
     return square_error(n)
 
 
-def power_error(degree, n):
+def power_error(degree: int, n: int) -> Norms:
     """Bounds for the network ``p_degree`` of ``z^degree`` on ``[0,1]`` (``lem-power``).
 
     Parameters
@@ -48,6 +48,11 @@ def power_error(degree, n):
     -------
     Norms
         By the recursion ``p_{2k} = sq_n(p_k)``, ``p_{2k+1} = mu_n(z, p_{2k})``.
+
+    Raises
+    ------
+    InputError
+        For a degree below 1.
     """
     require(degree >= 1, "degree", degree, "at least 1")
     if degree == 1:
@@ -62,7 +67,7 @@ def power_error(degree, n):
     return Norms(2 * value + eps, 2 * slope + k * (delta + 2 * value))
 
 
-def fold_terms(order):
+def fold_terms(order: int) -> list[tuple[int, int, float, float, float]]:
     """The terms ``(r, sign, a_r, w_r, scale)`` of the folded B-spline (``prop-bspline-net``).
 
     ``N_m(x) = sum_{r < m/2} sign * a_r * z_r^{m-1}`` with ``z_r = sigma(w_r - |x - m/2|) / scale``,
@@ -88,7 +93,7 @@ def fold_terms(order):
     return terms
 
 
-def bspline_error(order, n):
+def bspline_error(order: int, n: int) -> Norms:
     """``eta_0, eta_1``: the network ``N~_m`` against ``N_m`` in value and slope
     (``prop-bspline-net``).
     """
@@ -103,7 +108,7 @@ def bspline_error(order, n):
     )
 
 
-def bspline_slope(order):
+def bspline_slope(order: int) -> float:
     """``B = max |N_m'|``, rounded upwards: 1, 1, 2/3, 5 (3 + sqrt 5) / 48 for ``m`` = 2, 3, 4, 5
     (``lem-bspline``).
 
@@ -114,11 +119,16 @@ def bspline_slope(order):
     return {2: 1.0, 3: 1.0, 4: nextafter(2 / 3, 1), 5: nextafter(5 * (3 + sqrt(5)) / 48, 1)}[order]
 
 
-def tensor_error(order, dim, n):
+def tensor_error(order: int, dim: int, n: int) -> Norms:
     """``E_0, E_1``: the network for ``prod_i N_m(x_i)`` in value and in each partial derivative.
 
     ``E_0 = D eta_0 + (D-1) eps`` and ``E_1 = eta_1 + B [(D-1)(2^-n + eta_0) + (D-2)_+ eps]`` with
     ``B = max |N_m'|`` (``prop-tensor-net``).
+
+    Raises
+    ------
+    InputError
+        For a dimension below 1.
     """
     require(dim >= 1, "dim", dim, "at least 1")
     eta = bspline_error(order, n)
@@ -130,7 +140,7 @@ def tensor_error(order, dim, n):
     )
 
 
-def spline_error(order, dim, cells, n, largest_coefficient):
+def spline_error(order: int, dim: int, cells: float, n: int, largest_coefficient: float) -> Norms:
     """The network of a whole spline against the spline, in value and each partial derivative.
 
     At most ``m^D`` terms are alive at a point, and a slope in ``x`` is ``N`` times one in ``N x``:

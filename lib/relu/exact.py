@@ -1,5 +1,5 @@
 """What a list of layers computes, exactly: in rational numbers, in floats that do not round, or
-as symbols.
+as symbols (book: chapters 03 and 04).
 """
 
 from fractions import Fraction as F

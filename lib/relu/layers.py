@@ -9,15 +9,19 @@ the product keeps one difference accumulator that lags the two sawtooths by one 
 numbers that must cancel have been rounded to floats, equal ones, before they are subtracted.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
 
 from lib.errors import require
 from lib.relu._errors import check_refinement, fold_terms
 
 # of a construction, whatever torch's defaults are
-NUMBERS = {"dtype": torch.float64, "device": "cpu"}
+NUMBERS: dict[str, Any] = {"dtype": torch.float64, "device": "cpu"}
 
 
 @dataclass(frozen=True)
@@ -30,46 +34,46 @@ class Layer:
     bias : float64 tensor, shape (groups, out)
     """
 
-    weight: torch.Tensor
-    bias: torch.Tensor
+    weight: Float[Tensor, "g o i"]
+    bias: Float[Tensor, "g o"]
 
     @property
-    def in_channels(self):
+    def in_channels(self) -> int:
         return self.weight.shape[0] * self.weight.shape[2]
 
     @property
-    def out_channels(self):
+    def out_channels(self) -> int:
         return self.weight.shape[0] * self.weight.shape[1]
 
-    def __call__(self, z):
+    def __call__(self, z: Float[Tensor, "i P"]) -> Float[Tensor, "o P"]:
         """Apply to ``z`` of shape (in_channels, P); returns (out_channels, P)."""
         groups, _, width = self.weight.shape
         y = torch.baddbmm(self.bias[..., None], self.weight, z.reshape(groups, width, -1))
         return torch.relu(y.reshape(self.out_channels, -1))
 
 
-def run(layers, z):
+def run(layers: Sequence[Layer], z: Float[Tensor, "i P"]) -> Float[Tensor, "o P"]:
     """Apply a layer list to ``z`` of shape (in_channels, P)."""
     for layer in layers:
         z = layer(z)
     return z
 
 
-def affine(rows, bias=None):
+def affine(rows: Sequence[Sequence[float]], bias: Sequence[float] | None = None) -> Layer:
     """One layer with a single group from nested lists: ``sigma(rows z + bias)``."""
     weight = torch.tensor(rows, **NUMBERS)
-    bias = torch.zeros(len(rows), **NUMBERS) if bias is None else torch.tensor(bias, **NUMBERS)
-    return Layer(weight[None], bias[None])
+    shift = torch.zeros(len(rows), **NUMBERS) if bias is None else torch.tensor(bias, **NUMBERS)
+    return Layer(weight[None], shift[None])
 
 
-def repeat(layers, copies):
+def repeat(layers: Sequence[Layer], copies: int) -> list[Layer]:
     """The same network side by side ``copies`` times (channels ordered copy by copy)."""
     return [
         Layer(layer.weight.repeat(copies, 1, 1), layer.bias.repeat(copies, 1)) for layer in layers
     ]
 
 
-def carry(layers, count):
+def carry(layers: Sequence[Layer], count: int) -> list[Layer]:
     """Pass ``count`` more non-negative channels of each group through unchanged, behind the
     others.
     """
@@ -78,7 +82,7 @@ def carry(layers, count):
     return [_extend(layer, count, count) for layer in layers]
 
 
-def keep_input(layers):
+def keep_input(layers: Sequence[Layer]) -> list[Layer]:
     """A one-input network that also returns its (non-negative) input, behind its output."""
     first = layers[0]
     weight = torch.cat([first.weight, torch.ones(1, 1, 1, **NUMBERS)], dim=1)
@@ -95,7 +99,7 @@ def _extend(layer, rows, columns):
     return Layer(weight, bias)
 
 
-def select(layer, index, channels):
+def select(layer: Layer, index: Int64[Tensor, "T i"], channels: int) -> Layer:
     """Copies of a one-group layer that read their inputs from given channels of a wider input.
 
     Parameters
@@ -123,7 +127,7 @@ def select(layer, index, channels):
     return Layer(weight.reshape(1, copies * out, channels), layer.bias.repeat(1, copies))
 
 
-def square(n):
+def square(n: int) -> list[Layer]:
     """``sq_n``: one input in [0, 1], one output; ``n + 1`` layers of at most 3 channels
     (``lem-square``).
     """
@@ -136,7 +140,7 @@ def square(n):
     return layers
 
 
-def product(n, ordered=False):
+def product(n: int, ordered: bool = False) -> list[Layer]:
     """``mu_n``: inputs ``(a, b)`` in [0, 1], one output, at most 5 channels (``lem-product``).
 
     ``n + 3`` layers; with ``ordered=True``, for inputs known to satisfy ``a >= b``, the layer that
@@ -166,7 +170,7 @@ def product(n, ordered=False):
     return layers
 
 
-def power(degree, n):
+def power(degree: int, n: int) -> list[Layer]:
     """``p_degree``: one input in [0, 1], one output (``lem-power``).
 
     No layer for degree 1; ``n + 1``, ``2n + 3``, ``2n + 2`` layers of 3, 5, 3 channels for 2, 3, 4.
@@ -187,7 +191,7 @@ def _swap(layer):
     return Layer(layer.weight.flip(2), layer.bias)
 
 
-def bspline_of_distance(order, n):
+def bspline_of_distance(order: int, n: int) -> list[Layer]:
     """``N~_m`` from the single non-negative input ``|x - m/2|`` (``prop-bspline-net``).
 
     One layer for the folds, the powers of all folds side by side, one layer for their signed sum
@@ -206,7 +210,7 @@ def bspline_of_distance(order, n):
     ]
 
 
-def bspline(order, n):
+def bspline(order: int, n: int) -> list[Layer]:
     """``N~_m`` of any real input ``x`` (``prop-bspline-net``)."""
     half = order / 2
     distance, *rest = bspline_of_distance(order, n)
@@ -214,7 +218,7 @@ def bspline(order, n):
     return [affine([[1.0], [-1.0]], [-half, half]), both, *rest]
 
 
-def tensor_product(dim, n):
+def tensor_product(dim: int, n: int) -> list[Layer]:
     """``mu_n(v_D, .. mu_n(v_2, v_1))`` of ``D`` inputs in [0, 1]: ``(D - 1)(n + 3)`` layers
     (``prop-tensor-net``).
     """
@@ -224,6 +228,6 @@ def tensor_product(dim, n):
     return layers
 
 
-def tensor_bspline(order, dim, n):
+def tensor_bspline(order: int, dim: int, n: int) -> list[Layer]:
     """``prod_i N_m(x_i)`` of ``D`` real inputs."""
     return repeat(bspline(order, n), dim) + tensor_product(dim, n)

@@ -6,7 +6,11 @@ point leaves it.  Nothing is moved by more than the radius, up to the rounding t
 states.
 """
 
+from collections.abc import Callable
+
 import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
 from torch.nn import functional
 
 from lib.errors import integer, positive, require
@@ -81,18 +85,18 @@ def start(x, radius, norm, generator, limits=UNIT):
 
 
 def pgd(
-    loss,
-    x,
-    radius,
+    loss: Callable[[Tensor], Tensor],
+    x: Tensor,
+    radius: float | Tensor,
     *,
-    norm="linf",
-    steps=20,
-    generator=None,
-    keep_best=True,
-    shrink=False,
-    limits=UNIT,
-    index=None,
-):
+    norm: str = "linf",
+    steps: int = 20,
+    generator: torch.Generator | None = None,
+    keep_best: bool = True,
+    shrink: bool = False,
+    limits: tuple[float, float] = UNIT,
+    index: Int64[Tensor, " P"] | None = None,
+) -> Float[Tensor, "P ..."]:
     """Maximise a loss for each picture within a ball around it and within the declared range of
     pixel values.
 
@@ -154,19 +158,19 @@ def pgd(
 
 
 def attack(
-    model,
-    x,
-    y,
-    radius,
+    model: Callable[[Tensor], Tensor],
+    x: Tensor,
+    y: Tensor,
+    radius: float,
     *,
-    norm="linf",
-    steps=20,
-    restarts=3,
-    targets=0,
-    seed=0,
-    batch=500,
-    limits=UNIT,
-):
+    norm: str = "linf",
+    steps: int = 20,
+    restarts: int = 3,
+    targets: int = 0,
+    seed: int = 0,
+    batch: int = 500,
+    limits: tuple[float, float] = UNIT,
+) -> tuple[Float[Tensor, "P ..."], Bool[Tensor, " P"]]:
     """Try to change the class of each picture: PGD on the margin and on the cross entropy, with
     restarts.
 

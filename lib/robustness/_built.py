@@ -3,6 +3,7 @@
 A network ``f~`` classifies by its sign.  Points are float64 tensors (P, D).
 """
 
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import product
 from math import pi
@@ -10,16 +11,20 @@ from math import pi
 import numpy as np
 import sympy
 import torch
+from jaxtyping import Bool, Float64
+from torch import Tensor
 
+from lib.approximation import Approximation
 from lib.domains import Cube
-from lib.errors import require
+from lib.errors import refuse, require
 from lib.formulas import bound_on_cube, variables
 from lib.manifolds import Manifold
 from lib.robustness._attacks import pgd
 from lib.robustness._pixels import NORMS, UNIT, finite, pictures
+from lib.targets import Target
 
 
-def target_slope(target, norm):
+def target_slope(target: Target, norm: str) -> float:
     """An upper bound of ``sup |grad f|`` over the cube, in the norm dual to ``norm``.
 
     Parameters
@@ -33,6 +38,11 @@ def target_slope(target, norm):
     -------
     float
         Rigorous, by interval arithmetic with subdivision.
+
+    Raises
+    ------
+    InputError
+        For another norm, or a target without a formula.
     """
     require(norm in NORMS, "norm", norm, f"one of {NORMS}")
     require(
@@ -53,13 +63,13 @@ def _slope(expression, dim, norm):
     )
 
 
-def lipschitz(a, norm):
+def lipschitz(approximation: Approximation, norm: str) -> float:
     """A Lipschitz constant of the network of Theorem A on the cube, with respect to a norm of
     perturbations (``thm-radius``).
 
     Parameters
     ----------
-    a : Approximation
+    approximation : Approximation
         On a cube, of a target with a formula.
     norm : str
         ``l2`` or ``linf``.
@@ -69,32 +79,56 @@ def lipschitz(a, norm):
     float
         `target_slope` plus ``sqrt(D) eps`` or ``D eps``, ``eps`` the bound of every partial
         derivative of the error.
+
+    Raises
+    ------
+    InputError
+        For an approximation that is not on a cube, or has no target or bound.
     """
-    require(isinstance(a.domain, Cube), "a", a.domain, "an approximation on a cube")
-    return target_slope(a.target, norm) + {"l2": a.dim**0.5, "linf": a.dim}[norm] * a.bound.slope
+    domain = approximation.domain
+    require(isinstance(domain, Cube), "approximation", domain, "an approximation on a cube")
+    target, bound = _known(approximation)
+    dim = approximation.dim
+    return target_slope(target, norm) + {"l2": dim**0.5, "linf": dim}[norm] * bound.slope
 
 
-def lipschitz_along(a, points=1 << 14):
+def _known(approximation):
+    """The target and the bound of an approximation."""
+    target, bound = approximation.target, approximation.bound
+    if target is None or bound is None:
+        refuse("approximation", approximation, "one with a target and a bound")
+    return target, bound
+
+
+def lipschitz_along(approximation: Approximation, points: int = 1 << 14) -> float:
     """The largest tangential slope of the network of Theorem B: of the target at sample points,
     plus the bound of the error.
 
     The first part is sampled, so this is no proof; on circles and spheres slopes of targets can be
     had exactly.
+
+    Raises
+    ------
+    InputError
+        For an approximation that is not on a manifold, or has no target or bound.
     """
-    require(isinstance(a.domain, Manifold), "a", a.domain, "an approximation on a manifold")
+    domain = approximation.domain
+    if not isinstance(domain, Manifold):
+        refuse("approximation", domain, "an approximation on a manifold")
+    target, bound = _known(approximation)
     largest = 0.0
-    for x in a.domain.batches(points):
-        largest = max(largest, float(a.domain.slope(x, a.target.value_and_gradient(x)[1]).max()))
-    return largest + a.bound.slope
+    for x in domain.batches(points):
+        largest = max(largest, float(domain.slope(x, target.value_and_gradient(x)[1]).max()))
+    return largest + bound.slope
 
 
-def radii(a, x, norm="l2"):
+def radii(approximation: Approximation, x: Tensor, norm: str = "l2") -> Float64[Tensor, " P"]:
     """How far each point can be moved without a change of the sign of the network: certified radii
     (``thm-radius``).
 
     Parameters
     ----------
-    a : Approximation
+    approximation : Approximation
         On a cube or on a manifold.
     x : float64 tensor (P, D)
         Points of the domain; outside the cube they are refused.
@@ -107,18 +141,21 @@ def radii(a, x, norm="l2"):
     float64 tensor, shape (P,)
     """
     require(
-        a.bound is not None and a.unchanged,
-        "a",
+        approximation.bound is not None and approximation.unchanged,
+        "approximation",
         "changed weights",
         "the construction: its bound holds for no other network",
     )
-    values = a.sparse.value_and_gradient(x)[0].abs()
-    if isinstance(a.domain, Cube):
+    values = approximation.sparse.value_and_gradient(x)[0].abs()
+    if isinstance(approximation.domain, Cube):
         pictures("x", x, UNIT)
-        return values / lipschitz(a, norm)
+        return values / lipschitz(approximation, norm)
     require(norm == "l2", "norm", norm, "l2 on a manifold")
-    length = values / lipschitz_along(a)
-    tau = a.domain.reach
+    domain = approximation.domain
+    if not isinstance(domain, Manifold):
+        refuse("approximation", domain, "an approximation on a cube or on a manifold")
+    length = values / lipschitz_along(approximation)
+    tau = domain.reach
     return 2 * tau * torch.sin((length / (2 * tau)).clamp_max(pi / 2))
 
 
@@ -138,12 +175,20 @@ class _WithSlopes(torch.autograd.Function):
         return upstream[:, None] * ctx.saved_tensors[0], None
 
 
-def evaluate(a, x):
+def evaluate(approximation: Approximation, x: Float64[Tensor, "P D"]) -> Float64[Tensor, " P"]:
     """The network at points (P, D), with first derivatives for torch."""
-    return _WithSlopes.apply(x, a.evaluator)
+    return _WithSlopes.apply(x, approximation.evaluator)
 
 
-def attack_in_space(function, x, radius, norm="l2", steps=20, seed=0, limits=UNIT):
+def attack_in_space(
+    function: Callable[[Tensor], Tensor],
+    x: Tensor,
+    radius: Tensor,
+    norm: str = "l2",
+    steps: int = 20,
+    seed: int = 0,
+    limits: tuple[float, float] = UNIT,
+) -> Bool[Tensor, " P"]:
     """Look for a change of sign within a ball around each point and within a cube, by projected
     gradient ascent.
 
@@ -195,7 +240,13 @@ def attack_in_space(function, x, radius, norm="l2", steps=20, seed=0, limits=UNI
     return found
 
 
-def attack_along(a, x, radius, steps=20, seed=0):
+def attack_along(
+    approximation: Approximation,
+    x: Float64[Tensor, "P D"],
+    radius: Float64[Tensor, " P"],
+    steps: int = 20,
+    seed: int = 0,
+) -> Bool[Tensor, " P"]:
     """Look for a change of sign at points of the manifold within a Euclidean distance of each
     point.
 
@@ -204,7 +255,7 @@ def attack_along(a, x, radius, steps=20, seed=0):
 
     Parameters
     ----------
-    a : Approximation
+    approximation : Approximation
         On a manifold.
     x : float64 tensor (P, D)
     radius : float64 tensor (P,)
@@ -213,12 +264,19 @@ def attack_along(a, x, radius, steps=20, seed=0):
     Returns
     -------
     bool tensor, shape (P,)
+
+    Raises
+    ------
+    InputError
+        For an approximation that is not on a manifold.
     """
-    manifold = a.domain
+    manifold = approximation.domain
+    if not isinstance(manifold, Manifold):
+        refuse("approximation", manifold, "an approximation on a manifold")
     rng = np.random.default_rng(seed)
     centre = x.numpy()
     far = radius.numpy()
-    evaluator = a.evaluator
+    evaluator = approximation.evaluator
     sign = np.sign(evaluator.value_and_gradient(x)[0].numpy())
     found = np.zeros(len(x), bool)
 
@@ -249,15 +307,17 @@ def attack_along(a, x, radius, steps=20, seed=0):
     return torch.from_numpy(found)
 
 
-def first_success(attack, radius, factors):
-    """For each point the smallest factor of the radius at which an attack succeeds.
+def first_success(
+    attack: Callable[[Tensor], Tensor], radius: Float64[Tensor, " P"], multiples: Sequence[float]
+) -> Float64[Tensor, " P"]:
+    """For each point the smallest multiple of the radius at which an attack succeeds.
 
     Parameters
     ----------
     attack : callable
         Radii (P,) to a bool tensor (P,).
     radius : float64 tensor (P,)
-    factors : sequence of float
+    multiples : sequence of float
         Increasing.
 
     Returns
@@ -266,7 +326,7 @@ def first_success(attack, radius, factors):
         Infinite where none of them suffices.
     """
     first = torch.full_like(radius, torch.inf)
-    for factor in factors:
+    for factor in multiples:
         first = torch.where(
             attack(radius * factor) & torch.isinf(first),
             torch.full_like(first, float(factor)),

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import torch
 
-from lib.approximation import approximate
+from lib.approximation import Approximation, approximate
 from lib.domains import Cube
 from lib.errors import require
 from lib.manifolds import Sphere, Union, circle, ellipse, image_rotations
@@ -27,7 +27,7 @@ DIGITS = (2, 7)
 
 
 @cache
-def in_space(name):
+def in_space(name: str) -> Approximation:
     """Our network for a formula on the cube.
 
     Parameters
@@ -38,6 +38,11 @@ def in_space(name):
     Returns
     -------
     Approximation
+
+    Raises
+    ------
+    InputError
+        For another name.
     """
     require(name in SPACE, "name", name, f"one of {', '.join(SPACE)}")
     target = Target.from_sympy(SPACE[name])
@@ -45,7 +50,7 @@ def in_space(name):
 
 
 @cache
-def rotated_digits():
+def rotated_digits() -> Approximation:
     """All rotations of a 2 and of a 7 of scikit-learn's digits, as one manifold, and our network
     for a label on it.
 
@@ -86,7 +91,7 @@ def rotated_digits():
 
 
 @cache
-def along(name):
+def along(name: str) -> Approximation:
     """Our network for a function on a manifold.
 
     Parameters
@@ -97,6 +102,11 @@ def along(name):
     Returns
     -------
     Approximation
+
+    Raises
+    ------
+    InputError
+        For another name.
     """
     require(name in ALONG, "name", name, f"one of {', '.join(ALONG)}")
     if name == "sphere":

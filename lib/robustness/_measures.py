@@ -1,6 +1,10 @@
 """How smooth and how robust a classifier is, on pictures (book: chapter 09)."""
 
+from collections.abc import Callable
+
 import torch
+from jaxtyping import Float
+from torch import Tensor, nn
 from torch.nn import functional
 
 from lib.errors import positive
@@ -9,7 +13,13 @@ from lib.robustness._model import margins, scored
 from lib.robustness._pixels import UNIT, finite, labels, pictures, radius_of
 
 
-def margin_and_gradient(model, x, y, batch=500, limits=UNIT):
+def margin_and_gradient(
+    model: Callable[[Tensor], Tensor],
+    x: Tensor,
+    y: Tensor,
+    batch: int = 500,
+    limits: tuple[float, float] = UNIT,
+) -> tuple[Float[Tensor, " P"], Float[Tensor, "P ..."]]:
     """Margins (P,) and their gradients (P, C, H, W) with respect to the pictures.
 
     Raises
@@ -27,10 +37,20 @@ def margin_and_gradient(model, x, y, batch=500, limits=UNIT):
         (gradient,) = torch.autograd.grad(value.sum(), point)
         finite("gradient", gradient, part)
         found.append((value.detach(), gradient))
-    return tuple(torch.cat(parts) for parts in zip(*found))
+    values, gradients = zip(*found)
+    return torch.cat(values), torch.cat(gradients)
 
 
-def local_lipschitz(model, x, radius, *, steps=10, seed=0, batch=500, limits=UNIT):
+def local_lipschitz(
+    model: Callable[[Tensor], Tensor],
+    x: Tensor,
+    radius: float,
+    *,
+    steps: int = 10,
+    seed: int = 0,
+    batch: int = 500,
+    limits: tuple[float, float] = UNIT,
+) -> Float[Tensor, " P"]:
     """The largest ``|p(x') - p(x)|_1 / |x' - x|_inf`` found in the ball, ``p`` the softmax of the
     scores (Yang et al. 2020).
 
@@ -73,7 +93,17 @@ def local_lipschitz(model, x, radius, *, steps=10, seed=0, batch=500, limits=UNI
     return torch.cat(found)
 
 
-def measures(model, x, y, radius, *, restarts=2, steps=20, seed=0, limits=UNIT):
+def measures(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    radius: float,
+    *,
+    restarts: int = 2,
+    steps: int = 20,
+    seed: int = 0,
+    limits: tuple[float, float] = UNIT,
+) -> dict[str, float]:
     """What is reported of a classifier.
 
     Parameters

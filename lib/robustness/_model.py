@@ -2,8 +2,12 @@
 ``M`` blocks (chapter 09).
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
-from torch import nn
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
 from torch.nn import functional
 
 from lib.errors import integer, require
@@ -34,7 +38,11 @@ class ImageClassifier(nn.Module):
         For sizes that are no positive integers or pictures of odd size.
     """
 
-    def __init__(self, shape, width, blocks, classes=10, seed=0):
+    blocks: Any  # a ModuleList of pairs of convolutions, into which type checkers do not see
+
+    def __init__(
+        self, shape: Sequence[int], width: int, blocks: int, classes: int = 10, seed: int = 0
+    ) -> None:
         super().__init__()
         for name, value in (("width", width), ("blocks", blocks), ("classes", classes)):
             integer(name, value, 1)
@@ -59,7 +67,7 @@ class ImageClassifier(nn.Module):
         for block in self.blocks:
             nn.init.zeros_(block[1].weight)
 
-    def forward(self, x):
+    def forward(self, x: Float[Tensor, "P C H W"]) -> Float[Tensor, "P classes"]:
         """Scores (P, classes) of pictures (P, C, H, W)."""
         z = self.first(x)
         for one, two in self.blocks:
@@ -76,7 +84,9 @@ def scored(model, x, index=None):
     return scores
 
 
-def margins(scores, y, index=None):
+def margins(
+    scores: Tensor, y: Tensor, index: Int64[Tensor, " P"] | None = None
+) -> Float[Tensor, " P"]:
     """Score of the label minus the largest other score: (P, classes) and int64 (P,) to (P,).
 
     Raises

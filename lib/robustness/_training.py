@@ -3,6 +3,7 @@ classifiers (book: chapter 09).
 """
 
 import torch
+from torch import Tensor, nn
 from torch.nn import functional
 
 from lib.errors import integer, positive, require
@@ -17,8 +18,19 @@ _DECAY = 1e-4
 
 
 def train(
-    model, x, y, method, *, radius, epochs, rate=None, ramp=0.5, batch=100, seed=0, limits=UNIT
-):
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    method: str,
+    *,
+    radius: float,
+    epochs: int,
+    rate: float | None = None,
+    ramp: float = 0.5,
+    batch: int = 100,
+    seed: int = 0,
+    limits: tuple[float, float] = UNIT,
+) -> list[float]:
     """Train a classifier; AdamW with one cycle of the step size; the radius of the attack grows at
     first.
 

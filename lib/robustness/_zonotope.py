@@ -7,13 +7,17 @@ rounding.
 """
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
 from torch.nn import functional
 
 from lib.errors import positive
-from lib.robustness._model import margins, scored
+from lib.robustness._model import ImageClassifier, margins, scored
 from lib.robustness._pixels import UNIT, pictures, radius_of
 
 
@@ -23,21 +27,21 @@ class Zonotope:
     ``lem-zonotope``).
     """
 
-    centre: torch.Tensor
-    generators: torch.Tensor
+    centre: Float[Tensor, "..."]
+    generators: Float[Tensor, "k ..."]
 
-    def linear(self, layer, bias):
+    def linear(self, layer: Callable[[Tensor], Tensor], bias: Any) -> "Zonotope":
         """The image under a map ``layer`` of batches, without its bias, which is added to the
         centre.
         """
         return Zonotope(layer(self.centre[None])[0] + bias, layer(self.generators))
 
-    def bounds(self):
+    def bounds(self) -> tuple[Tensor, Tensor]:
         """Lower and upper ends in each coordinate."""
         radius = self.generators.abs().sum(0)
         return self.centre - radius, self.centre + radius
 
-    def relu(self):
+    def relu(self) -> "Zonotope":
         """A zonotope that holds the positive parts; new generators stand behind the old ones."""
         low, high = self.bounds()
         crossing = (low < 0) & (high > 0)
@@ -51,7 +55,7 @@ class Zonotope:
             torch.cat([slope * self.generators, new.view(-1, *low.shape)]),
         )
 
-    def plus(self, later):
+    def plus(self, later: "Zonotope") -> "Zonotope":
         """The sum with a zonotope that was made from this one: its first generators mean the
         same.
         """
@@ -107,7 +111,9 @@ def scores(model, x, radius, relu=Zonotope.relu, limits=UNIT):
 
 
 @torch.no_grad()
-def certified(model, x, y, radius, limits=UNIT):
+def certified(
+    model: ImageClassifier, x: Tensor, y: Tensor, radius: float, limits: tuple[float, float] = UNIT
+) -> Bool[Tensor, " P"]:
     """For which pictures no picture in the ball has another label.
 
     Parameters

@@ -5,23 +5,26 @@ interval ``[0, m]`` as support (book: ``lem-bspline``; de Boor, *A Practical Gui
 Splines*, chapter IX).
 """
 
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import cache
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float64
 
 from lib.errors import integer, require
 
 ORDERS = range(2, 6)
 
 
-def check_order(order):
+def check_order(order: int) -> int:
     """``order`` as an int; raises `InputError` unless it is one of the orders 2, 3, 4, 5."""
     return integer("order", order, ORDERS[0], ORDERS[-1])
 
 
 @cache
-def pieces(order):
+def pieces(order: int) -> tuple[tuple[Fraction, ...], ...]:
     """The polynomial pieces of ``N_m`` in exact rational arithmetic.
 
     Parameters
@@ -46,7 +49,7 @@ def pieces(order):
         right = lower[i - 1] if i > 0 else zero
         piece = (start, *((a - b) / (k + 1) for k, (a, b) in enumerate(zip(left, right))))
         result.append(piece)
-        start = sum(piece)
+        start = sum(piece, Fraction(0))
     return tuple(result)
 
 
@@ -61,7 +64,7 @@ def _piece_array(order, derivative):
     return np.array([[float(c) for c in row] for row in rows])
 
 
-def local_values(order, t, derivative=0):
+def local_values(order: int, t: Any, derivative: int = 0) -> Float64[np.ndarray, "... m"]:
     """The ``m`` B-splines that are alive in a cell.
 
     Parameters
@@ -87,7 +90,7 @@ def local_values(order, t, derivative=0):
     return result
 
 
-def bspline(order, x, derivative=0):
+def bspline(order: int, x: Any, derivative: int = 0) -> Float64[np.ndarray, "..."]:
     """The cardinal B-spline ``N_m`` or one of its derivatives.
 
     Parameters
@@ -102,6 +105,11 @@ def bspline(order, x, derivative=0):
     Returns
     -------
     float64 array of the shape of ``x``.
+
+    Raises
+    ------
+    InputError
+        For an order below 1 or a negative derivative.
 
     Notes
     -----
@@ -122,7 +130,12 @@ def bspline(order, x, derivative=0):
     return np.where(inside, result, 0.0)
 
 
-def evaluate(coefficients, order, x, derivative=None):
+def evaluate(
+    coefficients: Float64[np.ndarray, "..."],
+    order: int,
+    x: Float64[np.ndarray, "P D"],
+    derivative: Sequence[int] | None = None,
+) -> Float64[np.ndarray, " P"]:
     """A tensor-product spline ``sum_j c_j M_j`` on ``[0,1]^D``, or a partial derivative of it.
 
     Parameters

@@ -206,7 +206,7 @@ def _peano(order, cells, alpha, s):
     )
 
 
-def peano_constant(order, cells, alpha, s):
+def peano_constant(order: int, cells: int, alpha: int, s: int) -> float:
     """``k_{alpha,s}``: bounds ``|d^s (f - Q f)| <= k_{alpha,s} h^{alpha-s} ||f^(alpha)||`` in one
     dimension.
 
@@ -224,6 +224,11 @@ def peano_constant(order, cells, alpha, s):
     float
         Upper bound of ``sup_x int |d_x^s K_alpha(x, t)| dt`` over all cells, interior and boundary
         (``lem-peano``).  It does not change with ``N`` once ``N >= 2m - 1``.
+
+    Raises
+    ------
+    InputError
+        For another order, mesh, ``alpha`` or ``s``.
     """
     _check(order, cells)
     require(1 <= alpha <= order, "alpha", alpha, f"from 1 to the order, {order}")
@@ -237,11 +242,12 @@ def _interior_cell(order):
 
 
 @cache
-def interior_peano_constant(order, alpha, s):
+def interior_peano_constant(order: int, alpha: int, s: int) -> float:
     """``k_{alpha,s}`` of a cell all of whose functionals are interior (arguments as
     `peano_constant`).
     """
-    return _enclose([partial(_sup_over_cell, *_interior_cell(order), alpha, s, order - 1)])
+    nodes, table = _interior_cell(order)
+    return _enclose([partial(_sup_over_cell, nodes, table, alpha, s, order - 1)])
 
 
 def _sup_lebesgue(nodes, table, found):
@@ -262,13 +268,13 @@ def _norm(supremum, order, cells):
     return _enclose(partial(supremum, *_cell_data(order, cells, i)) for i in _cells(order, cells))
 
 
-def operator_norm(order, cells):
+def operator_norm(order: int, cells: int) -> float:
     """``q = ||Q||`` on the supremum norm, bounded from above (``lem-stability``); float."""
     _check(order, cells)
     return _norm(_sup_lebesgue, order, min(cells, 2 * order))
 
 
-def slope_norm(order, cells):
+def slope_norm(order: int, cells: int) -> float:
     """``q_1``: the norm of ``g' -> (Q g)'`` on the supremum norm, bounded from above
     (``lem-stability``).
     """
@@ -277,7 +283,7 @@ def slope_norm(order, cells):
 
 
 @cache
-def interior_operator_norm(order):
+def interior_operator_norm(order: int) -> float:
     """``q`` of a cell all of whose functionals are interior: the norm of ``Q`` on functions of
     the whole line.
     """
@@ -285,7 +291,7 @@ def interior_operator_norm(order):
 
 
 @cache
-def interior_slope_norm(order):
+def interior_slope_norm(order: int) -> float:
     """``q_1`` of a cell all of whose functionals are interior."""
     return _enclose([partial(_sup_slope, *_interior_cell(order))])
 

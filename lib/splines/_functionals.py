@@ -30,7 +30,7 @@ _INTERIOR_FREE = {5: ("-61/1000", "69/250")}
 # q/500 + eps * l1-norm over the boundary cells (nodes: multiples of 1/2 in [0, m]); the other
 # weights are solved for exactly.  For every order the boundary cells are then no worse than the
 # interior ones in k_{m,0} and k_{m,1}.
-_LEFT = {
+_LEFT: dict[int, dict[int, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     2: {-1: (("0",), ())},
     3: {
         -2: (("0", "1/2", "3/2", "2"), ("1/40",)),
@@ -62,7 +62,7 @@ _LEFT = {
 }
 
 
-def blossom_value(order, j, power):
+def blossom_value(order: int, j: int, power: int) -> Fraction:
     """Value at the knots ``j+1..j+m-1`` of the blossom of ``x**power`` as a polynomial of degree
     m-1.
 
@@ -109,7 +109,7 @@ def _solve(rows, unknowns):
     return [rows[k][-1] for k in range(unknowns)]
 
 
-def weight_sum(order, interior=False):
+def weight_sum(order: int, interior: bool = False) -> Fraction:
     """``Lambda_m``: the largest ``sum_k |w_k|`` of a functional, the norm of ``lambda_j`` on sup
     norm.
 
@@ -127,7 +127,7 @@ def weight_sum(order, interior=False):
     """
     order = check_order(order)
     first = 0 if interior else 1 - order
-    return max(sum(abs(w) for w in functional(order, order, j)[1]) for j in range(first, 1))
+    return max(sum((abs(w) for w in functional(order, order, j)[1]), F(0)) for j in range(first, 1))
 
 
 @cache
@@ -138,7 +138,7 @@ def _interior(order):
 
 
 @cache
-def functional(order, cells, j):
+def functional(order: int, cells: int, j: int) -> tuple[tuple[Fraction, ...], tuple[Fraction, ...]]:
     """The dual functional ``lambda_j`` of the term ``N_m(. - j)`` on ``[0, N]`` (book:
     ``lem-functionals``).
 
@@ -169,7 +169,6 @@ def functional(order, cells, j):
         nodes, weights = _interior(order)
         return tuple(j + t for t in nodes), weights
     if j < 0:
-        nodes, free = _LEFT[order][j]
-        return _complete(order, j, nodes, free)
+        return _complete(order, j, *_LEFT[order][j])
     nodes, weights = functional(order, cells, cells - order - j)
     return tuple(cells - t for t in reversed(nodes)), weights[::-1]

@@ -1,7 +1,9 @@
 """The Jackson bound of the quasi-interpolant in value and slope (book: ``thm-jackson``)."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +24,7 @@ def axis_index(dim, *axes):
     return tuple(axes.count(i) for i in range(dim))
 
 
-def needed_derivatives(dim, alpha):
+def needed_derivatives(dim: int, alpha: int) -> list[tuple[int, ...]]:
     """The multi-indices whose bounds ``thm-jackson`` asks for.
 
     Returns a list of tuples of length ``dim``: ``alpha e_i`` for every axis and
@@ -47,17 +49,23 @@ class Jackson(Norms):
     partials: tuple
 
     @classmethod
-    def of(cls, value, partials):
+    def of(cls, value: Any, partials: Sequence) -> "Jackson":
         """From the partials; arrays where the bounds of derivatives were arrays."""
         largest = np.max(partials, axis=0) if np.ndim(value) else max(partials)
         return cls(value, largest, tuple(partials))
 
-    def at(self, s, dim=None):
+    def at(self, s: float, dim: int | None = None) -> float:
         """As `Norms.at`, in the dimension of the partials."""
         return super().at(s, len(self.partials) if dim is None else dim)
 
 
-def jackson_bound(order, cells, alpha, derivative_bounds, interior=False):
+def jackson_bound(
+    order: int,
+    cells: int,
+    alpha: int,
+    derivative_bounds: Mapping[tuple[int, ...], Any],
+    interior: bool = False,
+) -> Jackson:
     """Bound the error of the quasi-interpolant on the cube (book: ``thm-jackson``).
 
     Parameters

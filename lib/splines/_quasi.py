@@ -1,8 +1,11 @@
 """The quasi-interpolant ``Q f = sum_j lambda_j(f) M_j`` on the unit cube."""
 
+from collections.abc import Callable
 from math import lcm
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float64
 from scipy.sparse import csr_matrix
 
 from lib.errors import integer, require
@@ -38,7 +41,7 @@ class QuasiInterpolant:
         For an order outside 2..5 or ``N < m``.
     """
 
-    def __init__(self, order, cells):
+    def __init__(self, order: int, cells: int) -> None:
         self.order = order = check_order(order)
         self.cells = cells = integer("cells", cells, order)
         interior = cells - order + 1  # lambda_0, .., lambda_{N-m} are translates of one another
@@ -73,7 +76,9 @@ class QuasiInterpolant:
             (data, (rows + order - 1, columns)), shape=(cells + order - 1, len(distinct))
         )
 
-    def coefficients(self, function, dim):
+    def coefficients(
+        self, function: Callable[[np.ndarray], np.ndarray], dim: int
+    ) -> Float64[np.ndarray, "..."]:
         """The coefficients ``c_j = lambda_j(f)`` of a function.
 
         Parameters
@@ -96,7 +101,7 @@ class QuasiInterpolant:
         """
         count = len(self.nodes)
         rest = count ** (dim - 1)
-        result = 0
+        result: Any = 0
         by_column = self.matrix.tocsc()
         for first, last in self._slabs(dim):
             slab = np.empty((last - first) * rest)
@@ -110,7 +115,11 @@ class QuasiInterpolant:
             result = result + by_column[:, first:last] @ slab.reshape(last - first, -1)
         return result.reshape((self.matrix.shape[0],) * dim)
 
-    def coefficient_error(self, enclosure, coefficients):
+    def coefficient_error(
+        self,
+        enclosure: Callable[[list[np.ndarray]], tuple[np.ndarray, np.ndarray]],
+        coefficients: Float64[np.ndarray, "..."],
+    ) -> float:
         """An upper bound of ``max_j |lambda_j(f) - c_j|``, all rounding included
         (``prop-rounding``).
 
@@ -129,7 +138,7 @@ class QuasiInterpolant:
             Infinite if a value is not known.
         """
         dim = coefficients.ndim
-        result = [0, 0]
+        result: list[Any] = [0, 0]
         by_column = [self.matrix.tocsc(), abs(self.matrix).tocsc()]
         # in an axis: a rounding of each weight, product and sum that is not with zero
         operations = dim * (int(np.diff(self.matrix.indptr).max()) + 2)
@@ -168,7 +177,7 @@ class QuasiInterpolant:
             samples = np.moveaxis(moved, 0, axis)
         return np.ascontiguousarray(samples)
 
-    def coefficients_from_samples(self, samples):
+    def coefficients_from_samples(self, samples: Any) -> Float64[np.ndarray, "..."]:
         """The coefficients from values on the tensor grid of `nodes`.
 
         Parameters
@@ -178,6 +187,11 @@ class QuasiInterpolant:
         Returns
         -------
         float64 array, shape (N + m - 1,) * D.
+
+        Raises
+        ------
+        InputError
+            For an array of another shape, or samples that are not finite.
         """
         samples = np.asarray(samples, dtype=float)
         count = len(self.nodes)
@@ -190,7 +204,7 @@ class QuasiInterpolant:
         return self._contract(samples, (*range(1, samples.ndim), 0), self.matrix)
 
 
-def allowance(order, dim, coefficients):
+def allowance(order: int, dim: int, coefficients: Float64[np.ndarray, "..."]) -> float:
     """How far coefficients in float64 may be off if samples are within eight roundings: an
     estimate, not an enclosure.
 

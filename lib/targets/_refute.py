@@ -6,13 +6,15 @@ which are means of derivatives (``lem-peano``).
 """
 
 from math import factorial
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float64
 
 from lib.errors import require
 
-_WALKS, _PIECES = 16, 16  # paths through the domain, and the pieces of each
-_LEVELS = 18  # halvings of a piece
+_WALKS, _SEGMENTS = 16, 16  # paths through the domain, and the segments of each
+_LEVELS = 18  # halvings of a segment
 # relative jumps of values that are let pass: of softplus in torch, where it turns linear
 _JUMP = 2.0**-20
 _LINES, _LINE = 64, 33  # lines on which rounding is measured, and their points,
@@ -46,10 +48,10 @@ def _walks(domain):
     if domain.dim == domain.ambient_dim:
         start = domain.sample(_WALKS).numpy()[:, None]
         end = np.random.default_rng(0).permutation(domain.sample(_WALKS, 1).numpy())[:, None]
-        return start + np.linspace(0, 1, _PIECES + 1)[:, None] * (end - start)
+        return start + np.linspace(0, 1, _SEGMENTS + 1)[:, None] * (end - start)
     walk = [domain.draw(_WALKS)]
     walk.append(_onto(domain, walk[0] + domain.reach / 8 * _tangents(domain, walk[0], 0)))
-    while len(walk) <= _PIECES:
+    while len(walk) <= _SEGMENTS:
         walk.append(_onto(domain, 2 * walk[-1] - walk[-2]))
     return np.stack(walk, axis=1)
 
@@ -59,7 +61,7 @@ def _roughness(values):
     return np.median(np.abs(np.diff(values, 6)), axis=1) / _MEDIAN
 
 
-def evaluation_noise(target, domain):
+def evaluation_noise(target: Any, domain: Any) -> tuple[float, float]:
     """The size of rounding errors in the values of a target.
 
     Sixth differences over steps of ``2^-20`` hold nothing else where the function is smooth; their
@@ -86,7 +88,7 @@ def evaluation_noise(target, domain):
     )
 
 
-class _Pieces:
+class _Segments:
     """Pieces of paths: 3 or 5 points each (P, n, D), values (P, n), gradients (P, n, D)."""
 
     def __init__(self, x, f, g):
@@ -95,8 +97,8 @@ class _Pieces:
         self.slopes = np.einsum("pnd,pd->pn", g, self.chord)  # times the length
 
     def part(self, which, points):
-        """Some points of some pieces, as pieces."""
-        return _Pieces(self.x[which, points], self.f[which, points], self.g[which, points])
+        """Some points of some segments, as segments."""
+        return _Segments(self.x[which, points], self.f[which, points], self.g[which, points])
 
     def defect(self):
         """``|f(y) - f(x) - int grad f . dx|`` by Simpson's rule: (P,)."""
@@ -105,7 +107,7 @@ class _Pieces:
         return np.abs(self.f[:, -1] - self.f[:, 0] - integral)
 
     def explained(self, reach):
-        """The defect that gradients explain which vary along the piece, or a piece that leaves
+        """The defect that gradients explain which vary along the segment, or a segment that leaves
         its tangent: (P,).
         """
         spread = self.slopes.max(1) - self.slopes.min(1)
@@ -114,7 +116,7 @@ class _Pieces:
         return 2 * spread + (length**2 / reach + 16 * 2.0**-24 * length) * largest
 
     def shown(self):
-        """What a message shows, a row a piece: first point, gradient there, chord, difference of
+        """What a message shows, a row a segment: first point, gradient there, chord, difference of
         the values.
         """
         return np.concatenate(
@@ -132,54 +134,56 @@ class _Probe:
         self.scale = 1.0
         self.noise, self.unit = evaluation_noise(target, domain)
 
-    def pieces(self):
-        """The pieces of all paths, three points each."""
+    def segments(self):
+        """The segments of all paths, three points each."""
         walks = _walks(self.domain)
         ends = np.stack([walks[:, :-1], walks[:, 1:]], axis=2).reshape(-1, 2, walks.shape[2])
         x = np.stack([ends[:, 0], _onto(self.domain, ends.mean(1)), ends[:, 1]], axis=1)
         f, g = self._evaluated(x)
         self.scale = float(np.abs(f).max()) or 1.0
         self.noise = self.noise / self.scale + self.unit
-        return _Pieces(x, f / self.scale, g / self.scale)
+        return _Segments(x, f / self.scale, g / self.scale)
 
     def _evaluated(self, x):
         f, g = self.target.slopes(x.reshape(-1, x.shape[-1]))
         return f.reshape(x.shape[:-1]) / self.scale, g.reshape(x.shape) / self.scale
 
-    def refined(self, pieces):
+    def refined(self, segments):
         """Five points where there were three."""
-        x = _onto(self.domain, (pieces.x[:, 1:] + pieces.x[:, :-1]) / 2)
+        x = _onto(self.domain, (segments.x[:, 1:] + segments.x[:, :-1]) / 2)
         new = (x, *self._evaluated(x))
-        return _Pieces(
+        return _Segments(
             *(
                 np.stack([a[:, 0], b[:, 0], a[:, 1], b[:, 1], a[:, 2]], axis=1)
-                for a, b in zip((pieces.x, pieces.f, pieces.g), new)
+                for a, b in zip((segments.x, segments.f, segments.g), new)
             )
         )
 
-    def rounding(self, pieces):
+    def rounding(self, segments):
         """The defect that rounding explains, of values, and of coordinates times gradients:
         (P,).
         """
-        values = self.noise + self.unit * np.abs(pieces.f).max(1)
-        return _MARGIN * values + 4 * self.unit * np.abs(pieces.g).sum(2).max(1)
+        values = self.noise + self.unit * np.abs(segments.f).max(1)
+        return _MARGIN * values + 4 * self.unit * np.abs(segments.g).sum(2).max(1)
 
-    def verdict(self, pieces, rounding, halves, before):
-        """Whether gradients are wrong on pieces: (P,), as ``before`` where rounding hides the
+    def verdict(self, segments, rounding, halves, before):
+        """Whether gradients are wrong on segments: (P,), as ``before`` where rounding hides the
         defects.
 
         A defect that gradients do not explain is hidden as well if it is a small jump (it sits in
         one of the ``halves``), or below noise that is larger here than where it was measured.
         """
-        defect = pieces.defect()
-        size = np.abs(pieces.f).max(1)
-        explained = defect <= rounding + pieces.explained(self.reach)
+        defect = segments.defect()
+        size = np.abs(segments.f).max(1)
+        explained = defect <= rounding + segments.explained(self.reach)
         jump = (4 * halves.min(0) < halves.max(0)) & (defect <= rounding + _JUMP * size)
         wrong = np.where(defect <= rounding, before, ~explained & (~jump | before))
         doubtful = np.nonzero(wrong & ~before)[0]
         if len(doubtful):
             steps = np.linspace(0, 1, _LINE)[:, None]
-            line = _onto(self.domain, pieces.x[doubtful, :1] + steps * pieces.chord[doubtful, None])
+            line = _onto(
+                self.domain, segments.x[doubtful, :1] + steps * segments.chord[doubtful, None]
+            )
             values = (
                 self.target.values(line.reshape(-1, line.shape[2])).reshape(line.shape[:2])
                 / self.scale
@@ -191,11 +195,12 @@ class _Probe:
 def refute_slopes(target, domain):
     """Refuse a target whose gradients are not those of its values.
 
-    Each of 256 pieces of paths is halved again and again, towards the half with the larger defect
-    (`_Pieces.defect`), until rounding hides it.  The defect of a differentiable function vanishes
-    faster than the length of the piece; at a kink it is at most the length times the jump of the
+    Each of 256 segments of paths is halved again and again, towards the half with the larger defect
+    (`_Segments.defect`), until rounding hides it.  The defect of a differentiable function vanishes
+    faster than the length of the segment; at a kink it is at most the length times the jump of the
     slope.  A wrong gradient leaves a defect proportional to the length, a jump one that does not
-    shrink.  The shortest piece whose defect is not hidden decides whether its gradients explain it.
+    shrink.  The shortest segment whose defect is not hidden decides whether its gradients explain
+    it.
 
     Parameters
     ----------
@@ -208,22 +213,22 @@ def refute_slopes(target, domain):
         With a point, the gradient there and the difference quotient next to it.
     """
     probe = _Probe(target, domain)
-    pieces = probe.pieces()
-    wrong = np.zeros(len(pieces.x), bool)
-    shown = pieces.shown()
+    segments = probe.segments()
+    wrong = np.zeros(len(segments.x), bool)
+    shown = segments.shown()
     for level in range(_LEVELS):
-        pieces = probe.refined(pieces)
-        halves = np.stack([pieces.part(slice(None), slice(k, k + 3)).defect() for k in (0, 2)])
-        rounding = probe.rounding(pieces)
-        before, wrong = wrong, probe.verdict(pieces, rounding, halves, wrong)
-        shown = np.where((wrong & ~before)[:, None], pieces.shown(), shown)
+        segments = probe.refined(segments)
+        halves = np.stack([segments.part(slice(None), slice(k, k + 3)).defect() for k in (0, 2)])
+        rounding = probe.rounding(segments)
+        before, wrong = wrong, probe.verdict(segments, rounding, halves, wrong)
+        shown = np.where((wrong & ~before)[:, None], segments.shown(), shown)
         goes_on = (halves.max(0) > rounding) & (level < _LEVELS - 1)
         for row in shown[wrong & ~goes_on][:1]:
             _refuse_slope(target, row, probe.scale)
         if not goes_on.any():
             return
         first = np.where(halves[0] >= halves[1], 0, 2)
-        pieces = pieces.part(
+        segments = segments.part(
             np.nonzero(goes_on)[0][:, None], first[goes_on][:, None] + np.arange(3)
         )
         wrong, shown = wrong[goes_on], shown[goes_on]
@@ -279,7 +284,9 @@ def _differences(values, axis, index):
     return values, np.broadcast_to(enlarged, values.shape)
 
 
-def refute_bounds(target, axis, bounds, noise, unit):
+def refute_bounds(
+    target: Any, axis: Float64[np.ndarray, " n"], bounds: dict, noise: float, unit: float
+) -> None:
     """Refuse bounds of derivatives below what the values show.
 
     ``k! f[t_0, .., t_k]`` is the mean of ``f^(k)`` against a B-spline of integral one, along two
@@ -325,7 +332,9 @@ def refute_bounds(target, axis, bounds, noise, unit):
         axis, values = axis[::2], values[(slice(None, None, 2),) * dim]
 
 
-def thinned(axis, dim, points, least):
+def thinned(
+    axis: Float64[np.ndarray, " n"], dim: int, points: int, least: int
+) -> Float64[np.ndarray, " k"]:
     """At most ``points^(1/D)`` entries of an axis, as evenly as they come, but ``least`` if it
     has so many.
     """

@@ -1,14 +1,18 @@
-"""Targets: a function on the cube together with bounds of its derivatives."""
+"""Targets: a function on the cube together with bounds of its derivatives (book: chapter 05)."""
 
 import math
 import re
+from collections.abc import Callable, Mapping
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import sympy
 import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
 
-from lib.errors import InputError, integer, require
+from lib.errors import InputError, integer, refuse, require
 from lib.formulas import bound_on_cube, parse_on_cube, torch_function, variables
 from lib.splines import needed_derivatives
 from lib.targets._refute import refute_slopes
@@ -98,7 +102,13 @@ class Target:
         negative or not finite.
     """
 
-    def __init__(self, function, derivative_bounds=None, formula=None, dim=None):
+    def __init__(
+        self,
+        function: Callable[[Tensor], Tensor],
+        derivative_bounds: Mapping | None = None,
+        formula: str | None = None,
+        dim: int | None = None,
+    ) -> None:
         require(callable(function), "function", function, "callable")
         self.function, self.formula = function, formula
         dim = None if dim is None else integer("dim", dim, 1)
@@ -116,7 +126,7 @@ class Target:
         self.expression = None
 
     @classmethod
-    def from_sympy(cls, formula, dim=None):
+    def from_sympy(cls, formula: str | sympy.Expr, dim: int | None = None) -> "Target":
         """A target from a formula; every derivative bound is derived, rigorously.
 
         Parameters
@@ -160,7 +170,7 @@ class Target:
             )
         return self._bounds.get(index, math.inf)
 
-    def derivative_bounds(self, order):
+    def derivative_bounds(self, order: int) -> tuple[int, dict[tuple[int, ...], float]]:
         """The smoothness that can be used with splines of order ``m`` and the bounds that go with
         it.
 
@@ -184,16 +194,21 @@ class Target:
                     break
             else:
                 return alpha, bounds
-        require(
-            False,
+        refuse(
             "target",
             self.formula or self.function,
             "a function with bounded derivatives of order 2 at least; found no finite bound of the"
             f" derivative {index}",
         )
 
-    def __call__(self, x):
-        """Values at ``x``, float64 tensor (P, D); returns (P,)."""
+    def __call__(self, x: Tensor) -> Float[Tensor, " P"]:
+        """Values at ``x``, float64 tensor (P, D); returns (P,).
+
+        Raises
+        ------
+        InputError
+            For values that are not finite, of another shape, or no real numbers.
+        """
         values = self.function(x)
         require(
             isinstance(values, torch.Tensor) and values.shape == x.shape[:1],
@@ -215,19 +230,19 @@ class Target:
         )
         return values
 
-    def values(self, points):
+    def values(self, points: Float64[np.ndarray, "P D"]) -> Float[np.ndarray, " P"]:
         """Values at a float64 array (P, D), as a float64 array (P,)."""
         with torch.no_grad():
             return self(torch.from_numpy(np.ascontiguousarray(points))).detach().numpy()
 
     @property
-    def stated(self):
+    def stated(self) -> dict:
         """The bounds of derivatives that were given, none of them derived from a formula:
         ``{multi-index: bound}``.
         """
         return {} if self.expression is not None else dict(self._bounds)
 
-    def check_slopes(self, domain):
+    def check_slopes(self, domain: Any) -> None:
         """Raise `InputError` if automatic differentiation does not see all of the function on a
         domain.
 
@@ -238,14 +253,16 @@ class Target:
         if self.expression is None and domain is not None:
             refute_slopes(self, domain)
 
-    def slopes(self, x):
+    def slopes(
+        self, x: Float64[np.ndarray, "P D"]
+    ) -> tuple[Float64[np.ndarray, " P"], Float64[np.ndarray, "P D"]]:
         """What automatic differentiation says, right or not: float64 arrays of values (P,) and
         gradients (P, D) at a float64 array (P, D); zero where it sees nothing.
         """
         with torch.inference_mode(False), torch.enable_grad():
-            x = torch.tensor(np.ascontiguousarray(x), requires_grad=True, device="cpu")
-            values, gradient = self._differentiated(x)
-        gradient = torch.zeros_like(x) if gradient is None else gradient
+            points = torch.tensor(np.ascontiguousarray(x), requires_grad=True, device="cpu")
+            values, gradient = self._differentiated(points)
+        gradient = torch.zeros_like(points) if gradient is None else gradient
         return values.double().numpy(), gradient.numpy()
 
     def _differentiated(self, x):
@@ -258,7 +275,7 @@ class Target:
             (gradient,) = torch.autograd.grad(values.sum(), x, allow_unused=True)
         return values.detach(), gradient
 
-    def value_and_gradient(self, x):
+    def value_and_gradient(self, x: Tensor) -> tuple[Float[Tensor, " P"], Float[Tensor, "P D"]]:
         """Values (P,) and gradients (P, D) by automatic differentiation.
 
         Raises
