@@ -4,6 +4,7 @@ rotated digits of chapter 09, and what the book says of their records.
 
 import ast
 import importlib
+import inspect
 import json
 import subprocess
 import sys
@@ -342,9 +343,8 @@ def test_an_interrupted_sweep_gives_the_same_records(tmp_path):
 def test_the_sweep_from_the_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(_sweep, "SIZES", ((1, 1),))
     monkeypatch.setattr(_sweep, "SEEDS", (0,))
-    monkeypatch.setattr(
-        _sweep.sweep_cells, "__defaults__", ("digits", ((1, 1),), ("natural",), (1,), (0,))
-    )
+    few = ("digits", ((1, 1),), ("natural",), (1,), (0,))
+    monkeypatch.setattr(inspect.unwrap(_sweep.sweep_cells), "__defaults__", few)
     assert (
         main(["robustness", str(tmp_path / "r"), "--data", "digits", "--epochs", "1", "--quiet"])
         == 0

@@ -1,5 +1,5 @@
 """What a certificate takes a network for: sums of terms behind affine maps, and terms of another
-making.
+making (book: chapter 10).
 """
 
 from dataclasses import dataclass
