@@ -8,7 +8,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 SOURCES := $(shell find lib -name '*.py') $(shell find lib/experiments/records -name '*.json')
 EXECUTED := $(patsubst notebooks/%,_build/executed/%,$(wildcard notebooks/*.ipynb))
-FOUND := _build/claims.json _build/mutants.json _build/pictures
+CHECKED := _build/claims.json _build/mutants.json
+FOUND := $(CHECKED) _build/pictures
 
 .PHONY: help test book site refresh pdf browse notebooks colab bench lint clean
 
@@ -22,7 +23,8 @@ $(READY): requirements.txt requirements-torch.txt pyproject.toml
 	$(BIN)/pip install --quiet --no-build-isolation --no-deps -e .
 	touch $@
 
-test: $(READY)   ## install if needed, then run every test and compare every notebook with its stored outputs
+test: $(READY)   ## install if needed, check the claims, run every test, compare every notebook with its stored outputs
+	OMP_NUM_THREADS=1 $(MAKE) --no-print-directory -j 2 $(CHECKED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests
 	rm -rf _build/alone && mkdir -p _build/alone && cp notebooks/*.ipynb _build/alone
 	PYTHONPATH=book/_ext OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p keep --keep _build/executed -n 2 --dist loadfile --nbval _build/alone
@@ -36,7 +38,7 @@ site: $(READY) $(FOUND)   ## check the claims and build the book from the last o
 	$(BIN)/jupyter-book build . -W -n --keep-going --all
 	@echo "Open _build/html/index.html"
 
-# What is computed is computed again only if the code or the records have changed.
+# What is computed is computed again only if the code or the records have changed: the tests assert what the book shows.
 # Notebooks run as copies: nothing is written into notebooks/ but by `make refresh`.
 _build/executed/%.ipynb: notebooks/%.ipynb $(SOURCES) | $(READY)
 	mkdir -p $(@D)

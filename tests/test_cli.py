@@ -71,7 +71,7 @@ def test_verify_writes_the_promised_json(tmp_path, capsys):
     output = capsys.readouterr()
     assert output.out.count("passed") == 2 and output.err == ""
     report = json.loads(file.read_text())
-    assert set(report) == {"versions", "claims"}
+    assert set(report) == {"versions", "code", "claims"}
     assert {"python", "numpy", "scipy", "sympy", "torch"} <= set(report["versions"])
     assert [row["id"] for row in report["claims"]] == ["lem-bspline", "lem-interpolation"]
     keys = {

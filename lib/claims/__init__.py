@@ -17,13 +17,16 @@ from lib.claims import (  # noqa: F401  (registration)
 from lib.claims._grammar import target as random_target
 from lib.claims._mutants import run as mutation_run
 from lib.claims._registry import REGISTRY, Claim, Evidence, select, verify, worst
+from lib.claims._report import code_digest, read_report
 
 __all__ = [
-    "REGISTRY",
     "Claim",
     "Evidence",
+    "REGISTRY",
+    "code_digest",
     "mutation_run",
     "random_target",
+    "read_report",
     "select",
     "verify",
     "worst",

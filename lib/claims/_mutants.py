@@ -18,6 +18,7 @@ from lib.approximation import approximate
 from lib.certify._layers import stream, through
 from lib.certify._points import network_value
 from lib.claims._manifolds import atlas
+from lib.claims._report import code_digest
 from lib.convresnet import COORDINATES, Convolution, ConvResNet, OneSidedConv1d, term_block
 from lib.domains import Cube
 from lib.intervals import Balls, matmul, precision
@@ -454,8 +455,9 @@ def run(seed=0, count=COUNT, progress: Callable = lambda items: items):
     Returns
     -------
     dict
-        ``{"seed", "count", "score", "mutants": [{.., "outcome", "by"}]}``; ``outcome`` is caught,
-        harmless or survived, ``score`` the share of those that are not harmless and were caught.
+        ``{"code", "seed", "count", "score", "mutants": [{.., "outcome", "by"}]}``; ``outcome`` is
+        caught, harmless or survived, ``score`` the share of those that are not harmless and were
+        caught.
     """
     rows = []
     for m in progress(mutants(seed, count)):
@@ -470,6 +472,7 @@ def run(seed=0, count=COUNT, progress: Callable = lambda items: items):
         rows.append({**asdict(m), "outcome": outcome, "by": by})
     caught, survived = (sum(r["outcome"] == o for r in rows) for o in ("caught", "survived"))
     return {
+        "code": code_digest(),
         "seed": seed,
         "count": count,
         "score": caught / max(caught + survived, 1),

@@ -12,6 +12,7 @@ from multiprocessing import get_context
 import torch
 from threadpoolctl import threadpool_limits
 
+from lib.claims._report import code_digest
 from lib.errors import require
 from lib.experiments import versions
 from lib.norms import Norms
@@ -182,10 +183,11 @@ def verify(claims, progress=lambda items: items, full=False, jobs=1):
     Returns
     -------
     dict
-        ``{"versions": .., "claims": [..]}``, ready for JSON.
+        ``{"versions": .., "code": .., "claims": [..]}``, ready for JSON.
     """
+    made_by = {"versions": versions(), "code": code_digest()}
     if min(jobs, len(claims)) <= 1:
-        return {"versions": versions(), "claims": [_row(c, full) for c in progress(claims)]}
+        return {**made_by, "claims": [_row(c, full) for c in progress(claims)]}
     with ProcessPoolExecutor(jobs, get_context("spawn"), _one_thread) as pool:
         # the last chapters first: their claims take longest
         tasks = {c.id: pool.submit(_row_of, c.id, full) for c in reversed(claims)}
@@ -195,7 +197,7 @@ def verify(claims, progress=lambda items: items, full=False, jobs=1):
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return {"versions": versions(), "claims": [tasks[c.id].result() for c in claims]}
+    return {**made_by, "claims": [tasks[c.id].result() for c in claims]}
 
 
 def _one_thread():
