@@ -19,7 +19,8 @@ _LIB = Path(__file__).resolve().parent.parent / "lib"
 MODULES = [
     ".".join(path.relative_to(_LIB.parent).with_suffix("").parts)
     for path in sorted(_LIB.rglob("*.py"))
-    if "claims" not in path.parts and path.stem not in ("__init__", "__main__", "_kernel", "_moved", "bench", "sweep")
+    if "claims" not in path.parts
+    and path.stem not in ("__init__", "__main__", "_kernel", "_moved", "bench", "sweep")
 ]
 # an int will do for a float, and numpy's numbers for both
 _NUMBERS = FrozenDict({int: int | np.integer, float: float | int | np.number})
