@@ -14,13 +14,13 @@ from beartype import BeartypeConf, FrozenDict, beartype
 from beartype.roar import BeartypeCallHintParamViolation
 
 _LIB = Path(__file__).resolve().parent.parent / "lib"
-# all but the registry of claims, whose checks are functions of anything, compiled functions, and old
+# without the registry of claims, whose checks are functions of anything, compiled functions, and old
 # names, whose warnings name the line that asks for them
+_UNTYPED = ("__init__", "__main__", "_kernel", "_moved", "bench", "sweep")
 MODULES = [
     ".".join(path.relative_to(_LIB.parent).with_suffix("").parts)
     for path in sorted(_LIB.rglob("*.py"))
-    if "claims" not in path.parts
-    and path.stem not in ("__init__", "__main__", "_kernel", "_moved", "bench", "sweep")
+    if "claims" not in path.parts and path.stem not in _UNTYPED
 ]
 # an int will do for a float, and numpy's numbers for both
 _NUMBERS = FrozenDict({int: int | np.integer, float: float | int | np.number})

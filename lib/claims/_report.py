@@ -1,4 +1,5 @@
-"""Reports of checks on disk (book: the page of evidence): what was found once is shown and asserted.
+"""Reports of checks on disk (book: the page of evidence): what was found once is shown in the book
+and asserted by the tests.
 
 A report holds the digest of the code that made it, and counts for no other.
 """
