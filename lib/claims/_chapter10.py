@@ -257,14 +257,14 @@ def prop_rounding(build, formula, D, m, N):
     reproduces miss it by more than the bound at 200 points.
     """
     problem = CubeProblem(_target(formula, D), Cube(D), m)
-    charts = build(problem, N)
+    (chart,) = build(problem, N)
     if max(problem.derivative_bounds.values()) == 0:
         a = approximate(problem.target, Cube(D), order=m, cells=N)
         if a.measure(200, module_points=200).value > a.bound.value:
             return 0, np.inf
-    return problem.coefficient_error(charts, N)[0], exact_coefficient_error(
-        problem.target.expression, m, N, charts[0].coefficients
-    )
+    # of the coefficients as they should be: an enclosure for others would follow them
+    bound, _ = problem.coefficient_error(problem.charts(N), N)
+    return bound, exact_coefficient_error(problem.target.expression, m, N, chart.coefficients)
 
 
 def exact_coefficient_error(expression, order, cells, coefficients):
