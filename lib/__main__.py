@@ -157,6 +157,7 @@ def _approximate(arguments):
     for norm in ("value", "slope") if certificate else ():
         low, high = getattr(certificate, norm)
         print(f"{norm:11} certified from {low:.4e} to {high:.4e} over the whole cube")
+    assert a.bound is not None  # it has just been built
     same = measured.module_difference <= 2 * a.bound.rounding.value
     checks = [
         ("sizes within the promised ones", sizes.within(a.promised)),

@@ -273,9 +273,7 @@ def _differences(values, axis, index):
     for k, times in enumerate(index):
         weights = _weights(axis, times)
         moved = np.moveaxis(values, k, -1)
-        total = 0
-        for j in range(times + 1):
-            total = total + weights[:, j] * moved[..., j : len(axis) - times + j]
+        total = sum(weights[:, j] * moved[..., j : len(axis) - times + j] for j in range(times + 1))
         values = np.moveaxis(total, -1, k)
         enlarged = enlarged * np.abs(weights).sum(1).reshape(
             [-1 if i == k else 1 for i in range(values.ndim)]
