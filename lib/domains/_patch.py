@@ -123,7 +123,7 @@ class CubePatch:
 
     def point(self, s: np.ndarray) -> list[arb]:
         """The point for parameters (p,), rounded to floats: list of arb."""
-        return [arb(float(t)) for t in self.points(s)]
+        return [arb(float(t)) for t in self.points(s[None])[0]]
 
     def neighbour(
         self, s: np.ndarray, x: list[arb], direction: np.ndarray, step: arb
