@@ -111,6 +111,7 @@ def _approximate(arguments):
         terms_per_block=arguments.terms_per_block,
     )
     next(steps)
+    assert a.bound is not None  # it has just been built
     measured = a.measure(arguments.points, arguments.seed)
     next(steps)
     if arguments.out is not None:

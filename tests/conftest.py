@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-if find_spec("jaxtyping") and find_spec("beartype"):  # before `lib` is imported
-    from jaxtyping import install_import_hook
-
+if find_spec("jaxtyping") and find_spec("beartype"):
     import typed
 
-    install_import_hook(typed.MODULES, "typed.checked")
+    typed.install()  # before `lib` is imported
 
 torch.set_num_threads(1)
 

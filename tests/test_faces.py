@@ -407,6 +407,46 @@ def test_old_names_warn_and_work():
     assert gate.gain == 4.0
 
 
+# ---- one name, one meaning
+
+
+def test_letters_that_stand_for_objects():
+    """``a`` is a factor of a product or a semi-axis; an approximation is called one."""
+    found = {
+        name
+        for name, (_, f) in FACES.items()
+        if f is not None
+        and not name.startswith("lib.claims")
+        and "a" in inspect.signature(f).parameters
+    }
+    assert {name.split(".")[-1] for name in found} == {"product", "ellipse", "peanut"}
+
+
+def test_words_with_one_meaning():
+    """Factors are those of a tensor product, terms those of a spline, the reach is a number of a
+    manifold, pieces are those of a B-spline, and slopes are norms: of a gate it is the gain.
+    """
+    for word, allowed in {
+        "factors": set(),
+        "terms": set(),
+        "reach": set(),
+        "pieces": {"lib.splines._bspline.pieces"},
+        "slope": {
+            f"lib.{name}.slope"
+            for name in (
+                "domains._cube.Cube",
+                "domains._domain.Domain",
+                "domains._domain.Patch",
+                "domains._patch.CubePatch",
+                "manifolds._base.Manifold",
+                "manifolds._patches.CurvePatch",
+                "manifolds._patches.SphereFace",
+            )
+        },
+    }.items():
+        assert {name for name in FACES if name.split(".")[-1] == word} == allowed, word
+
+
 # ---- the page of notation
 
 NOTATION = (ROOT / "book" / "notation.md").read_text()

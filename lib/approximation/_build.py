@@ -9,7 +9,7 @@ from torch import Tensor
 from lib.approximation._approximation import Approximation
 from lib.convresnet import Construction, check_kernel_size
 from lib.domains import Setting, bound, choose_refinement, largest_coefficient
-from lib.errors import InputError, integer, positive, refuse, require
+from lib.errors import integer, positive, refuse, require
 from lib.norms import Norms
 from lib.relu import MAXIMUM_REFINEMENT, MINIMUM_REFINEMENT, check_refinement
 from lib.splines import check_order
@@ -164,9 +164,10 @@ def _cheapest(problem, tolerance, kernel_size):
     while not spline_fits(high):
         low, high = high, 2 * high
         if problem.count_terms(low) > _MAXIMUM_TERMS or low >= problem.maximum_cells:
-            raise InputError(
-                f"tolerance = {tolerance}: must be larger, or the order; "
-                f"{problem.count_terms(low)} terms do not suffice"
+            refuse(
+                "tolerance",
+                tolerance,
+                f"larger, or the order; {problem.count_terms(low)} terms do not suffice",
             )
         high = min(high, problem.maximum_cells)
     while high - low > 1:
@@ -194,8 +195,9 @@ def _cheapest(problem, tolerance, kernel_size):
         if max(guarantee) <= tolerance:
             best = (cost, cells, n)
     if best is None:
-        raise InputError(
-            f"tolerance = {tolerance}: must be larger; {MAXIMUM_REFINEMENT} levels of refinement do"
-            " not suffice"
+        refuse(
+            "tolerance",
+            tolerance,
+            f"larger; {MAXIMUM_REFINEMENT} levels of refinement do not suffice",
         )
     return best[1], best[2]

@@ -56,7 +56,7 @@ def measure(a, points, seed, module_points):
     module_points = (
         max(0, min(integer("module_points", module_points, 0), points)) if unchanged else points
     )
-    worst = {}
+    worst: dict[str, tuple] = {}
     difference = 0.0 if unchanged else math.nan
     done = 0
     for x in a.domain.batches(points, seed):

@@ -65,7 +65,8 @@ def find_pairs(weight, bias):
                 break
     if not pairs:
         return NO_PAIRS
-    return Pairs(*np.array(pairs).T, np.array(gaps).T[..., None])
+    upper, lower = np.array(pairs).T
+    return Pairs(upper, lower, np.array(gaps).T[..., None])
 
 
 class Tents(NamedTuple):

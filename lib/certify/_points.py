@@ -45,7 +45,7 @@ def network_value(network: ConvResNet, x: list[arb]) -> arb:
 
 def _affine(numbers, z, rows):
     """A convolution of the entries that are not zero."""
-    by_channel = {}
+    by_channel: dict[int, list] = {}
     for (c, r), value in z.items():
         by_channel.setdefault(c, []).append((r, value))
     weight = numbers.weight.numpy()

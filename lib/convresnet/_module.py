@@ -203,8 +203,8 @@ class ConvResNet(nn.Module):
 
     def _leading_row(self, x):
         plan = self.rows_needed()
-        rows = plan[0][0]
-        z = torch.cat([x.T[None, :rows], x.new_zeros(self.channels - 1, rows, x.shape[0])])
+        first = plan[0][0]
+        z = torch.cat([x.T[None, :first], x.new_zeros(self.channels - 1, first, x.shape[0])])
         for block, rows in zip(self.blocks, plan):
             y = z
             for conv, count in zip(block, rows[1:]):

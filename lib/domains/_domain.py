@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-import torch
+from jaxtyping import Float64
+from torch import Tensor
 
 from lib.convresnet import Chart
 from lib.norms import Norms
@@ -104,22 +105,26 @@ class Domain(Setting, Protocol):
 
     dim: int
 
-    def sample(self, points: int, seed: int = 0) -> torch.Tensor:
+    def sample(self, points: int, seed: int = 0) -> Float64[Tensor, "P D"]:
         """So many points."""
 
-    def batches(self, points: int, seed: int = 0) -> Iterator[torch.Tensor]:
+    def batches(self, points: int, seed: int = 0) -> Iterator[Float64[Tensor, "P D"]]:
         """So many points, in parts that fit into memory."""
 
-    def check(self, x: torch.Tensor) -> None:
+    def check(self, x: Float64[Tensor, "P D"]) -> None:
         """Raise `InputError` unless the rows are points of the domain."""
 
-    def slope(self, x: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    def slope(
+        self, x: Float64[Tensor, "P D"], gradient: Float64[Tensor, "P D"]
+    ) -> Float64[Tensor, " P"]:
         """The norm in which slopes are measured, of gradients (P, D) at points; (P,)."""
 
-    def along(self, x: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    def along(
+        self, x: Float64[Tensor, "P D"], gradient: Float64[Tensor, "P D"]
+    ) -> Float64[Tensor, "P D"]:
         """The part of gradients that counts; (P, D)."""
 
-    def towards(self, x: torch.Tensor) -> torch.Tensor:
+    def towards(self, x: Float64[Tensor, "P D"]) -> Float64[Tensor, "P D"]:
         """A direction at each point into the domain, none of them special; (P, D)."""
 
     def patch(self, charts: list[Chart], cells: int) -> "Patch":
@@ -156,14 +161,16 @@ class Patch(Protocol):
     def mesh(self, local: Any, chart: Any) -> tuple:
         """Expansions of the mesh coordinates of a chart, and the ends of their ranges."""
 
-    def slope(self, local: Any, sizes: np.ndarray) -> np.ndarray:
+    def slope(self, local: Any, sizes: Float64[np.ndarray, "p P"]) -> Float64[np.ndarray, " P"]:
         """Upper bounds of the slope, from those of the derivatives along the parameters."""
 
-    def points(self, s: np.ndarray) -> np.ndarray:
+    def points(self, s: Float64[np.ndarray, "P p"]) -> Float64[np.ndarray, "P D"]:
         """Points (P, D) for parameters (P, p), in float64."""
 
-    def point(self, s: np.ndarray) -> list:
+    def point(self, s: Float64[np.ndarray, " p"]) -> list:
         """The point for parameters (p,), in balls."""
 
-    def neighbour(self, s: np.ndarray, x: list, direction: np.ndarray, step: Any) -> tuple:
+    def neighbour(
+        self, s: Float64[np.ndarray, " p"], x: list, direction: Float64[np.ndarray, " D"], step: Any
+    ) -> tuple:
         """A point of the domain about a step from ``x``, and the length of a path to it."""

@@ -132,5 +132,5 @@ def single(function):
             torch.set_num_threads(before)
 
     on_one_thread.__doc__ = function.__doc__
-    on_one_thread.__signature__ = inspect.signature(function)
+    setattr(on_one_thread, "__signature__", inspect.signature(function))  # noqa: B010
     return on_one_thread

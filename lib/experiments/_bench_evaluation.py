@@ -1,6 +1,8 @@
 """Rows of the table of costs: evaluating a network, against the module and other libraries."""
 
 import shutil
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -81,26 +83,24 @@ def _growth():
             "ns a point",
         )
     x = _points(512, 2)
-    sizes = (8, 16, 32)
+    cells = (8, 16, 32)
     found, times = exponent(
-        sizes, [lambda s=_module(2, N): s.value_and_gradient(x) for N in sizes], 3
+        cells, [lambda s=_module(2, N): s.value_and_gradient(x) for N in cells], 3
     )
     yield "module, N, D=2", found, nano(times[0], 512), nano(times[-1], 512), "ns a point"
     sparse = _sparse(2, CELLS)
-    sizes = (10_000, 100_000, 1_000_000)
+    counts = (10_000, 100_000, 1_000_000)
     found, times = exponent(
-        sizes, [lambda x=_points(P, 2): sparse.value_and_gradient(x) for P in sizes], 3
+        counts, [lambda x=_points(P, 2): sparse.value_and_gradient(x) for P in counts], 3
     )
     yield (
         "sparse, points, D=2",
         found,
-        nano(times[0], sizes[0]),
-        nano(times[-1], sizes[-1]),
+        nano(times[0], counts[0]),
+        nano(times[-1], counts[-1]),
         "ns a point",
     )
-    calls = [
-        lambda s=_sparse(D, 16), x=_points(POINTS, D): s.value_and_gradient(x) for D in (1, 2, 3)
-    ]
+    calls = [partial(_sparse(D, 16).value_and_gradient, _points(POINTS, D)) for D in (1, 2, 3)]
     found, times = exponent([ORDER**D for D in (1, 2, 3)], calls)
     yield "sparse, m^D", found, nano(times[0], POINTS), nano(times[-1], POINTS), "ns a point"
 
@@ -119,7 +119,7 @@ def _against_scipy():
             (knots,) * D, sparse.charts[0].coefficients.reshape((CELLS + ORDER - 1,) * D), ORDER - 1
         )
         units = [tuple(e) for e in np.eye(D, dtype=int)]
-        jobs = {
+        jobs: dict[str, Callable] = {
             "value": lambda: spline(x.numpy()),
             "gradient": lambda: [spline(x.numpy(), nu=e) for e in units],
         }
@@ -150,7 +150,7 @@ def _against_interpn():
             [CELLS + 1] * D, np.zeros(D), np.full(D, 1 / CELLS), values
         )
         columns = [np.ascontiguousarray(c) for c in x.numpy().T]
-        jobs = {
+        jobs: dict[str, Callable] = {
             "value": lambda: spline.eval(columns),
             "gradient": lambda: spline.eval_grad(columns),
         }

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from lib.errors import require
+from lib.errors import refuse, require
 
 RECORDS = Path(__file__).parent / "records"  # of the runs that the book reports
 
@@ -151,8 +151,7 @@ def _cluster(function, cells, scheduler):
     try:
         from distributed import Client, as_completed
     except ImportError:
-        require(
-            False,
+        refuse(
             "scheduler",
             scheduler,
             "left out, or `distributed` installed, as by the extra `cluster`",
@@ -160,8 +159,7 @@ def _cluster(function, cells, scheduler):
     try:
         client = Client(scheduler, timeout=10)
     except (OSError, ValueError) as error:
-        require(
-            False,
+        refuse(
             "scheduler",
             scheduler,
             f"the address of a Dask scheduler that answers ({type(error).__name__})",

@@ -4,7 +4,7 @@ which values are made of values
 """
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import sympy
 
@@ -13,7 +13,7 @@ from lib.formulas._powers import AbsPower, Jump, SignPower
 from lib.formulas._table import TABLE
 
 
-def no_rule(expression):
+def no_rule(expression) -> NoReturn:
     """Refuse an operation that is not in a table; what sympy has besides the whitelist is never
     guessed at.
     """

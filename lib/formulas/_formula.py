@@ -190,7 +190,8 @@ def _what_to_write(node):
 
 def _number(node, source, refuse):
     """A literal exactly as it is written; the parser itself would round decimals to floats."""
-    text = str(node.value) if isinstance(node.value, int) else ast.get_source_segment(source, node)
+    written = ast.get_source_segment(source, node)
+    text = str(node.value) if isinstance(node.value, int) else str(written)
     try:
         value = Decimal(text)
     except InvalidOperation:  # an exponent of more than 18 digits

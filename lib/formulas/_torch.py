@@ -1,6 +1,7 @@
 """Formulas as differentiable torch maps that refuse what underflows (book: chapter 05)."""
 
 from collections.abc import Callable
+from typing import Any
 
 import sympy
 import torch
@@ -44,7 +45,7 @@ class _Function:
         return _Function, (self._expression, self._dim)
 
     def _run(self, x, watch):
-        results = []
+        results: list[Any] = []
         for step in self._steps:
             results.append(step(x, results, watch))
         return (

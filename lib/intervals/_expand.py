@@ -53,6 +53,9 @@ class Composed(Algebra):
         super().__init__(known)
         self._cube = cube
 
+    def compose(self, series, u):
+        raise NotImplementedError
+
     def power(self, u, p, base):
         if p == 2:
             return u.square()

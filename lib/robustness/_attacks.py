@@ -219,11 +219,8 @@ def attack(
             [scored(model, x[part], part) for part in torch.arange(len(x)).split(batch)]
         )
     robust = margins(scores, y) > 0
-    others = (
-        scores.scatter(1, y[:, None], -torch.inf).topk(min(targets, scores.shape[1] - 1), 1)[1]
-        if targets
-        else None
-    )
+    count = min(targets, scores.shape[1] - 1) if targets else 0
+    others = scores.scatter(1, y[:, None], -torch.inf).topk(count, 1)[1]
 
     def of_scores(kind, scores, part):
         if kind == "margin":
@@ -233,7 +230,7 @@ def attack(
         return (scores.gather(1, others[part, kind, None]) - scores.gather(1, y[part, None]))[:, 0]
 
     for _ in range(restarts):
-        for kind in ("margin", "entropy", *range(0 if others is None else others.shape[1])):
+        for kind in ("margin", "entropy", *range(count)):
             for part in torch.nonzero(robust)[:, 0].split(batch) if robust.any() else ():
 
                 def loss(point, kind=kind, part=part):

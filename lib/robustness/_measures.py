@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from lib.errors import positive
@@ -94,7 +94,7 @@ def local_lipschitz(
 
 
 def measures(
-    model: nn.Module,
+    model: Callable[[Tensor], Tensor],
     x: Tensor,
     y: Tensor,
     radius: float,
@@ -108,7 +108,8 @@ def measures(
 
     Parameters
     ----------
-    model : nn.Module
+    model : callable
+        Pictures to scores.
     x, y : tensors (P, C, H, W) and (P,)
     radius : float
         Of the attack, maximum norm.

@@ -9,7 +9,7 @@ all weights, not a number.  Both are refused.
 import numpy as np
 import torch
 
-from lib.errors import positive, require
+from lib.errors import positive, refuse, require
 
 UNIT = (0.0, 1.0)  # the declared range of pixel values where no other is given
 NORMS = ("linf", "l2")
@@ -50,9 +50,7 @@ def finite(name, values, index=None):
         row = int(place[0])
         rest = place[1:].tolist()
         where = ", ".join(map(str, [row if index is None else int(index[row]), *rest]))
-        require(
-            False, f"{name}[{where}]", value, "a finite number, for every picture (the first index)"
-        )
+        refuse(f"{name}[{where}]", value, "a finite number, for every picture (the first index)")
 
 
 def pictures(name, x, limits):
@@ -116,8 +114,7 @@ def labels(name, y, count, classes=None, index=None):
         :1, 0
     ].tolist()
     for row in bad:
-        require(
-            False,
+        refuse(
             f"{name}[{row if index is None else int(index[row])}]",
             int(y[row]),
             "an integer, 0 or more"

@@ -200,9 +200,9 @@ def _cells(order, cells):
 
 @cache
 def _peano(order, cells, alpha, s):
+    data = ((i, _cell_data(order, cells, i)) for i in _cells(order, cells))
     return _enclose(
-        partial(_sup_over_cell, *_cell_data(order, cells, i), alpha, s, i)
-        for i in _cells(order, cells)
+        partial(_sup_over_cell, nodes, table, alpha, s, i) for i, (nodes, table) in data
     )
 
 

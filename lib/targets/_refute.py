@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from lib.errors import require
+from lib.errors import refuse, require
 
 _WALKS, _SEGMENTS = 16, 16  # paths through the domain, and the segments of each
 _LEVELS = 18  # halvings of a segment
@@ -243,8 +243,7 @@ def _shown(vector):
 def _refuse_slope(target, row, scale):
     x, gradient, chord = row[:-1].reshape(3, -1)
     length = np.linalg.norm(chord)
-    require(
-        False,
+    refuse(
         "function",
         target.function,
         f"differentiable by torch.autograd, all of it; at x = {_shown(x)} it returns the gradient"
@@ -274,9 +273,7 @@ def _differences(values, axis, index):
     for k, times in enumerate(index):
         weights = _weights(axis, times)
         moved = np.moveaxis(values, k, -1)
-        total = 0
-        for j in range(times + 1):
-            total = total + weights[:, j] * moved[..., j : len(axis) - times + j]
+        total = sum(weights[:, j] * moved[..., j : len(axis) - times + j] for j in range(times + 1))
         values = np.moveaxis(total, -1, k)
         enlarged = enlarged * np.abs(weights).sum(1).reshape(
             [-1 if i == k else 1 for i in range(values.ndim)]

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from lib.errors import InputError, integer, refuse, require
+from lib.errors import integer, refuse, require
 from lib.formulas import bound_on_cube, parse_on_cube, torch_function, variables
 from lib.splines import needed_derivatives
 from lib.targets._refute import refute_slopes
@@ -154,9 +154,8 @@ class Target:
         expression = parse_on_cube(text, dim)
         size = bound_on_cube(expression, dim)
         if not math.isfinite(size):
-            raise InputError(
-                f"formula = {text[:60]!r}: must be finite on the cube [0,1]^{dim}; no finite bound"
-                " was found"
+            refuse(
+                "formula", text[:60], f"finite on the cube [0,1]^{dim}; no finite bound was found"
             )
         target = cls(torch_function(expression, dim), {(0,) * dim: size}, formula=text)
         target.expression = expression
