@@ -196,12 +196,9 @@ def test_gate_is_bitwise_neutral_or_shut(m, d):
     1 (indeed 1/2) on.
     """
     rng = np.random.default_rng(m)
-    chart = replace(
-        _random_chart(rng, 3, d, 5),
-        cells=16,
-        indices=_nodes_in_ball(m, 16 - 2 * m if m < 5 else 6, d),
-    )
-    chart = replace(chart, coefficients=rng.uniform(-1, 1, len(chart.indices)))
+    chart, indices = _random_chart(rng, 3, d, 5), _nodes_in_ball(m, 16 - 2 * m if m < 5 else 6, d)
+    coefficients = rng.uniform(-1, 1, len(indices))
+    chart = replace(chart, cells=16, indices=indices, coefficients=coefficients)
     free = replace(chart, gate=None)
     whole = [slice(0, len(chart.indices))]
     heads = [len(convresnet.gather_charts([c], 2)) for c in (chart, free)]
