@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import lib
 from lib import InputError
-from lib.certify import _check
+from lib.certify import _proof
 from lib.formulas import TABLE, enclose, evaluate, parse, torch_function, variables
 from lib.intervals import Balls, Taylor, expand, exponents, precision, values_near
 
@@ -114,7 +114,7 @@ def check_enclosures(f, box, points):
     low, high = enclose(f.expression, [(m - r, m + r) for m, r in box], f.symbols)
     with precision():
         at = {s: arb(m, r) for s, (m, r) in zip(f.symbols, box)}
-        checked = _check._value(f.expression, at, {})
+        checked = _proof._value(f.expression, at, {})
     for point in points:
         exact = f.at(point)
         if exact is not None:
@@ -195,7 +195,7 @@ def check_row(row):
         assert c.rad.max() <= 1e-12 * np.abs(c.mid).max()
         with precision(BITS):
             assert evaluate(e, {x: arb(point)}).rel_accuracy_bits() > BITS - 20
-            assert _check._value(e, {x: arb(point)}, {}).rel_accuracy_bits() > BITS - 20
+            assert _proof._value(e, {x: arb(point)}, {}).rel_accuracy_bits() > BITS - 20
 
 
 def test_every_function_has_a_line_here_and_every_column():
@@ -238,9 +238,9 @@ def test_a_wrong_entry_is_noticed(what, monkeypatch):
 
 
 def test_a_wrong_rule_of_the_checker_is_noticed(monkeypatch):
-    rule = _check._value
+    rule = _proof._value
     monkeypatch.setattr(
-        _check, "_value", lambda e, x, done: rule(e.replace(sympy.tan, sympy.cot), x, done)
+        _proof, "_value", lambda e, x, done: rule(e.replace(sympy.tan, sympy.cot), x, done)
     )
     check_row(TABLE[sympy.cos])
     with pytest.raises(AssertionError):
@@ -286,7 +286,7 @@ def test_where_a_pole_may_be_nothing_is_known(text, middle, radius):
         assert low == -INF or high == INF
         ball = arb(middle, radius)
         assert not evaluate(e, {x: ball}).is_finite()
-        assert not _check._value(e, {x: ball}, {}).is_finite()
+        assert not _proof._value(e, {x: ball}, {}).is_finite()
         known = {x: Taylor.variable(Balls(np.array([middle]), radius), 1.0, 0, 1, 3)}
         assert np.isinf(expand(e, known).coefficients.rad).all()
 

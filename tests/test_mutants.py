@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lib.__main__ import main
-from lib.claims import _mutants, mutation_run, read_report
+from lib.claims import _mutants, _mutation, mutation_run, read_report
 
 # what `make test` and the book have found
 REPORT = Path(__file__).resolve().parent.parent / "_build" / "mutants.json"
@@ -68,7 +68,7 @@ def test_every_change_is_caught_or_proved_harmless():
 def test_the_score_can_fall(monkeypatch, capsys):
     """If nothing is noticed and nothing proved, all survive, and the command says so."""
     for name in ("noticed", "harmless", "hunted"):
-        monkeypatch.setattr(_mutants, name, lambda m: None)
+        monkeypatch.setattr(_mutation, name, lambda m: None)
     assert main(["mutate", "--count", "6", "--quiet"]) == 1
     assert "6 survived; score 0.0 %" in capsys.readouterr().out
 
@@ -80,5 +80,5 @@ def test_an_honest_network_is_not_noticed():
         if m.network == "line, m=2" and m.kind == "remove a refinement level"
     ]
     assert honest and all(
-        _mutants.noticed(m) is None and _mutants.harmless(m) == "the same weights" for m in honest
+        _mutation.noticed(m) is None and _mutation.harmless(m) == "the same weights" for m in honest
     )

@@ -15,7 +15,7 @@ from torch.nn.utils import parametrize
 
 import lib
 from lib import certify, manifolds
-from lib.certify import _certify, _check, _digest, _error, _file, _search
+from lib.certify import _certify, _digest, _error, _file, _proof, _search
 from lib.certify._points import network_value
 from lib.certify._subject import subject
 from lib.intervals import precision
@@ -718,17 +718,17 @@ def test_fractional_powers_of_a_base_that_may_be_zero():
     assert truth <= c.value.upper
     with pytest.raises(lib.InputError, match="errors below|lower end|0 <= lower"):
         certify.check(_with(c, value=certify.Enclosure(0.0, 0.97 * truth)), a)
-    assert _check._of_modulus(False, arb(0, 1), arb(-0.5)).is_finite() is False
-    assert _check._of_modulus(True, arb(0, 1), arb(-0.5)).is_finite() is False
+    assert _proof._of_modulus(False, arb(0, 1), arb(-0.5)).is_finite() is False
+    assert _proof._of_modulus(True, arb(0, 1), arb(-0.5)).is_finite() is False
     x1 = sympy.Symbol("x1", real=True)
-    negative = _check._value(x1 ** sympy.Rational(1, 2), {x1: arb(-2, 1)}, {})
+    negative = _proof._value(x1 ** sympy.Rational(1, 2), {x1: arb(-2, 1)}, {})
     assert not negative.is_finite()
 
 
 def test_an_unknown_function_is_refused_by_the_second_proof():
     x1 = sympy.Symbol("x1", real=True)
     with pytest.raises(lib.InputError, match="sech"):
-        _check._value(sympy.sech(x1), {x1: arb(0, 1)}, {})
+        _proof._value(sympy.sech(x1), {x1: arb(0, 1)}, {})
 
 
 def test_a_saved_certificate_is_believed_as_far_as_its_digest(tmp_path, honest):

@@ -2,8 +2,9 @@
 (Theorems A and B).
 """
 
-from lib.approximation._approximation import Approximation, load
+from lib.approximation._approximation import Approximation
 from lib.approximation._build import approximate
+from lib.approximation._load import load
 from lib.approximation._measure import Measurement
 
 __all__ = ["Approximation", "Measurement", "approximate", "load"]

@@ -1,6 +1,6 @@
 """The result of `approximate`: a construction, its network, bound and measurement."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,25 +10,23 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from lib.approximation._describe import describe
 from lib.approximation._measure import Measurement, measure
 from lib.approximation._show import card, line
-from lib.approximation._store import DAMAGE, broken, read_folder, write_folder
+from lib.approximation._store import write_folder
 from lib.certify import Certificate, certify
 from lib.convresnet import (
     Architecture,
     Chart,
     Construction,
-    Convolution,
     ConvResNet,
-    Gate,
     SparseEvaluator,
     computes_its_weights,
     measure_architecture,
     weights_digest,
 )
 from lib.domains import Bound, Cube, Domain
-from lib.errors import InputError, refuse, require
-from lib.norms import Norms
+from lib.errors import refuse, require
 from lib.splines import QuasiInterpolant
 from lib.targets import Target
 
@@ -331,28 +329,7 @@ class Approximation:
         InputError
             If ``path`` exists and is something else, or its parent folder does not exist.
         """
-        state = self.network.state_dict().items()
-        tensors = {k: v.detach().clone().contiguous() for k, v in state}
-        for i, chart in enumerate(self.charts):
-            arrays = {k: getattr(chart, k) for k in _ARRAYS}
-            if chart.gate is not None:
-                arrays["centre"] = chart.gate.centre
-            tensors |= {f"charts.{i}.{k}": torch.from_numpy(np.array(v)) for k, v in arrays.items()}
-        write_folder(path, tensors, self._description())
-
-    def _description(self):
-        gates = [c.gate and [c.gate.inner, c.gate.outer, c.gate.refinement] for c in self.charts]
-        sizes = ("order", "cells", "refinement", "kernel_size", "blocks", "alpha")
-        return {
-            "dim": self.dim,
-            "domain": "cube" if isinstance(self.domain, Cube) else "manifold",
-            "charts": [{"cells": c.cells, "gate": g} for c, g in zip(self.charts, gates)],
-            "groups": [[conv.groups for conv in block] for block in self.network.blocks],
-            "formula": self.target.formula if self.target is not None else None,
-            "sizes": {k: getattr(self, k) for k in sizes},
-            "bound": _facts(self.bound) if self.bound is not None and self.unchanged else None,
-            "derivative_bounds": [[list(k), v] for k, v in self.derivative_bounds.items()],
-        }
+        write_folder(path, *describe(self))
 
     def with_target(self, target: Target, domain: Any = None) -> "Approximation":
         """The same approximation with a target to measure against, and a domain if that is unknown
@@ -402,87 +379,3 @@ class Approximation:
             .reshape(-1)
         )
         return bool(np.abs(found - self.coefficients).max() <= _SAME * np.abs(found).max())
-
-
-_ARRAYS = ("matrix", "offset", "indices", "coefficients")  # of a chart
-_PARTS = ("spline", "network", "rounding")  # of a bound
-
-
-def load(path: str | Path) -> Approximation:
-    """Read an approximation written by `Approximation.save`.
-
-    Parameters
-    ----------
-    path : str or Path
-
-    Returns
-    -------
-    Approximation
-        With a target if that was a formula (parsed again by the whitelist).
-
-    Raises
-    ------
-    InputError
-        If the folder is missing, not ours, of a format that is not known here, cut short or
-        altered.
-    """
-    try:
-        return _restored(*read_folder(path))
-    except InputError:
-        raise
-    except DAMAGE as error:
-        raise broken(path, f"{type(error).__name__}: {error}") from None
-
-
-def _restored(tensors, description):
-    """The approximation of a folder."""
-    blocks = [
-        [
-            Convolution(tensors[f"blocks.{i}.{k}.weight"], tensors[f"blocks.{i}.{k}.bias"], groups)
-            for k, groups in enumerate(block)
-        ]
-        for i, block in enumerate(description["groups"])
-    ]
-    dim = description["dim"]
-    formula = description["formula"]
-    sizes = description["sizes"]
-    charts = [_chart(tensors, i, **chart) for i, chart in enumerate(description["charts"])]
-    shape = {k: sizes[k] for k in ("order", "refinement", "kernel_size", "blocks")}
-    result = Approximation(
-        construction=Construction(charts, **shape),
-        bound=_bound(description["bound"]),
-        target=None if formula is None else Target.from_sympy(formula, dim),
-        domain=Cube(dim) if description["domain"] == "cube" else None,
-        cells=sizes["cells"],
-        alpha=sizes["alpha"],
-        derivative_bounds={tuple(k): v for k, v in description["derivative_bounds"]},
-    )
-    result.__dict__["network"] = ConvResNet(blocks, tensors["head"], dim)  # the stored weights
-    return result
-
-
-def _chart(tensors, i, cells, gate):
-    arrays = {k: tensors[f"charts.{i}.{k}"].numpy() for k in _ARRAYS}
-    return Chart(
-        cells=cells, gate=gate and Gate(tensors[f"charts.{i}.centre"].numpy(), *gate), **arrays
-    )
-
-
-def _facts(bound):
-    """A bound for a description, where the breakdown has the name that it had in format 2."""
-    facts = asdict(bound)
-    return facts | {"factors": facts.pop("breakdown")}
-
-
-def _bound(facts):
-    """The bound of a description; before format 4 it was written as six numbers."""
-    if facts is None:
-        return None
-    facts = dict(facts)
-    facts["breakdown"] = facts.pop("factors", {})
-    if "spline" in facts:
-        del facts["value"], facts["slope"]
-        parts = [Norms(**facts.pop(part)) for part in _PARTS]
-    else:
-        parts = [Norms(facts.pop(f"{p}_value"), facts.pop(f"{p}_gradient")) for p in _PARTS]
-    return Bound.of(*parts, **facts)

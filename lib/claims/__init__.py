@@ -15,7 +15,7 @@ from lib.claims import (  # noqa: F401  (registration)
     _chapter10,
 )
 from lib.claims._grammar import target as random_target
-from lib.claims._mutants import run as mutation_run
+from lib.claims._mutation import run as mutation_run
 from lib.claims._registry import REGISTRY, Claim, Evidence, select, verify, worst
 from lib.claims._report import code_digest, read_report
 

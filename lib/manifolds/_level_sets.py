@@ -17,7 +17,8 @@ from lib.errors import InputError, integer, positive, require
 from lib.formulas import bound_on_cube, parse, torch_function, variables
 from lib.manifolds._base import Manifold
 from lib.manifolds._geometry import Seed, check_cube
-from lib.manifolds._reach import SMALLEST, reach_of_zeros, require_regular
+from lib.manifolds._reach import SMALLEST, reach_of_zeros
+from lib.manifolds._regular import require_regular
 
 _NEWTON = 10
 # a step after which Newton's method has arrived: the next would be about its square over the reach

@@ -1,0 +1,86 @@
+"""An approximation in words and tensors, and back: what its folder holds (book: chapter 05)."""
+
+from dataclasses import asdict
+
+import numpy as np
+import torch
+
+from lib.convresnet import Chart, Construction, Convolution, ConvResNet, Gate
+from lib.domains import Bound, Cube
+from lib.norms import Norms
+
+_ARRAYS = ("matrix", "offset", "indices", "coefficients")  # of a chart
+_SIZES = ("order", "cells", "refinement", "kernel_size", "blocks", "alpha")
+_PARTS = ("spline", "network", "rounding")  # of a bound
+
+
+def describe(a):
+    """The tensors and the description, ready for JSON, of an `Approximation`.
+
+    The bound, which is that of the construction, is left out if weights were changed.
+    """
+    tensors = {k: v.detach().clone().contiguous() for k, v in a.network.state_dict().items()}
+    for i, chart in enumerate(a.charts):
+        arrays = {k: getattr(chart, k) for k in _ARRAYS}
+        if chart.gate is not None:
+            arrays["centre"] = chart.gate.centre
+        tensors |= {f"charts.{i}.{k}": torch.from_numpy(np.array(v)) for k, v in arrays.items()}
+    gates = [c.gate and [c.gate.inner, c.gate.outer, c.gate.refinement] for c in a.charts]
+    return tensors, {
+        "dim": a.dim,
+        "domain": "cube" if isinstance(a.domain, Cube) else "manifold",
+        "charts": [{"cells": c.cells, "gate": g} for c, g in zip(a.charts, gates)],
+        "groups": [[conv.groups for conv in block] for block in a.network.blocks],
+        "formula": a.target.formula if a.target is not None else None,
+        "sizes": {k: getattr(a, k) for k in _SIZES},
+        "bound": _facts(a.bound) if a.bound is not None and a.unchanged else None,
+        "derivative_bounds": [[list(k), v] for k, v in a.derivative_bounds.items()],
+    }
+
+
+def construction_of(tensors, description):
+    """The `Construction` that was described."""
+    charts = [_chart(tensors, i, **chart) for i, chart in enumerate(description["charts"])]
+    sizes = description["sizes"]
+    return Construction(
+        charts, sizes["order"], sizes["refinement"], sizes["kernel_size"], sizes["blocks"]
+    )
+
+
+def _chart(tensors, i, cells, gate):
+    arrays = {k: tensors[f"charts.{i}.{k}"].numpy() for k in _ARRAYS}
+    return Chart(
+        cells=cells, gate=gate and Gate(tensors[f"charts.{i}.centre"].numpy(), *gate), **arrays
+    )
+
+
+def network_of(tensors, description):
+    """The `ConvResNet` with the stored weights."""
+    blocks = [
+        [
+            Convolution(tensors[f"blocks.{i}.{k}.weight"], tensors[f"blocks.{i}.{k}.bias"], groups)
+            for k, groups in enumerate(block)
+        ]
+        for i, block in enumerate(description["groups"])
+    ]
+    return ConvResNet(blocks, tensors["head"], description["dim"])
+
+
+def _facts(bound):
+    """A bound for a description, where the breakdown has the name that it had in format 2."""
+    facts = asdict(bound)
+    return facts | {"factors": facts.pop("breakdown")}
+
+
+def bound_of(description):
+    """The bound that was described, or None; before format 4 it was written as six numbers."""
+    if description["bound"] is None:
+        return None
+    facts = dict(description["bound"])
+    facts["breakdown"] = facts.pop("factors", {})
+    if "spline" in facts:
+        del facts["value"], facts["slope"]
+        parts = [Norms(**facts.pop(part)) for part in _PARTS]
+    else:
+        parts = [Norms(facts.pop(f"{p}_value"), facts.pop(f"{p}_gradient")) for p in _PARTS]
+    return Bound.of(*parts, **facts)
