@@ -11,7 +11,7 @@ EXECUTED := $(patsubst notebooks/%,_build/executed/%,$(wildcard notebooks/*.ipyn
 CHECKED := _build/claims.json _build/mutants.json
 FOUND := $(CHECKED) _build/pictures
 
-.PHONY: help test book site refresh pdf browse notebooks colab bench lint clean
+.PHONY: help test book site refresh pdf browse pages paper coverage notebooks colab bench lint clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z]+: .*##|^[a-z]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/'
@@ -62,11 +62,19 @@ _build/pictures: book/_ext/pictures.py $(SOURCES) | $(READY)
 	$(BIN)/python $< $@
 	touch $@
 
-browse: $(READY)  ## visit every page of the built book in Chromium (a Debian package), offline
-	SITE=required OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/test_site.py tests/test_paper.py
+browse: pages paper   ## visit every page of the built book in Chromium (a Debian package), offline; print it and look at the paper
+
+pages: $(READY)
+	SITE=required OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/test_site.py
+
+paper: pdf
+	SITE=required $(BIN)/python -m pytest tests/test_paper.py
 
 pdf: $(READY)    ## print the built book with Chromium: _build/book.pdf
 	$(BIN)/python book/_ext/paper.py _build/html _build/book.pdf
+
+coverage: $(READY)   ## run the tests and print how much of the library they run (twenty minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --cov=lib --cov-report=term tests
 
 notebooks: $(READY)   ## open Jupyter in the folder of the notebooks
 	$(BIN)/pip install --quiet "jupyterlab>=4"

@@ -280,7 +280,7 @@ def test_powers_deviate_by_no_more_and_nearly_as_much(m, n):
 @pytest.mark.parametrize("by", [2.0**-30, 2.0**-52, 1e-20, 1e-300])
 def test_a_support_that_is_reached_by_little_counts(m, by):
     """The term that begins with the cell, over a box that is almost all to the left of it."""
-    found = _deviation.factors(m, 8, np.array([-0.25]), np.array([by]), [0])
+    found = _deviation.factor_deviations(m, 8, np.array([-0.25]), np.array([by]), [0])
     assert found.alive.all() and (found.size > 0).all()
 
 
@@ -292,10 +292,10 @@ def test_terms_deviate_by_no_more(m, d):
     radius = 0.04
     middle = rng.uniform(radius, 1 - radius, (boxes, d))
     axes = [
-        _deviation.factors(m, n, middle[:, a] - radius, middle[:, a] + radius, range(m))
+        _deviation.factor_deviations(m, n, middle[:, a] - radius, middle[:, a] + radius, range(m))
         for a in range(d)
     ]
-    value, slopes = _deviation.terms(m, n, axes)
+    value, slopes = _deviation.term_deviations(m, n, axes)
     places = np.stack(np.unravel_index(np.arange(m**d), (m,) * d), axis=1)
     worst = 0.0
     for _ in range(30):

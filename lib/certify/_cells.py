@@ -129,7 +129,7 @@ def _touched(window, low, high):
 
 def _overlap(piece, low, high, order):
     """Whether boxes that no window describes may meet the support of a term."""
-    first, last = piece.reach
+    first, last = piece.extent
     return ((high > first - order) & (low < last)).all(1)
 
 

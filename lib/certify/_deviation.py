@@ -49,7 +49,7 @@ def power_deviation(order, refinement, z):
     return zero, eps * (2 * z**2 + eps + 1), 4 * z * eps + delta * (2 * (z**2 + eps) + slope)
 
 
-def factors(order, refinement, low, high, positions):
+def factor_deviations(order, refinement, low, high, positions):
     """The factors at given positions (``lem-deviation``).
 
     Parameters
@@ -166,7 +166,7 @@ def _times(p, f, eps, delta):
     )
 
 
-def terms(order, refinement, axes):
+def term_deviations(order, refinement, axes):
     """``M~_j`` against ``M_j`` for every combination of positions (``lem-deviation``).
 
     Parameters

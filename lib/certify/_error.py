@@ -10,7 +10,7 @@ import numpy as np
 
 from lib.certify._cells import place
 from lib.certify._changed import changed_terms
-from lib.certify._deviation import alive_terms, factors, terms
+from lib.certify._deviation import alive_terms, factor_deviations, term_deviations
 from lib.certify._seen import missing, samples
 from lib.certify._spline import cell_polynomial, composed, spline_knots
 from lib.convresnet import rounding
@@ -169,7 +169,7 @@ class ErrorOf:
         part, beyond = placed.part, placed.beyond_knots
         positions = range(-1, self.order + 1) if beyond else range(self.order)
         axes = [
-            factors(self.order, self.refinement, low, high, positions)
+            factor_deviations(self.order, self.refinement, low, high, positions)
             for low, high in zip(placed.low.T, placed.high.T)
         ]
         size = (placed.window if beyond else placed.inner).size.reshape(len(part), -1)
@@ -186,7 +186,7 @@ class ErrorOf:
         """``sum_j |c_j| E_j`` with rounding, and ``sum_j |c_j| F_{j,i}`` for each axis, in mesh
         units (``thm-certificate``, from ``lem-deviation`` and ``lem-rounding``).
         """
-        value, slopes = terms(self.order, self.refinement, axes)
+        value, slopes = term_deviations(self.order, self.refinement, axes)
 
         def weighted(numbers):
             return up((size * numbers).sum(1), size.shape[1])

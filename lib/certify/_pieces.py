@@ -30,7 +30,7 @@ class Piece:
     gate: object = None
 
     @cached_property
-    def reach(self):
+    def extent(self):
         """Where in the table the first and the last term stand, int arrays (d,)."""
         used = np.nonzero((self.table.mid != 0) | (self.table.rad > 0))
         top = self.table.shape[0]

@@ -11,7 +11,7 @@ from flint import arb
 
 from lib import certify, relu
 from lib.approximation import approximate
-from lib.certify._deviation import factors, terms
+from lib.certify._deviation import factor_deviations, term_deviations
 from lib.certify._layers import through
 from lib.certify._points import network_value
 from lib.claims._grammar import target as random_target
@@ -141,7 +141,7 @@ def lem_taylor(build, formula, D, q, log_radius):
 def _allowed(m, n, low, high):
     """Deviations of all terms of a cell on boxes with these ends, (P, D) in mesh units."""
     ends = zip(low.T, high.T)
-    return terms(m, n, [factors(m, n, p, q, range(m)) for p, q in ends])
+    return term_deviations(m, n, [factor_deviations(m, n, p, q, range(m)) for p, q in ends])
 
 
 @claim(
