@@ -24,13 +24,13 @@ $(READY): requirements.txt requirements-torch.txt pyproject.toml
 	touch $@
 
 test: $(READY)   ## install if needed, check the claims, run every test, compare every notebook with its stored outputs
-	OMP_NUM_THREADS=1 $(MAKE) --no-print-directory -j 2 $(CHECKED)
+	$(MAKE) --no-print-directory $(CHECKED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests
 	rm -rf _build/alone && mkdir -p _build/alone && cp notebooks/*.ipynb _build/alone
 	PYTHONPATH=book/_ext OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p keep --keep _build/executed -n 2 --dist loadfile --nbval _build/alone
 
 book: $(READY)   ## install if needed, execute copies of the notebooks, check the claims, build the book (warnings are errors)
-	OMP_NUM_THREADS=1 $(MAKE) --no-print-directory -j 2 $(EXECUTED) $(FOUND)
+	OMP_NUM_THREADS=1 $(MAKE) --no-print-directory -j 2 $(EXECUTED) _build/pictures
 	$(MAKE) --no-print-directory site
 
 site: $(READY) $(FOUND)   ## check the claims and build the book from the last outputs of the notebooks
@@ -52,11 +52,11 @@ refresh: $(READY)   ## execute the notebooks and store their outputs in notebook
 
 _build/claims.json: $(SOURCES) | $(READY)
 	mkdir -p $(@D)
-	$(BIN)/python -m lib verify --json $@
+	OMP_NUM_THREADS=2 $(BIN)/python -m lib verify --json $@
 
 _build/mutants.json: $(SOURCES) | $(READY)
 	mkdir -p $(@D)
-	$(BIN)/python -m lib mutate --json $@
+	OMP_NUM_THREADS=2 $(BIN)/python -m lib mutate --json $@
 
 _build/pictures: book/_ext/pictures.py $(SOURCES) | $(READY)
 	$(BIN)/python $< $@

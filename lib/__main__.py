@@ -64,10 +64,11 @@ def _verify(arguments):
 
 def _mutate(arguments):
     from lib.claims import mutation_run
+    from lib.convresnet import threads
 
     integer("--count", arguments.count, 1)
     integer("--seed", arguments.seed, 0)
-    found = mutation_run(arguments.seed, arguments.count, _bar(arguments.quiet))
+    found = mutation_run(arguments.seed, arguments.count, _bar(arguments.quiet), threads())
     for row in found["mutants"]:
         if arguments.list or row["outcome"] == "survived":
             place = f"block {row['block']:2} layer {row['layer']:2} row {row['row']:4}"

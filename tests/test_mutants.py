@@ -69,6 +69,7 @@ def test_the_score_can_fall(monkeypatch, capsys):
     """If nothing is noticed and nothing proved, all survive, and the command says so."""
     for name in ("noticed", "harmless", "hunted"):
         monkeypatch.setattr(_mutation, name, lambda m: None)
+    monkeypatch.setattr("lib.convresnet.threads", lambda: 1)  # what is patched is here only
     assert main(["mutate", "--count", "6", "--quiet"]) == 1
     assert "6 survived; score 0.0 %" in capsys.readouterr().out
 

@@ -21,6 +21,7 @@ from lib.certify._subject import Subject, subject
 from lib.certify._worst import exceeded, lower_ends
 from lib.domains import CubePatch
 from lib.errors import integer, positive, require
+from lib.norms import Norms
 
 _SAVE_EVERY = 20.0  # seconds
 _AT_ONCE = 4096  # boxes between two looks at the clock
@@ -31,7 +32,7 @@ def certify(
     domain: Any = None,
     *,
     gap: float = 0.02,
-    at_most: tuple[float, float] | None = None,
+    at_most: Norms | tuple[float, float] | None = None,
     boxes: int = 200_000,
     progress: bool = False,
     checkpoint: str | Path | None = None,

@@ -2,7 +2,7 @@
 points and its claims.
 
 Shared with `lib.certify.certify` are the construction of the network and the tables of the B-spline
-and its folds; what is proved over one box is in `lib.certify._proof`.
+and its folds; what is proved over one box is in `lib.certify._proof` (book: ``thm-certificate``).
 """
 
 from fractions import Fraction

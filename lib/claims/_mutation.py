@@ -15,6 +15,7 @@ from flint import arb
 from lib.certify._points import network_value
 from lib.claims._harmless import harmless
 from lib.claims._mutants import COUNT, NETWORKS, mutants, mutate, network, numbers_of
+from lib.claims._processes import one_thread_each
 from lib.claims._report import code_digest
 from lib.convresnet import COORDINATES, ConvResNet, OneSidedConv1d
 from lib.intervals import precision
@@ -103,8 +104,8 @@ def hunted(mutant):
             [x[:, None], torch.zeros(len(x), a.network.channels - 1, a.dim)], dim=1
         ).double()
         for c in chain[: mutant.layer]:
-            z = torch.relu(OneSidedConv1d.fromnumbers_of(c)(z)).detach()
-        p, q = (OneSidedConv1d.fromnumbers_of(c)(z).detach()[:, rows, 0] for c in (before, after))
+            z = torch.relu(OneSidedConv1d.from_numbers(c)(z)).detach()
+        p, q = (OneSidedConv1d.from_numbers(c)(z).detach()[:, rows, 0] for c in (before, after))
         gap = (torch.relu(p) - torch.relu(q)).abs()
         return torch.where(gap > 0, 1 + gap, torch.maximum(p, q)).amax(1)
 
@@ -141,8 +142,30 @@ def _differ(a, chain, changed, x):
     return False
 
 
-def run(seed=0, count=COUNT, progress: Callable = lambda items: items):
+def outcome_of(mutant):
+    """A row of the report: what notices a mutant, or why it is harmless."""
+    by = noticed(mutant)
+    outcome = "caught"
+    if by is None:
+        by = harmless(mutant)
+        outcome = "harmless"
+    if by is None:
+        by = hunted(mutant)
+        outcome = "survived" if by is None else "caught"
+    return {**asdict(mutant), "outcome": outcome, "by": by}
+
+
+def run(seed=0, count=COUNT, progress: Callable = lambda items: items, jobs=1):
     """The mutation run.
+
+    Parameters
+    ----------
+    seed, count : int
+        Which mutants.
+    progress : callable
+        Wraps the list of mutants, for a progress bar.
+    jobs : int
+        Number of processes; each of several uses one thread.
 
     Returns
     -------
@@ -151,17 +174,12 @@ def run(seed=0, count=COUNT, progress: Callable = lambda items: items):
         caught, harmless or survived, ``score`` the share of those that are not harmless and were
         caught.
     """
-    rows = []
-    for m in progress(mutants(seed, count)):
-        by = noticed(m)
-        outcome = "caught"
-        if by is None:
-            by = harmless(m)
-            outcome = "harmless"
-        if by is None:
-            by = hunted(m)
-            outcome = "survived" if by is None else "caught"
-        rows.append({**asdict(m), "outcome": outcome, "by": by})
+    todo = mutants(seed, count)
+    if jobs == 1:
+        rows = [outcome_of(m) for m in progress(todo)]
+    else:
+        with one_thread_each(jobs) as pool:
+            rows = [row for _, row in zip(progress(todo), pool.map(outcome_of, todo, chunksize=4))]
     caught, survived = (sum(r["outcome"] == o for r in rows) for o in ("caught", "survived"))
     return {
         "code": code_digest(),

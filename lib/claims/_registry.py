@@ -5,13 +5,10 @@ label.
 import inspect
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 
-import torch
-from threadpoolctl import threadpool_limits
-
+from lib.claims._processes import one_thread_each
 from lib.claims._report import code_digest
 from lib.errors import require
 from lib.experiments import versions
@@ -188,7 +185,7 @@ def verify(claims, progress=lambda items: items, full=False, jobs=1):
     made_by = {"versions": versions(), "code": code_digest()}
     if min(jobs, len(claims)) <= 1:
         return {**made_by, "claims": [_row(c, full) for c in progress(claims)]}
-    with ProcessPoolExecutor(jobs, get_context("spawn"), _one_thread) as pool:
+    with one_thread_each(jobs) as pool:
         # the last chapters first: their claims take longest
         tasks = {c.id: pool.submit(_row_of, c.id, full) for c in reversed(claims)}
         try:
@@ -198,11 +195,6 @@ def verify(claims, progress=lambda items: items, full=False, jobs=1):
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return {**made_by, "claims": [tasks[c.id].result() for c in claims]}
-
-
-def _one_thread():
-    torch.set_num_threads(1)
-    threadpool_limits(1)  # the BLAS of numpy
 
 
 def _row_of(label, full):

@@ -134,7 +134,7 @@ def evaluate(
     coefficients: Float64[np.ndarray, "..."],
     order: int,
     x: Float64[np.ndarray, "P D"],
-    derivative: Sequence[int] | None = None,
+    derivative: Sequence[int] | np.ndarray | None = None,
 ) -> Float64[np.ndarray, " P"]:
     """A tensor-product spline ``sum_j c_j M_j`` on ``[0,1]^D``, or a partial derivative of it.
 
