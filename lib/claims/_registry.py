@@ -198,8 +198,9 @@ def verify(claims, progress=lambda items: items, full=False, jobs=1):
 
 
 def _row_of(label, full):
-    import lib.claims  # noqa: F401  (fills the registry of a new process)
-
+    """The row of a claim in a new process, where importing this module has imported the package,
+    which fills the registry.
+    """
     return _row(REGISTRY[label], full)
 
 
