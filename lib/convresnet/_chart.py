@@ -2,7 +2,7 @@
 ``lem-gate``).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from jaxtyping import Float64, Int
@@ -79,6 +79,10 @@ class Chart:
             own = np.array(getattr(self, name))  # nobody else holds it
             own.setflags(write=False)
             object.__setattr__(self, name, own.view())
+
+    def __reduce__(self):
+        """Copies and pickles are made anew: numpy would let their arrays be written."""
+        return Chart, tuple(getattr(self, field.name) for field in fields(self))
 
     @property
     def dim(self) -> int:
