@@ -558,3 +558,26 @@ def test_slopes_that_are_not_finite_are_refused(batch, monkeypatch):
     goal = lib.Target(broken, {(k,): 1.0 for k in range(4)})
     with pytest.raises(InputError, match="slopes that are not finite"):
         lib.approximate(goal, lib.Cube(1), order=2, cells=4).measure(4096)
+
+
+def test_a_bound_is_not_proved_for_another_function_with_the_same_coefficients():
+    a = lib.approximate(lib.Target.from_sympy("sin(2*x1)"), lib.Cube(1), order=3, cells=4)
+    nodes = torch.linspace(0, 1, 9, dtype=torch.float64)  # of the functionals
+
+    def other(x):
+        return torch.sin(2 * x[:, 0]) + 1e6 * torch.prod(x - nodes, 1)
+
+    b = a.with_target(lib.Target(other, dim=1))
+    assert a.bound.rigorous and not b.measure(1024) <= a.bound
+    assert b.bound is None or not b.bound.rigorous
+    named = lib.Target(other, dim=1, formula="sin(2*x1)")
+    assert not a.with_target(named).bound.rigorous
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_network_that_is_not_finite_has_no_measurement(number):
+    a = lib.approximate(lib.Target.from_sympy("sin(2*x1)"), lib.Cube(1), order=3, cells=4)
+    with torch.no_grad():
+        a.network.blocks[0][-1].bias[0] = number
+    with pytest.raises(InputError, match="finite"):
+        a.measure(64)

@@ -295,7 +295,8 @@ class Approximation:
         Raises
         ------
         InputError
-            Without a target or a domain.
+            Without a target or a domain, and for a network that is not finite (NaN would pass
+            for no error).
         """
         return measure(self, points, seed, module_points)
 
@@ -337,7 +338,8 @@ class Approximation:
 
         The bound is kept only for the function it was made for: the same formula or, on the cube,
         one with the same coefficients.  (On a manifold without a formula it is taken to be that
-        function.)
+        function.)  It is rigorous only for a formula: functions with the same coefficients can
+        differ between the nodes.
 
         Raises
         ------
@@ -359,9 +361,10 @@ class Approximation:
         )
         if domain is not None:
             target.check_slopes(domain)
-        result = replace(
-            self, target=target, domain=domain, bound=self.bound if self._is_of(target) else None
-        )
+        bound = self.bound if self._is_of(target) else None
+        if bound is not None and target.expression is None:
+            bound = replace(bound, rigorous=False)
+        result = replace(self, target=target, domain=domain, bound=bound)
         if "network" in self.__dict__:  # keep the weights that were loaded
             result.__dict__["network"] = self.network
         return result
