@@ -1,5 +1,6 @@
 """Chapter 05: targets, `approximate`, its bound against measurements, and the form on disk."""
 
+import copy
 import json
 from functools import cache
 from itertools import product
@@ -581,3 +582,38 @@ def test_a_network_that_is_not_finite_has_no_measurement(number):
         a.network.blocks[0][-1].bias[0] = number
     with pytest.raises(InputError, match="finite"):
         a.measure(64)
+
+
+def test_a_bound_is_not_kept_on_another_domain(tmp_path):
+    f = lib.Target.from_sympy("x1*x2")
+    a = lib.approximate(f, lib.manifolds.circle(), order=3, cells=24)
+    assert a.with_target(f).bound == a.bound
+    assert a.with_target(f, lib.Cube(2)).bound is None
+    a.save(tmp_path / "a")
+    b = lib.load(tmp_path / "a")
+    assert b.with_target(f, lib.manifolds.circle()).bound == a.bound
+    assert b.with_target(f, lib.Cube(2)).bound is None
+    c = lib.approximate(f, lib.Cube(2), order=3, cells=4)
+    assert c.with_target(f, lib.Cube(2)).bound == c.bound
+    assert c.with_target(f, lib.manifolds.circle()).bound is None  # the slope is another
+    atlas = lib.manifolds.choose_atlas(lib.manifolds.circle(), 3, 24)
+    for wrong in (atlas, lib.Cube, 5):
+        with pytest.raises(InputError, match="domain"):
+            c.with_target(f, wrong)
+
+
+def test_other_coefficients_are_as_many():
+    a = lib.approximate(lib.Target.from_sympy("sin(2*x1)"), lib.Cube(1), order=3, cells=4)
+    for wrong in (np.zeros(5), np.zeros((6, 1))):
+        with pytest.raises(InputError, match="coefficients"):
+            a.with_coefficients(wrong)
+    with pytest.raises(InputError, match="charts"):
+        lib.convresnet.Construction([5], 3, 12)
+
+
+def test_a_gate_cannot_be_moved_in_place():
+    """Its centre was that of the atlas, which later approximations share."""
+    a = lib.approximate(lib.Target.from_sympy("x1*x2"), lib.manifolds.circle(), order=3, cells=24)
+    for gate in (a.charts[0].gate, copy.deepcopy(a).charts[0].gate):
+        with pytest.raises(ValueError, match="read-only"):
+            gate.centre[0] += 0.2
