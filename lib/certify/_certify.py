@@ -5,7 +5,6 @@
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +166,7 @@ def _pair(name, value):
     allowed = "two positive numbers, for the value and the slope"
     require(isinstance(value, Iterable), name, value, allowed)
     found = tuple(value)
-    ok = len(found) == 2 and all(isinstance(t, Real) and t > 0 for t in found)
+    ok = len(found) == 2 and all(isinstance(t, int | float | np.number) and t > 0 for t in found)
     require(ok, name, value, allowed)
     return tuple(map(float, found))
 
