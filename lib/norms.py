@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from lib.errors import require
+from lib.errors import refuse, require
 
 
 def renamed(old: str, new: str) -> property:
@@ -26,8 +26,9 @@ class Norms:
     """A pair of norms: ``sup |g|`` and the norm of the slope of the same function.
 
     The slope is ``max_k sup |d_k g|`` on a cube and ``sup |grad_M g|`` on a manifold.  The entries
-    are numbers, arrays with a pair for each point, or intervals (`lib.certify.Enclosure`).  `at`
-    is what is between the two (``lem-interpolation``).
+    are numbers, arrays with a pair for each point, which can be added and scaled, or the intervals
+    of a `lib.Certificate`, which is compared by its ends.  `at` is what is between the two
+    (``lem-interpolation``).
 
     >>> Norms(0.5, 3.0) + 2 * Norms(0.1, 1.0) <= Norms(0.7, 5.0)
     True
@@ -51,6 +52,8 @@ class Norms:
 
     def __le__(self, other: "Norms") -> bool:
         """Whether both entries are at most those of the other pair: not a total order."""
+        if not isinstance(other, Norms):
+            return NotImplemented
         return bool(self.value <= other.value and self.slope <= other.slope)
 
     def steeper(self, factor: float) -> "Norms":
@@ -58,10 +61,10 @@ class Norms:
         return Norms(self.value, self.slope * factor)
 
     def maximum(self, other: "Norms") -> "Norms":
-        """The larger of both values, and of both slopes."""
-        return Norms(max(self.value, other.value), max(self.slope, other.slope))
+        """The larger of both values, and of both slopes; NaN where one is."""
+        return Norms(_larger(self.value, other.value), _larger(self.slope, other.slope))
 
-    def at(self, s: float, dim: int = 1) -> float:
+    def at(self, s: float, dim: int | None = None) -> float:
         """Bound of ``||g||_{W^{s,inf}}`` on a convex domain, ``0 <= s <= 1``
         (``lem-interpolation``).
 
@@ -70,22 +73,30 @@ class Norms:
         s : float
             For ``0 < s < 1`` the seminorm is ``sup |g(x) - g(y)| / |x - y|^s`` (Euclidean
             distance), at most ``(2 value)^(1-s) (sqrt(D) slope)^s``.
-        dim : int
-            ``D``, the number of partial derivatives of which ``slope`` is the largest.
+        dim : int, optional
+            ``D``, the number of partial derivatives of which ``slope`` is the largest; 1 if it is
+            a Lipschitz constant.  Needed for ``0 < s < 1``; a `lib.Bound` knows its own.
 
         Returns
         -------
         float
-            The larger of the value and the bound of the seminorm.
+            The larger of the value and the bound of the seminorm; NaN for NaN.
 
         Raises
         ------
         InputError
-            For ``s`` outside [0, 1].
+            For ``s`` outside [0, 1], or without the dimension where it is needed.
         """
         require(0 <= s <= 1, "s", s, "between 0 and 1")
         if s == 0:
             return self.value
         if s == 1:
-            return max(self.value, self.slope)
-        return max(self.value, (2 * self.value) ** (1 - s) * (dim**0.5 * self.slope) ** s)
+            return _larger(self.value, self.slope)
+        if dim is None:
+            refuse("dim", dim, "given: how many partial derivatives, 1 for a Lipschitz constant")
+        return _larger(self.value, (2 * self.value) ** (1 - s) * (dim**0.5 * self.slope) ** s)
+
+
+def _larger(first, second):
+    """The larger of two numbers, NaN if one is: ``max`` would return the first."""
+    return first if first >= second or first != first else second

@@ -1,5 +1,6 @@
 """Chapter 05: targets, `approximate`, its bound against measurements, and the form on disk."""
 
+import copy
 import json
 from functools import cache
 from itertools import product
@@ -558,3 +559,61 @@ def test_slopes_that_are_not_finite_are_refused(batch, monkeypatch):
     goal = lib.Target(broken, {(k,): 1.0 for k in range(4)})
     with pytest.raises(InputError, match="slopes that are not finite"):
         lib.approximate(goal, lib.Cube(1), order=2, cells=4).measure(4096)
+
+
+def test_a_bound_is_not_proved_for_another_function_with_the_same_coefficients():
+    a = lib.approximate(lib.Target.from_sympy("sin(2*x1)"), lib.Cube(1), order=3, cells=4)
+    nodes = torch.linspace(0, 1, 9, dtype=torch.float64)  # of the functionals
+
+    def other(x):
+        return torch.sin(2 * x[:, 0]) + 1e6 * torch.prod(x - nodes, 1)
+
+    b = a.with_target(lib.Target(other, dim=1))
+    assert a.bound.rigorous and not b.measure(1024) <= a.bound
+    assert b.bound is None or not b.bound.rigorous
+    named = lib.Target(other, dim=1, formula="sin(2*x1)")
+    assert not a.with_target(named).bound.rigorous
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_network_that_is_not_finite_has_no_measurement(number):
+    a = lib.approximate(lib.Target.from_sympy("sin(2*x1)"), lib.Cube(1), order=3, cells=4)
+    with torch.no_grad():
+        a.network.blocks[0][-1].bias[0] = number
+    with pytest.raises(InputError, match="finite"):
+        a.measure(64)
+
+
+def test_a_bound_is_not_kept_on_another_domain(tmp_path):
+    f = lib.Target.from_sympy("x1*x2")
+    a = lib.approximate(f, lib.manifolds.circle(), order=3, cells=24)
+    assert a.with_target(f).bound == a.bound
+    assert a.with_target(f, lib.Cube(2)).bound is None
+    a.save(tmp_path / "a")
+    b = lib.load(tmp_path / "a")
+    assert b.with_target(f, lib.manifolds.circle()).bound == a.bound
+    assert b.with_target(f, lib.Cube(2)).bound is None
+    c = lib.approximate(f, lib.Cube(2), order=3, cells=4)
+    assert c.with_target(f, lib.Cube(2)).bound == c.bound
+    assert c.with_target(f, lib.manifolds.circle()).bound is None  # the slope is another
+    atlas = lib.manifolds.choose_atlas(lib.manifolds.circle(), 3, 24)
+    for wrong in (atlas, lib.Cube, 5):
+        with pytest.raises(InputError, match="domain"):
+            c.with_target(f, wrong)
+
+
+def test_other_coefficients_are_as_many():
+    a = lib.approximate(lib.Target.from_sympy("sin(2*x1)"), lib.Cube(1), order=3, cells=4)
+    for wrong in (np.zeros(5), np.zeros((6, 1))):
+        with pytest.raises(InputError, match="coefficients"):
+            a.with_coefficients(wrong)
+    with pytest.raises(InputError, match="charts"):
+        lib.convresnet.Construction([5], 3, 12)
+
+
+def test_a_gate_cannot_be_moved_in_place():
+    """Its centre was that of the atlas, which later approximations share."""
+    a = lib.approximate(lib.Target.from_sympy("x1*x2"), lib.manifolds.circle(), order=3, cells=24)
+    for gate in (a.charts[0].gate, copy.deepcopy(a).charts[0].gate):
+        with pytest.raises(ValueError, match="read-only"):
+            gate.centre[0] += 0.2

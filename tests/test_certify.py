@@ -652,7 +652,11 @@ def test_bounds_to_be_proved():
     assert not a.certify(at_most=(0.5 * many.value.lower, 1.0)).search_finished
 
 
-@pytest.mark.parametrize("options", [{"gap": 0.0}, {"boxes": 0}, {"at_most": (1.0,)}], ids=list)
+@pytest.mark.parametrize(
+    "options",
+    [{"gap": 0.0}, {"boxes": 0}, {"at_most": (1.0,)}, {"at_most": 5}, {"at_most": "ab"}],
+    ids=list,
+)
 def test_bad_options(options):
     with pytest.raises(lib.InputError, match=next(iter(options))):
         _approximation().certify(**options)

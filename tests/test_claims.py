@@ -14,7 +14,7 @@ import pytest
 import sympy
 
 from lib import InputError, Norms
-from lib.claims import REGISTRY, code_digest, read_report, select, verify, worst
+from lib.claims import REGISTRY, _report, code_digest, read_report, select, verify, worst
 from lib.claims._chapter02 import STEEPEST
 from lib.claims._registry import CERTIFIED, EXACT, KINDS, rests_on
 from lib.claims._registry import claim as register
@@ -274,6 +274,11 @@ def test_a_report_counts_for_the_code_that_made_it_only(tmp_path):
     assert read_report(path) is None and read_report(tmp_path / "none.json") is None
     path.write_text("[]")
     assert read_report(path) is None
+
+
+def test_a_report_is_of_the_code_that_ran_not_of_files_changed_since(tmp_path, monkeypatch):
+    monkeypatch.setattr(_report, "_LIB", tmp_path)
+    assert _report._digest_of_files() != code_digest() == verify([])["code"]
 
 
 def test_rows_of_a_report_are_found_under_their_parameters():

@@ -16,6 +16,7 @@ from scipy.interpolate import BSpline, NdBSpline
 from helpers import ORDERS, UNIT, truncated_power_bspline
 from lib import splines
 from lib.claims import _kernels as kernels
+from lib.errors import InputError
 from lib.norms import Norms
 
 ORDER_AND_CELLS = [(m, N) for m in ORDERS for N in (m, m + 1, 2 * m + 1)]
@@ -424,6 +425,25 @@ def test_interpolate_has_the_right_ends(D):
     assert Norms(0.3, 7.0).at(0, D) == 0.3
     assert Norms(0.3, 7.0).at(1, D) == 7.0
     assert Norms(7.0, 0.3).at(1, D) == 7.0
+
+
+def test_interpolate_asks_for_the_dimension_it_needs():
+    assert Norms(0.3, 7.0).at(0) == 0.3 and Norms(0.3, 7.0).at(1) == 7.0
+    with pytest.raises(InputError, match="dim"):
+        Norms(0.3, 7.0).at(0.5)
+
+
+def test_what_is_not_a_number_is_not_lost():
+    nan = float("nan")
+    for found in (
+        Norms(0.5, nan).at(1),
+        Norms(0.5, nan).at(0.5, 1),
+        *Norms(0.5, 0.5).maximum(Norms(nan, nan)),
+        *Norms(nan, nan).maximum(Norms(0.5, 0.5)),
+    ):
+        assert found != found
+    with pytest.raises(TypeError, match="Norms"):
+        Norms(0.5, 0.5) <= 1.0  # noqa: B015
 
 
 @pytest.mark.parametrize("s", (0, 0.25, 0.5, 0.75, 1))

@@ -2,6 +2,7 @@
 and every part is forged.
 """
 
+import copy
 import dataclasses
 import pickle
 
@@ -250,8 +251,47 @@ def _meta(network):
     network.to("meta")
 
 
+def _another_detach(network):
+    weight = network.blocks[0][-1].weight
+    before = weight.detach().clone()
+    weight.data *= 3
+    weight.detach = lambda: before
+
+
+def _another_detach_of_the_head(network):
+    before = network.head.detach().clone()
+    network.head.data *= 3
+    network.head.detach = lambda: before
+
+
+class _Same(tuple):
+    """Equal to every tuple."""
+
+    def __eq__(self, other):
+        return True
+
+    __hash__ = tuple.__hash__
+
+
+def _dilated(network):
+    network.blocks[0][0].dilation = _Same((2,))
+
+
+class _Table(dict):
+    """Where a module can find another weight than it shows."""
+
+
+def _another_table(network):
+    conv = network.blocks[0][0]
+    conv.__dict__["_parameters"] = _Table(conv._parameters)
+
+
 WRAPS = [
     _hooked,
+    _another_detach,
+    _another_detach_of_the_head,
+    _dilated,
+    _another_table,
     _parametrized,
     _subclassed,
     _replaced,
@@ -345,6 +385,59 @@ def test_a_formula_that_is_not_its_expression_is_refused():
     a.target.expression = other.expression
     with pytest.raises(lib.InputError, match="expression"):
         a.certify()
+
+
+class _Two(np.ndarray):
+    """Tells its readers other numbers than a network is built from."""
+
+    def tolist(self):
+        return self.told
+
+
+class _Equal(sympy.Mul):
+    """Equal to every expression."""
+
+    def __eq__(self, other):
+        return True
+
+    __hash__ = sympy.Mul.__hash__
+
+
+def test_arrays_that_show_other_numbers_than_they_hold_are_refused():
+    a, c = _approximation(m=3, N=4), _approximation(m=3, N=4).certify()
+    chart = a.charts[0]
+    false = (0 * chart.coefficients + 5).view(_Two)
+    false.told = chart.coefficients.tolist()
+    object.__setattr__(chart, "coefficients", false)
+    for refuses in (a.certify, lambda: certify.check(c, a)):
+        with pytest.raises(lib.InputError, match="construction"):
+            refuses()
+
+
+def test_an_expression_that_equals_everything_gains_nothing():
+    a = _approximation("2*x1", m=3, N=4)
+    a.target.formula = "5*x1"
+    a.target.expression = sympy.Basic.__new__(_Equal, *a.target.expression.args)
+    assert a.target.expression == sympy.Integer(7)
+    assert subject(a).expression == lib.Target.from_sympy("5*x1").expression
+    assert type(subject(a).expression) is sympy.Mul
+    assert a.certify(boxes=50).value.upper >= 3  # of 5 x and 2 x
+
+
+def test_what_was_set_on_a_cube_is_not_certified():
+    a = _approximation(m=3, N=4)
+    mark = a.certify().digest
+    a.domain.patch = lambda charts, cells: lib.Cube(1).patch(charts, 7)
+    assert a.certify().digest == mark and certify.check(a.certify(), a) > 0
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda a: pickle.loads(pickle.dumps(a))])
+def test_copies_of_charts_cannot_be_changed_in_place_either(copied):
+    a = _approximation(m=3, N=4)
+    b = copied(a)
+    assert np.array_equal(b.coefficients, a.coefficients) and b.charts[0].gate is None
+    with pytest.raises(ValueError, match="read-only"):
+        b.charts[0].coefficients[0] = 7
 
 
 @pytest.mark.parametrize(
@@ -725,6 +818,27 @@ def test_fractional_powers_of_a_base_that_may_be_zero():
     x1 = sympy.Symbol("x1", real=True)
     negative = _proof._value(x1 ** sympy.Rational(1, 2), {x1: arb(-2, 1)}, {})
     assert not negative.is_finite()
+
+
+def test_certificates_are_neither_compared_nor_added_as_tuples(honest):
+    _, c = honest
+    wide = _with(c, value=certify.Enclosure(0.0, 9.0), slope=certify.Enclosure(0.0, 9.0))
+    assert not wide.upper <= c.upper
+    for combined in (
+        lambda: wide <= c,
+        lambda: c <= c.upper,
+        lambda: c.lower <= c,
+        lambda: c + c,
+        lambda: c.upper + c,
+        lambda: 2 * c,
+        lambda: c.at(0),
+        lambda: c.maximum(wide),
+        lambda: c.steeper(2.0),
+    ):
+        with pytest.raises(lib.InputError, match="upper or .lower"):
+            combined()
+    other = _with(c, digest="0" * 64)
+    assert other != c and c == c and len({c, other}) == 2
 
 
 def test_an_unknown_function_is_refused_by_the_second_proof():

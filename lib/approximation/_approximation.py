@@ -167,8 +167,15 @@ class Approximation:
     def with_coefficients(self, coefficients: np.ndarray) -> "Approximation":
         """The construction with other coefficients, float64 array (T,); it has no bound, unless
         they are the same.
+
+        Raises
+        ------
+        InputError
+            For another number of coefficients.
         """
         coefficients = np.asarray(coefficients, float)
+        shape = self.coefficients.shape
+        require(coefficients.shape == shape, "coefficients.shape", coefficients.shape, f"{shape}")
         parts = np.split(coefficients, np.cumsum([len(c.coefficients) for c in self.charts])[:-1])
         bound = self.bound if np.array_equal(coefficients, self.coefficients) else None
         return replace(
@@ -295,7 +302,8 @@ class Approximation:
         Raises
         ------
         InputError
-            Without a target or a domain.
+            Without a target or a domain, and for a network that is not finite (NaN would pass
+            for no error).
         """
         return measure(self, points, seed, module_points)
 
@@ -335,9 +343,10 @@ class Approximation:
         """The same approximation with a target to measure against, and a domain if that is unknown
         (after loading).
 
-        The bound is kept only for the function it was made for: the same formula or, on the cube,
-        one with the same coefficients.  (On a manifold without a formula it is taken to be that
-        function.)
+        The bound is kept only on the domain and for the function it was made for: the same
+        formula or, on the cube, one with the same coefficients.  (On a manifold without a formula
+        it is taken to be that function.)  It is rigorous only for a formula: functions with the
+        same coefficients can differ between the nodes.
 
         Raises
         ------
@@ -352,19 +361,32 @@ class Approximation:
         )
         domain = self.domain if domain is None else domain
         require(
-            domain is None or domain.ambient_dim == self.dim,
+            domain is None
+            or isinstance(domain, Domain)
+            and not isinstance(domain, type)
+            and domain.ambient_dim == self.dim,
             "domain",
             domain,
-            f"in dimension {self.dim}",
+            f"a lib.Cube or a manifold in dimension {self.dim}",
         )
         if domain is not None:
             target.check_slopes(domain)
-        result = replace(
-            self, target=target, domain=domain, bound=self.bound if self._is_of(target) else None
-        )
+        bound = self.bound if self._is_on(domain) and self._is_of(target) else None
+        if bound is not None and target.expression is None:
+            bound = replace(bound, rigorous=False)
+        result = replace(self, target=target, domain=domain, bound=bound)
         if "network" in self.__dict__:  # keep the weights that were loaded
             result.__dict__["network"] = self.network
         return result
+
+    def _is_on(self, domain):
+        """Whether this approximation may be one on a domain: its own, any manifold after loading
+        one.
+        """
+        cube = isinstance(domain, Cube)
+        if self.domain is None:
+            return domain is None or cube == (self.charts[0].gate is None)
+        return domain is self.domain or cube and isinstance(self.domain, Cube)
 
     def _is_of(self, target):
         """Whether this approximation may be one of a target."""

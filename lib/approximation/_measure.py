@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+import torch
+
 from lib.errors import integer, require
 from lib.norms import Norms, renamed
 
@@ -67,6 +69,12 @@ def measure(a, points, seed, module_points):
             h, dh = a.network.value_and_gradient(x[:subset])
             difference = max(difference, float((h - g[:subset]).abs().max()))
             g[:subset], dg[:subset] = h, dh
+        require(
+            bool(torch.isfinite(g).all() and torch.isfinite(dg).all()),
+            "network",
+            "values or slopes that are not finite",
+            "finite on the domain",
+        )
         for norm, errors in (("value", (f - g).abs()), ("slope", a.domain.slope(x, df - dg))):
             i = int(errors.argmax())
             worst[norm] = max(worst.get(norm, (-1.0,)), (float(errors[i]), tuple(x[i].tolist())))

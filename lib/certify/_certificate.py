@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
 from lib.certify._file import broken, read, write
 from lib.certify._search import NORMS
-from lib.errors import InputError, require
+from lib.errors import InputError, refuse, require
 from lib.norms import Norms, renamed
 
 
@@ -48,6 +48,9 @@ class Certificate(Norms):
 
     Notes
     -----
+    What is compared and added is `upper` or `lower`: of the intervals themselves ``<=``, sums and
+    `at` are refused.  Two certificates are equal only if they are the same object.
+
     On the cube and for unchanged weights ``value.upper`` holds for what float64 returns at floats,
     too (``lem-rounding``): for ``network(x)``, each sum of products in any order, with or without
     fused multiply-add, rounded to nearest, and for the sparse evaluation.  Not for TF32, autocast,
@@ -67,6 +70,15 @@ class Certificate(Norms):
 
     def __post_init__(self):
         check_form(self)
+
+    def _by_its_ends(self, *_: Any, **__: Any) -> NoReturn:
+        """Refused: tuples would be compared by their first entries, and strung together."""
+        refuse("certificate", self.description, "compared and added by its .upper or .lower")
+
+    __le__ = __ge__ = __add__ = __radd__ = __mul__ = __rmul__ = _by_its_ends
+    steeper = maximum = at = _by_its_ends
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
     gradient_at = renamed("gradient_at", "slope_at")
     complete = renamed("complete", "search_finished")

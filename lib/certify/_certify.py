@@ -3,6 +3,7 @@
 """
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -160,10 +161,14 @@ class _Checkpoint:
 
 
 def _pair(name, value):
-    found = None if value is None else tuple(value)
-    ok = found is None or len(found) == 2 and all(t > 0 for t in found)
-    require(ok, name, value, "two positive numbers, for the value and the slope")
-    return found
+    if value is None:
+        return None
+    allowed = "two positive numbers, for the value and the slope"
+    require(isinstance(value, Iterable), name, value, allowed)
+    found = tuple(value)
+    ok = len(found) == 2 and all(isinstance(t, int | float | np.number) and t > 0 for t in found)
+    require(ok, name, value, allowed)
+    return tuple(map(float, found))
 
 
 def _error_of(s: Subject) -> ErrorOf:

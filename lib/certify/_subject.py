@@ -8,10 +8,11 @@ the second time, or brings methods of its own, gains nothing.
 
 from dataclasses import dataclass, fields
 
+import numpy as np
 import sympy
 
-from lib.convresnet import Chart, Construction, ConvResNet
-from lib.domains import Bound, Cube, CubeProblem, Domain, Patch, bound
+from lib.convresnet import Chart, Construction, ConvResNet, Gate
+from lib.domains import Bound, Cube, CubePatch, CubeProblem, Domain, Patch, bound
 from lib.errors import require
 from lib.formulas import parse_on_cube
 from lib.manifolds import SphereFace
@@ -110,22 +111,21 @@ def subject(approximation, place=None) -> Subject:
         and vars(construction).keys() - {"sparse"} == {f.name for f in fields(Construction)}
         and type(construction.charts) is list
         and len(construction.charts) > 0
-        and all(type(chart) is Chart for chart in construction.charts),
+        and all(map(_is_chart, construction.charts)),
         "construction",
         construction,
         "a lib.convresnet.Construction",
     )
-    formula, expression = target.formula, target.expression
-    require(
-        type(formula) is str and parse_on_cube(formula, target.dim) == expression,
-        "target",
-        formula,
-        "the formula that its expression says",
-    )
     c = construction
-    sizes = c.order, cells, c.refinement, c.kernel_size, c.blocks
+    sizes = c.order, cells, c.refinement, c.kernel_size, c.blocks, target.dim
     require(
         all(type(t) is int for t in sizes), "approximation", sizes, "of sizes that are integers"
+    )
+    formula = target.formula
+    require(type(formula) is str, "target", formula, "a formula")
+    expression = parse_on_cube(formula, target.dim)  # that of the target can have a == of its own
+    require(
+        expression == target.expression, "target", formula, "the formula that its expression says"
     )
     require(domain is not None, "domain", None, "known (set it after loading: see `with_target`)")
     require(
@@ -147,4 +147,21 @@ def _patch(domain, charts, cells, place):
         return place
     same = place is domain or type(place) is type(domain) is Cube and place.dim == domain.dim
     require(same, "domain", place, f"that of the approximation, {domain!r}, or a SphereFace of it")
-    return place.patch(charts, cells)
+    # not of a Cube what was set on it
+    return CubePatch(charts[0].dim, cells) if type(domain) is Cube else place.patch(charts, cells)
+
+
+def _is_chart(chart):
+    """Whether a chart and its arrays are what they seem: a subclass can tell its reader other
+    numbers than the network has.
+    """
+    fields_of = {f.name for f in fields(Chart)}
+    if type(chart) is not Chart or vars(chart).keys() != fields_of or type(chart.cells) is not int:
+        return False
+    gate = chart.gate
+    arrays = [chart.matrix, chart.offset, chart.indices, chart.coefficients]
+    if gate is not None:
+        if type(gate) is not Gate or vars(gate).keys() != {f.name for f in fields(Gate)}:
+            return False
+        arrays.append(gate.centre)
+    return all(type(array) is np.ndarray and array.dtype.kind in "fi" for array in arrays)

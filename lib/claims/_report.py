@@ -14,13 +14,23 @@ from lib.experiments import versions
 _LIB = Path(__file__).resolve().parent.parent
 
 
-def code_digest() -> str:
+def _digest_of_files():
     """SHA-256 of all modules of the library, names and contents, and of the versions beneath."""
     found = hashlib.sha256(json.dumps(versions(), sort_keys=True).encode())
     for path in sorted(_LIB.rglob("*.py")):
         content = path.read_bytes()
         found.update(f"{path.relative_to(_LIB)}:{len(content)}:".encode() + content)
     return found.hexdigest()
+
+
+_CODE = _digest_of_files()  # when it was imported: files that are changed later are not what runs
+
+
+def code_digest() -> str:
+    """SHA-256 of all modules of the library, names and contents, and of the versions beneath, as
+    they were when this process imported them.
+    """
+    return _CODE
 
 
 def read_report(path: str | Path) -> dict[str, Any] | None:

@@ -2,7 +2,7 @@
 ``lem-gate``).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from jaxtyping import Float64, Int
@@ -10,6 +10,19 @@ from torch import Tensor
 
 from lib import relu
 from lib.norms import renamed
+
+
+def _keep(owner, *names):
+    """Replace arrays by copies that nobody else holds and nobody can write to."""
+    for name in names:
+        own = np.array(getattr(owner, name))
+        own.setflags(write=False)
+        object.__setattr__(owner, name, own.view())
+
+
+def _anew(owner):
+    """For pickles and copies: made anew, since numpy would let their arrays be written."""
+    return type(owner), tuple(getattr(owner, field.name) for field in fields(owner))
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +35,7 @@ class Gate:
     Attributes
     ----------
     centre : float64 array, shape (D,)
-        In the unit cube.
+        In the unit cube; a copy that can be read and not written.
     inner, outer : float
         ``R_1^2 < R_2^2``, squared distances.
     refinement : int
@@ -33,6 +46,12 @@ class Gate:
     inner: float
     outer: float
     refinement: int
+
+    def __post_init__(self):
+        _keep(self, "centre")
+
+    def __reduce__(self):
+        return _anew(self)
 
     @property
     def gain(self) -> float:
@@ -75,10 +94,10 @@ class Chart:
     gate: Gate | None = None
 
     def __post_init__(self):
-        for name in ("matrix", "offset", "indices", "coefficients"):
-            own = np.array(getattr(self, name))  # nobody else holds it
-            own.setflags(write=False)
-            object.__setattr__(self, name, own.view())
+        _keep(self, "matrix", "offset", "indices", "coefficients")
+
+    def __reduce__(self):
+        return _anew(self)
 
     @property
     def dim(self) -> int:

@@ -14,9 +14,9 @@ def computes_its_weights(network: Any) -> bool:
     computes.
 
     False for subclasses and other layers, hooks, parametrizations, buffers, attributes or methods
-    that were set or replaced, layers with another stride, padding or size than that of their
-    weights, and weights that are no parameters, not finite or not float64 numbers in the memory of
-    the CPU.
+    that were set or replaced, of modules and of weights, layers with another stride, padding or
+    size than that of their weights, and weights that are no parameters, not finite or not float64
+    numbers in the memory of the CPU.
     """
     if (
         type(network) is not ConvResNet
@@ -30,7 +30,7 @@ def computes_its_weights(network: Any) -> bool:
     if any(not _as_made(m, _MADE.blocks) for m in (network.blocks, *chains)):
         return False
     return (
-        type(network.dim) is int
+        type(network.dim) is type(network.channels) is int
         and network.channels == len(network.head)
         and all(
             type(conv) is OneSidedConv1d
@@ -42,6 +42,7 @@ def computes_its_weights(network: Any) -> bool:
     )
 
 
+_TABLES = ("_parameters", "_modules", "_buffers")  # of a module, where its attributes are looked up
 _MADE = ConvResNet(
     [
         [
@@ -62,6 +63,7 @@ def _as_made(module, made):
     """
     return (
         vars(module).keys() == vars(made).keys()
+        and all(type(vars(module)[name]) is type(vars(made)[name]) for name in _TABLES)
         and module._parameters.keys() == made._parameters.keys()
         and not any(
             held for name, held in vars(module).items() if "_hooks" in name or name == "_buffers"
@@ -73,6 +75,7 @@ def _as_made(module, made):
 def _is_weight(t, dims):
     return (
         type(t) is nn.Parameter
+        and not vars(t)  # methods of its own: its numbers would not be what it computes with
         and t.dtype == torch.float64
         and t.ndim == dims
         and t.device.type == "cpu"
@@ -86,14 +89,27 @@ def _has_the_sizes_of_its_weight(conv):
     if not (_is_weight(conv.weight, 3) and _is_weight(conv.bias, 1)):
         return False
     out, width, kernel = conv.weight.shape
-    channels = conv.in_channels, conv.out_channels, len(conv.bias)
+    if type(conv.groups) is not int or len(conv.bias) != out:
+        return False
+    sizes = {
+        "in_channels": width * conv.groups,
+        "out_channels": out,
+        "kernel_size": (kernel,),
+        "stride": (1,),
+        "padding": (0,),
+        "dilation": (1,),
+        "padding_mode": "zeros",
+        "transposed": False,
+    }
+    return all(_is(getattr(conv, name), size) for name, size in sizes.items())
+
+
+def _is(found, size):
+    """Whether a size is what it should be, of the same types: others have a ``==`` of their own."""
     return (
-        type(conv.groups) is int
-        and channels == (width * conv.groups, out, out)
-        and (conv.kernel_size, conv.stride, conv.padding, conv.dilation)
-        == ((kernel,), (1,), (0,), (1,))
-        and conv.padding_mode == "zeros"
-        and not conv.transposed
+        type(found) is type(size)
+        and (type(size) is not tuple or len(found) == 1 and type(found[0]) is type(size[0]))
+        and found == size
     )
 
 

@@ -40,7 +40,7 @@ class Construction:
     Raises
     ------
     InputError
-        For sizes outside these ranges.
+        For sizes outside these ranges, and for what is no list of charts.
     """
 
     charts: list[Chart]
@@ -51,7 +51,8 @@ class Construction:
 
     def __post_init__(self):
         charts = self.charts
-        require(type(charts) is list and len(charts) > 0, "charts", charts, "a list of charts")
+        ok = type(charts) is list and len(charts) > 0 and all(isinstance(c, Chart) for c in charts)
+        require(ok, "charts", charts, "a list of charts")
         sizes = {
             "order": check_order(self.order),
             "refinement": check_refinement(self.refinement),

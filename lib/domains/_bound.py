@@ -71,7 +71,7 @@ class Bound(Norms):
         """
         if self.reach is None or s in (0, 1):
             return super().at(s, self.dim if dim is None else dim)
-        return Norms(self.value, max(pi / 2 * self.slope, self.value / self.reach)).at(s)
+        return Norms(self.value, max(pi / 2 * self.slope, self.value / self.reach)).at(s, 1)
 
 
 def rounding_error(
