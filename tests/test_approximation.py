@@ -617,3 +617,26 @@ def test_a_gate_cannot_be_moved_in_place():
     for gate in (a.charts[0].gate, copy.deepcopy(a).charts[0].gate):
         with pytest.raises(ValueError, match="read-only"):
             gate.centre[0] += 0.2
+
+
+def test_on_a_manifold_the_bound_stays_with_its_function(tmp_path):
+    def wave(x):
+        return torch.sin(3 * x[:, 0])
+
+    circle = lib.manifolds.circle(0.4)
+    a = lib.approximate(wave, circle, order=2, cells=8)
+    assert a.with_target(lib.Target(wave, dim=2)).bound == a.bound
+    assert a.with_target(lib.Target(lambda x: 5 * x[:, 0], dim=2)).bound is None
+    a.save(tmp_path / "a")
+    assert lib.load(tmp_path / "a").with_target(lib.Target(wave, dim=2), circle).bound == a.bound
+
+
+class _Steeper(lib.Cube):
+    def slope(self, x, gradient):
+        return 2 * super().slope(x, gradient)
+
+
+def test_a_domain_of_ones_own_is_not_saved_as_the_cube(tmp_path):
+    a = lib.approximate(target("sin(2*x1)", 1), _Steeper(1), order=3, cells=4)
+    a.save(tmp_path / "a")
+    assert lib.load(tmp_path / "a").domain is None

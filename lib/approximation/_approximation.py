@@ -343,10 +343,10 @@ class Approximation:
         """The same approximation with a target to measure against, and a domain if that is unknown
         (after loading).
 
-        The bound is kept only on the domain and for the function it was made for: the same
-        formula or, on the cube, one with the same coefficients.  (On a manifold without a formula
-        it is taken to be that function.)  It is rigorous only for a formula: functions with the
-        same coefficients can differ between the nodes.
+        The bound is kept only on the domain and for the function it was made for: the same formula
+        or, on the cube, one with the same coefficients; on a manifold without a formula the same
+        torch map, or any where that is unknown, after loading.  It is rigorous only for a formula:
+        functions with the same coefficients can differ between the nodes.
 
         Raises
         ------
@@ -394,7 +394,7 @@ class Approximation:
         if mine is not None and target.formula is not None:
             return target.formula == mine
         if not isinstance(self.domain, Cube):
-            return True
+            return self.target is None or target.function is self.target.function
         found = (
             QuasiInterpolant(self.order, self.cells)
             .coefficients(target.values, self.dim)

@@ -28,7 +28,7 @@ def describe(a):
     gates = [c.gate and [c.gate.inner, c.gate.outer, c.gate.refinement] for c in a.charts]
     return tensors, {
         "dim": a.dim,
-        "domain": "cube" if isinstance(a.domain, Cube) else "manifold",
+        "domain": "cube" if type(a.domain) is Cube else "manifold",
         "charts": [{"cells": c.cells, "gate": g} for c, g in zip(a.charts, gates)],
         "groups": [[conv.groups for conv in block] for block in a.network.blocks],
         "formula": a.target.formula if a.target is not None else None,

@@ -24,8 +24,9 @@ def digest(subject):
     """
     c = subject.construction
     patch = subject.patch
+    kind = f"{type(patch).__module__}.{type(patch).__qualname__}"
     found = hashlib.sha256()
-    _put(found, FORMAT, sympy.srepr(subject.expression), type(patch).__name__, *patch.numbers())
+    _put(found, FORMAT, sympy.srepr(subject.expression), kind, *patch.numbers())
     _put(found, c.order, subject.cells, c.refinement, c.kernel_size, c.blocks, len(c.charts))
     for chart in c.charts:
         _put(found, chart.cells, chart.matrix, chart.offset, chart.indices, chart.coefficients)

@@ -139,8 +139,11 @@ def subject(approximation, place=None) -> Subject:
 
 
 def _patch(domain, charts, cells, place):
-    """The patch of a place on the domain of an approximation."""
-    if isinstance(place, SphereFace):
+    """The patch of a place on the domain of an approximation.
+
+    A cube and a face of a sphere are what they seem; a domain of somebody's own is believed.
+    """
+    if type(place) is SphereFace:
         require(
             place.sphere is domain, "domain", place, "a face of the sphere of the approximation"
         )
