@@ -45,6 +45,10 @@ class Norms:
     def __add__(self, other: "Norms") -> "Norms":
         return Norms(self.value + other.value, self.slope + other.slope)
 
+    def __radd__(self, other: int) -> "Norms":
+        """So that `sum` works, which begins with 0."""
+        return self if other == 0 else NotImplemented
+
     def __mul__(self, factor: float) -> "Norms":
         return Norms(self.value * factor, self.slope * factor)
 

@@ -4,6 +4,7 @@ blocks, numpy's numbers.
 
 import copy
 import io
+import json
 import operator
 import pickle
 import subprocess
@@ -327,3 +328,51 @@ def test_old_names_of_measurements_and_certificates_warn():
     ):
         with pytest.warns(DeprecationWarning, match=old):
             assert getattr(thing, old) == new
+
+
+def _resealed(path, change):
+    """Change the description of a folder, and give it a valid seal."""
+    from lib.approximation import _store
+
+    description = json.loads((path / "network.json").read_text())
+    del description["seal"]
+    change(description)
+    description["seal"] = _store._seal(description)
+    (path / "network.json").write_text(json.dumps(description))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d["bound"].update(rigorous="no"),
+        lambda d: d["bound"]["spline"].update(value="0"),
+        lambda d: d.update(groups=[]),
+        lambda d: d["charts"][0].update(cells="q"),
+        lambda d: d["charts"][0].update(cells=4.0),
+    ],
+    ids=["rigorous", "a number", "no blocks", "cells", "cells that are no integer"],
+)
+def test_descriptions_of_other_types_are_refused(change, tmp_path):
+    _approximation().save(tmp_path / "a")
+    _resealed(tmp_path / "a", change)
+    with pytest.raises(lib.InputError, match="path = .*written by Approximation.save"):
+        lib.load(tmp_path / "a")
+
+
+@pytest.mark.parametrize("path", [None, 5, "a\0b"])
+def test_paths_that_are_none_are_refused(path):
+    with pytest.raises(lib.InputError, match="path"):
+        _approximation().save(path)
+
+
+def test_a_certificate_is_not_written_over_a_folder(tmp_path):
+    c = _approximation(cells=4).certify(boxes=50)
+    with pytest.raises(lib.InputError, match="path"):
+        c.save(tmp_path)
+
+
+def test_norms_can_be_summed():
+    parts = [lib.Norms(0.5, 1.0), lib.Norms(0.25, 3.0)]
+    assert sum(parts) == lib.Norms(0.75, 4.0)
+    with pytest.raises(TypeError):
+        1 + parts[0]

@@ -48,6 +48,8 @@ def construction_of(tensors, description):
 
 
 def _chart(tensors, i, cells, gate):
+    if type(cells) is not int:
+        raise TypeError(f"cells must be an integer, not {cells!r}")
     arrays = {k: tensors[f"charts.{i}.{k}"].numpy() for k in _ARRAYS}
     return Chart(
         cells=cells, gate=gate and Gate(tensors[f"charts.{i}.centre"].numpy(), *gate), **arrays
@@ -56,6 +58,8 @@ def _chart(tensors, i, cells, gate):
 
 def network_of(tensors, description):
     """The `ConvResNet` with the stored weights."""
+    if not description["groups"] or not all(description["groups"]):
+        raise ValueError("a network must have blocks, and blocks layers")
     blocks = [
         [
             Convolution(tensors[f"blocks.{i}.{k}.weight"], tensors[f"blocks.{i}.{k}.bias"], groups)
@@ -83,4 +87,7 @@ def bound_of(description):
         parts = [Norms(**facts.pop(part)) for part in _PARTS]
     else:
         parts = [Norms(facts.pop(f"{p}_value"), facts.pop(f"{p}_gradient")) for p in _PARTS]
+    numbers = [t for part in parts for t in part]
+    if not all(type(t) is float for t in numbers) or type(facts.get("rigorous", False)) is not bool:
+        raise TypeError("a bound must be of numbers, and rigorous or not")
     return Bound.of(*parts, **facts)

@@ -15,7 +15,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from lib.errors import InputError, require
+from lib.errors import InputError, refuse, require
 
 FORMAT = "convresnet-approximation 4"
 READABLE = (
@@ -60,6 +60,9 @@ def write_folder(path, tensors, description):
     InputError
         If ``path`` exists and is something else, or its parent folder does not exist.
     """
+    require(
+        isinstance(path, (str, Path)) and "\0" not in str(path), "path", path, "a str or a Path"
+    )
     path = Path(path)
     require(path.parent.is_dir(), "path", str(path), "in a folder that exists")
     require(
@@ -68,7 +71,10 @@ def write_folder(path, tensors, description):
         str(path),
         "new, or a folder with a saved network",
     )
-    beside = Path(tempfile.mkdtemp(dir=path.parent, prefix=".saving-"))
+    try:
+        beside = Path(tempfile.mkdtemp(dir=path.parent, prefix=".saving-"))
+    except OSError as error:
+        refuse("path", str(path), f"in a folder that can be written to ({error})")
     try:
         save_file(tensors, beside / "network.safetensors")
         digest = hashlib.sha256((beside / "network.safetensors").read_bytes()).hexdigest()

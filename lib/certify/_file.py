@@ -21,6 +21,8 @@ def broken(path, what):
 def write(path, facts, arrays):
     """Write a dict that JSON can hold and named arrays, beside their place, and rename."""
     path, text = Path(path), json.dumps({"format": FORMAT, **facts}, sort_keys=True)
+    if path.is_dir():
+        raise broken(path, "it is a folder")
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".certificate-")
     except (OSError, ValueError) as error:
