@@ -498,3 +498,15 @@ def test_every_module_of_the_library_page_leads_back_to_a_page():
         importlib.import_module(module)
     parts = {module.split(".")[1] for module in links.modules(ROOT)}
     assert len(parts) > 10 and parts <= links.CHAPTERS.keys() | links.OTHERWISE.keys()
+
+
+def test_functions_that_name_a_statement_are_on_the_page_of_the_library():
+    """The line under a statement links to them there."""
+    import links
+
+    page = (ROOT / "book" / "api.md").read_text()
+    for module, members in re.findall(r"automodule:: (\S+)\n   :members:([^\n]*)\n", page):
+        shown = [name.strip() for name in members.split(",")] if members.strip() else None
+        for name, item in links.public(module):
+            if shown is not None and name not in shown and not module.startswith("lib.claims"):
+                assert not links.labels(item), f"{module}.{name}"
