@@ -41,9 +41,9 @@ def test_paired_warms_up_and_alternates():
 
 def test_exponent_of_known_costs():
     found, times = _timing.exponent(
-        (1, 2, 4), [lambda s=s: time.sleep(0.02 * s**2) for s in (1, 2, 4)], 2
+        (1, 2, 4), [lambda s=s: time.sleep(0.03 * s**2) for s in (1, 2, 4)], 4
     )
-    assert abs(found - 2) < 0.2 and times[0] >= 0.02
+    assert abs(found - 2) < 0.5 and times[0] >= 0.03  # a busy machine wakes up late
 
 
 def test_peak_memory_sees_an_array():
@@ -87,7 +87,7 @@ def test_the_cost_of_a_point_does_not_grow_with_the_mesh():
     found, _ = _timing.exponent(
         sizes, [partial(evaluation._sparse(2, N).value_and_gradient, x) for N in sizes], 5
     )
-    assert found < 0.15  # 0.02 on a quiet machine
+    assert found < 0.4  # 0.02 on a quiet machine; by all terms it would be 2
 
 
 def test_training_and_the_network_that_matches_it():
