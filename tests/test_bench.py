@@ -41,9 +41,9 @@ def test_paired_warms_up_and_alternates():
 
 def test_exponent_of_known_costs():
     found, times = _timing.exponent(
-        (1, 2, 4), [lambda s=s: time.sleep(0.03 * s**2) for s in (1, 2, 4)], 4
+        (1, 2, 4), [lambda s=s: time.sleep(0.02 * s**2) for s in (1, 2, 4)], 9
     )
-    assert abs(found - 2) < 0.5 and times[0] >= 0.03  # a busy machine wakes up late
+    assert abs(found - 2) < 0.2 and times[0] >= 0.02
 
 
 def test_peak_memory_sees_an_array():
@@ -78,16 +78,16 @@ def test_the_sparse_evaluator_is_fifty_times_faster_and_more_so_for_larger_meshe
         _nanoseconds(evaluation._module(2, N), x[:64]) / _nanoseconds(evaluation._sparse(2, N), x)
         for N in (8, 32)
     ]
-    assert ratios[1] > 50 and ratios[1] > 2 * ratios[0]
+    assert ratios[1] > 50 and ratios[1] > 3 * ratios[0]
 
 
 def test_the_cost_of_a_point_does_not_grow_with_the_mesh():
     x = evaluation._points(20_000, 2)
     sizes = (8, 64, 512)
     found, _ = _timing.exponent(
-        sizes, [partial(evaluation._sparse(2, N).value_and_gradient, x) for N in sizes], 5
+        sizes, [partial(evaluation._sparse(2, N).value_and_gradient, x) for N in sizes], 15
     )
-    assert found < 0.4  # 0.02 on a quiet machine; by all terms it would be 2
+    assert found < 0.15  # 0.02 on a quiet machine
 
 
 def test_training_and_the_network_that_matches_it():

@@ -359,9 +359,7 @@ def test_two_dimensions_within_a_fifth_of_the_sampled_maximum(m):
     assert c.value.upper <= a.bound.value and c.slope.upper <= a.bound.slope
 
 
-@pytest.mark.parametrize(
-    "seed", [*range(20), *(pytest.param(s, marks=pytest.mark.long) for s in range(20, 50))]
-)
+@pytest.mark.parametrize("seed", range(50))
 def test_random_targets_are_never_violated(seed):
     D = 1 + seed % 2
     a = lib.approximate(
@@ -403,9 +401,9 @@ def on_a_sphere():
 @pytest.mark.parametrize("axis, sign", [(2, 1), (0, -1)])
 def test_a_patch_of_a_sphere(on_a_sphere, axis, sign):
     a = on_a_sphere
-    face = lib.SphereFace(a.domain, axis, sign, (-0.05, 0.0), (0.0, 0.05), roots=4)
+    face = lib.SphereFace(a.domain, axis, sign, (-0.1, 0.0), (0.0, 0.1), roots=8)
     c = a.certify(face, gap=0.1)
-    s = np.random.default_rng(0).uniform(0, 4, (20_000, 2))
+    s = np.random.default_rng(0).uniform(0, 8, (20_000, 2))
     x = torch.from_numpy(face.points(s))
     assert np.abs(np.linalg.norm(x.numpy() - 0.5, axis=1) - 0.5).max() < 1e-14
     (f, df), (g, dg) = a.target.value_and_gradient(x), a.sparse.value_and_gradient(x)

@@ -90,9 +90,7 @@ def _change(rng, a):
     entries[i] = new if new != old else old + 0.1
 
 
-@pytest.mark.parametrize(
-    "part", [0, 1, *(pytest.param(p, marks=pytest.mark.long) for p in range(2, 8))]
-)
+@pytest.mark.parametrize("part", range(8))
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_no_change_makes_a_certificate_lie(size, part):
     formula, D, m, N, blocks = size
