@@ -4,7 +4,7 @@ All constants belong to the mesh ``h = 1`` on ``[0, N]`` (book: ``lem-stability`
 They are suprema over the position ``x`` of integrals ``int |kappa(x, t)| dt`` of kernels that are
 piecewise polynomial in ``t``.  Each integral is bounded from above through Bernstein coefficients;
 the supremum over a cell is bounded by its values on a grid plus a Taylor remainder.  The result is
-therefore an upper bound, a few parts in a thousand above the true constant.
+therefore an upper bound, about a part in ten thousand above the true constant.
 """
 
 from functools import cache, partial
@@ -17,7 +17,7 @@ from lib.splines._bspline import _piece_array, check_order
 from lib.splines._functionals import functional
 
 _SPLIT = 16  # parts into which each polynomial piece of a kernel is cut
-_GAP = 1e-3  # relative width of the enclosure of a supremum
+_GAP = 1e-4  # relative width of the enclosure of a supremum
 _ROUNDING = 1e-10  # > 1e4 operations x 1e-16 x 1e1, the size of the terms
 
 
@@ -192,10 +192,8 @@ def _enclose(suprema):
 
 
 def _cells(order, cells):
-    """Every cell of a mesh of at most ``2m`` cells (at order 5 the interior functional is not
-    symmetric).
-    """
-    return range(min(cells, 2 * order))
+    """The cells of the left half, the middle one included: functionals are mirror images."""
+    return range(min(cells // 2 + 1, order))
 
 
 @cache

@@ -15,48 +15,59 @@ from lib.splines._bspline import check_order
 
 F = Fraction
 
-# Interior functionals: nodes relative to the index j, inside the open support (0, m).
-_INTERIOR = {
-    2: ("1",),
-    3: ("1/2", "3/2", "5/2"),
-    4: ("5/4", "7/4", "9/4", "11/4"),
-    5: ("1/4", "3/4", "3/2", "5/2", "7/2", "17/4", "19/4"),
+# Interior functionals: nodes relative to the index j, in the support [0, m], the last ones with
+# given weights.  All are symmetric.  `scripts/search_functionals.py` finds them and the others.
+_INTERIOR: dict[int, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    2: (("1",), ()),
+    3: (("1/2", "3/2", "5/2"), ()),
+    4: (("1", "2", "3", "4", "0"), ("7/240",)),
+    5: (("3/2", "5/2", "7/2", "9/2", "5", "1/2", "0"), ("6229/36864", "-3/64")),
 }
-# Weights of the nodes beyond the first m that the reproduction conditions leave free.
-_INTERIOR_FREE = {5: ("-61/1000", "69/250")}
 
-# Functionals j = -(m-1), .., -1 at the left end: absolute nodes in [0, m], then the free weights.
-# The node sets and free weights come from a linear programme that minimises k_{m,1} + k_{m,0} +
-# q/500 + eps * l1-norm over the boundary cells (nodes: multiples of 1/2 in [0, m]); the other
-# weights are solved for exactly.  For every order the boundary cells are then no worse than the
-# interior ones in k_{m,0} and k_{m,1}.
+# Functionals j = -(m-1), .., -1 at the left end: absolute nodes in [0, m], then the free weights,
+# those of the last nodes; the others are solved for exactly.
 _LEFT: dict[int, dict[int, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     2: {-1: (("0",), ())},
     3: {
-        -2: (("0", "1/2", "3/2", "2"), ("1/40",)),
-        -1: (("0", "1/2", "3/2", "2", "3"), ("-1/1000", "1/1000")),
+        -2: (
+            ("0", "1", "3", "1/4", "1/2", "3/4", "3/2", "5/2"),
+            ("-383/2500", "-6127/5000", "-573/5000", "621/2500", "153/2500"),
+        ),
+        -1: (
+            ("0", "1", "3", "1/2", "3/4", "3/2", "5/2"),
+            ("726/625", "573/5000", "-621/2500", "393/5000"),
+        ),
     },
     4: {
-        -3: (("0", "1", "2", "4", "1/2", "3/2", "5/2"), ("-9615/1000", "1412/1000", "-427/1000")),
-        -2: (("0", "1", "3/2", "4", "1/2", "3"), ("1810/1000", "133/1000")),
-        -1: (("0", "3/2", "5/2", "4", "1", "3"), ("846/1000", "-70/1000")),
+        -3: (
+            ("0", "3/4", "3/2", "4", "1/4", "1/2", "1", "2", "3"),
+            ("-45057/5000", "-1697/2500", "1791/500", "-577/5000", "-211/2500"),
+        ),
+        -2: (
+            ("0", "1/2", "3/2", "4", "1/4", "3/4", "1", "2"),
+            ("2033/1000", "1487/2500", "-5961/5000", "37/500"),
+        ),
+        -1: (
+            ("0", "3/4", "3/2", "4", "1/4", "1/2", "1", "2", "3"),
+            ("-297/1000", "-4/625", "6819/5000", "-451/2500", "-43/2500"),
+        ),
     },
     5: {
         -4: (
-            ("0", "1", "2", "3", "5", "1/2", "3/2", "4"),
-            ("-49594/1000", "-6763/1000", "-470/1000"),
+            ("0", "1/4", "3/4", "5/2", "9/2", "1/8", "1/2", "1", "3/2", "7/2"),
+            ("-44609/1250", "153/200", "10409/5000", "-889/625", "789/2500"),
         ),
         -3: (
-            ("0", "1", "5/2", "4", "5", "1/2", "3/2", "2", "3", "7/2", "9/2"),
-            ("2394/1000", "-657/1000", "1444/1000", "-588/1000", "30/1000", "-10/1000"),
+            ("0", "1/4", "3/4", "5/2", "9/2", "1/8", "1/2", "3/2", "2", "7/2"),
+            ("16759/5000", "-6569/5000", "392/625", "-897/5000", "-93/2500"),
         ),
         -2: (
-            ("0", "1", "5/2", "4", "5", "1/2", "3/2", "2", "3", "7/2", "9/2"),
-            ("1558/1000", "228/1000", "-574/1000", "367/1000", "-17/1000", "-9/1000"),
+            ("0", "1/4", "1", "5/2", "9/2", "1/8", "1/2", "3/4", "3/2", "2", "7/2"),
+            ("-3201/5000", "13/10", "2773/2500", "-4251/5000", "911/5000", "4/625"),
         ),
         -1: (
-            ("0", "1", "2", "4", "5", "1/2", "3/2", "5/2", "7/2", "9/2"),
-            ("-534/1000", "1686/1000", "-596/1000", "42/1000", "-5/1000"),
+            ("0", "1/4", "1", "5/2", "9/2", "1/8", "1/2", "3/4", "3/2", "2", "7/2"),
+            ("529/5000", "-3061/5000", "-53/500", "1223/625", "-4/125", "69/625"),
         ),
     },
 }
@@ -132,9 +143,8 @@ def weight_sum(order: int, interior: bool = False) -> Fraction:
 
 @cache
 def _interior(order):
-    free = _INTERIOR_FREE.get(order, ())
-    nodes, weights = _complete(order, 0, _INTERIOR[order][::-1], free[::-1])
-    return nodes[::-1], weights[::-1]
+    found = sorted(zip(*_complete(order, 0, *_INTERIOR[order])))
+    return tuple(t for t, _ in found), tuple(w for _, w in found)
 
 
 @cache
@@ -155,7 +165,7 @@ def functional(order: int, cells: int, j: int) -> tuple[tuple[Fraction, ...], tu
     -------
     nodes, weights : tuples of Fraction
         ``lambda_j(g) = sum_k weights[k] * g(nodes[k])``; nodes in ``[0, N]`` and, for interior
-        terms (``0 <= j <= N - m``), in the open interval ``(j, j + m)``.
+        terms (``0 <= j <= N - m``), in the support ``[j, j + m]``.
 
     Raises
     ------
