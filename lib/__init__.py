@@ -14,7 +14,6 @@ from lib.certify import Certificate
 from lib.convresnet import Architecture, ConvResNet
 from lib.domains import Bound, Cube
 from lib.errors import InputError
-from lib.manifolds import SphereFace
 from lib.norms import Norms
 from lib.targets import Target
 
@@ -29,7 +28,6 @@ __all__ = [
     "InputError",
     "Measurement",
     "Norms",
-    "SphereFace",
     "Target",
     "approximate",
     "load",

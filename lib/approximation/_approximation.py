@@ -307,15 +307,11 @@ class Approximation:
         """
         return measure(self, points, seed, module_points)
 
-    def certify(self, domain: Any = None, **options: Any) -> Certificate:
-        """A rigorous enclosure of both norms over the whole domain, rounding included:
-        `lib.certify.certify`.
+    def certify(self, **options: Any) -> Certificate:
+        """A rigorous enclosure of both norms over the whole domain: `lib.certify.certify`.
 
         Parameters
         ----------
-        domain : optional
-            By default the cube or the curve of the approximation; for a sphere a
-            `lib.certify.SphereFace`.
         **options
             ``gap``, ``boxes``, ``progress``, ``checkpoint``.
 
@@ -323,7 +319,7 @@ class Approximation:
         -------
         lib.certify.Certificate
         """
-        return certify(self, domain, **options)
+        return certify(self, **options)
 
     def save(self, path: str | Path) -> None:
         """Write the network to the folder ``path`` (safetensors and JSON; never pickle).
@@ -385,7 +381,7 @@ class Approximation:
         """
         cube = isinstance(domain, Cube)
         if self.domain is None:
-            return domain is None or cube == (self.charts[0].gate is None)
+            return domain is None or cube == (self.charts[0].partition is None)
         return domain is self.domain or cube and isinstance(self.domain, Cube)
 
     def _is_of(self, target):

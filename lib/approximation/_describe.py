@@ -5,11 +5,12 @@ from dataclasses import asdict
 import numpy as np
 import torch
 
-from lib.convresnet import Chart, Construction, Convolution, ConvResNet, Gate
+from lib.convresnet import Chart, Construction, Convolution, ConvResNet, PartitionFunction
 from lib.domains import Bound, Cube
 from lib.norms import Norms
 
 _ARRAYS = ("matrix", "offset", "indices", "coefficients")  # of a chart
+_PARTITION = ("inner", "outer", "refinement")  # of all functions of a partition
 _SIZES = ("order", "cells", "refinement", "kernel_size", "blocks", "alpha")
 _PARTS = ("spline", "network", "rounding")  # of a bound
 
@@ -22,14 +23,15 @@ def describe(a):
     tensors = {k: v.detach().clone().contiguous() for k, v in a.network.state_dict().items()}
     for i, chart in enumerate(a.charts):
         arrays = {k: getattr(chart, k) for k in _ARRAYS}
-        if chart.gate is not None:
-            arrays["centre"] = chart.gate.centre
+        if chart.partition is not None:
+            arrays |= {k: getattr(chart.partition, k) for k in ("centre", "earlier")}
         tensors |= {f"charts.{i}.{k}": torch.from_numpy(np.array(v)) for k, v in arrays.items()}
-    gates = [c.gate and [c.gate.inner, c.gate.outer, c.gate.refinement] for c in a.charts]
+    partition = a.charts[0].partition
     return tensors, {
         "dim": a.dim,
         "domain": "cube" if type(a.domain) is Cube else "manifold",
-        "charts": [{"cells": c.cells, "gate": g} for c, g in zip(a.charts, gates)],
+        "charts": [{"cells": c.cells} for c in a.charts],
+        "partition": partition and [getattr(partition, k) for k in _PARTITION],
         "groups": [[conv.groups for conv in block] for block in a.network.blocks],
         "formula": a.target.formula if a.target is not None else None,
         "sizes": {k: getattr(a, k) for k in _SIZES},
@@ -40,20 +42,25 @@ def describe(a):
 
 def construction_of(tensors, description):
     """The `Construction` that was described."""
-    charts = [_chart(tensors, i, **chart) for i, chart in enumerate(description["charts"])]
+    partition = description.get("partition")
+    charts = [
+        _chart(tensors, i, partition, chart["cells"])
+        for i, chart in enumerate(description["charts"])
+    ]
     sizes = description["sizes"]
     return Construction(
         charts, sizes["order"], sizes["refinement"], sizes["kernel_size"], sizes["blocks"]
     )
 
 
-def _chart(tensors, i, cells, gate):
+def _chart(tensors, i, partition, cells):
     if type(cells) is not int:
         raise TypeError(f"cells must be an integer, not {cells!r}")
     arrays = {k: tensors[f"charts.{i}.{k}"].numpy() for k in _ARRAYS}
-    return Chart(
-        cells=cells, gate=gate and Gate(tensors[f"charts.{i}.centre"].numpy(), *gate), **arrays
-    )
+    if partition is not None:
+        mine = (tensors[f"charts.{i}.{k}"].numpy() for k in ("centre", "earlier"))
+        arrays["partition"] = PartitionFunction(*mine, *partition)
+    return Chart(cells=cells, **arrays)
 
 
 def network_of(tensors, description):

@@ -29,7 +29,10 @@ def load(path: str | Path) -> Approximation:
         altered.
     """
     try:
-        return _restored(*read_folder(path))
+        tensors, description = read_folder(path)
+        if any(chart.get("gate") for chart in description["charts"]):
+            raise broken(path, "this one has gates, as networks on manifolds had before format 5")
+        return _restored(tensors, description)
     except InputError:
         raise
     except DAMAGE as error:

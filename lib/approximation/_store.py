@@ -17,10 +17,11 @@ from safetensors.torch import load_file, save_file
 
 from lib.errors import InputError, refuse, require
 
-FORMAT = "convresnet-approximation 4"
+FORMAT = "convresnet-approximation 5"
 READABLE = (
     "convresnet-approximation 2",  # the first edition: no rigorous bounds
     "convresnet-approximation 3",  # the bound as six numbers
+    "convresnet-approximation 4",  # gates instead of a partition of unity
     FORMAT,
 )
 # what reading a damaged folder, or making something of it, can raise

@@ -11,6 +11,29 @@ from lib.errors import require
 from lib.intervals import Balls
 
 
+def check_sums(name, last):
+    """Raise `InputError` unless a last layer adds terms to S+ and S- and does nothing else."""
+    adds = (
+        (last.weight >= 0).all()
+        and (last.bias == 0).all()
+        and (last.weight[COORDINATES] == 0).all()
+    )
+    require(
+        bool(adds),
+        name,
+        "another last layer",
+        "one without negative weights and biases that does not write to the coordinates",
+    )
+
+
+def added_up(last, head):
+    """By what a last layer and ``FC``, float array (3,), multiply its inputs: balls (T,)."""
+    weight = last.weight[..., 0].numpy()
+    return Balls(weight[POSITIVE]) * float(head[POSITIVE]) + Balls(weight[NEGATIVE]) * float(
+        head[NEGATIVE]
+    )
+
+
 class Block:
     """One residual block of the cube's chart, some of whose numbers may be others than those of the
     construction.
@@ -38,31 +61,18 @@ class Block:
         self._check_ends()
 
     def _check_ends(self):
-        first, last = self.block[0].weight, self.block[-1]
+        first = self.block[0].weight
         require(
             bool((first[:, [POSITIVE, NEGATIVE]] == 0).all()),
             self.name,
             "a first layer that reads S+ or S-",
             "one that takes only coordinates from the stream",
         )
-        adds = (
-            (last.weight >= 0).all()
-            and (last.bias == 0).all()
-            and (last.weight[COORDINATES] == 0).all()
-        )
-        require(
-            bool(adds),
-            self.name,
-            "another last layer",
-            "one without negative weights and biases that does not write to the coordinates",
-        )
+        check_sums(self.name, self.block[-1])
 
     def coefficients(self, head):
         """The coefficients of the terms, as the last layer and ``FC`` have them: balls (T,)."""
-        weight = self.block[-1].weight[..., 0].numpy()
-        found = Balls(weight[POSITIVE]) * float(head[POSITIVE]) + Balls(weight[NEGATIVE]) * float(
-            head[NEGATIVE]
-        )
+        found = added_up(self.block[-1], head)
         return found[self.places[:, 0]] if self.dim == 1 else found
 
     def piece(self, order, changed, head):

@@ -1,6 +1,4 @@
-"""Where boxes are: in which cell of the mesh of a piece, and in front of which gate (book:
-``cor-certified-curve``).
-"""
+"""Where boxes are: in which cell of the mesh of a piece (book: ``thm-certificate``)."""
 
 from typing import NamedTuple
 
@@ -8,9 +6,6 @@ import numpy as np
 
 from lib.intervals import Balls, span
 
-# by which a gate must be open or closed, so that it is so in float64 too, which misses a squared
-# distance by 1e-13 at most
-_MARGIN = 1e-9
 # of a cell: boxes that reach further beyond it are refined; the window has one term more on each
 # side, which is enough up to a whole cell
 _OVERSHOOT = 0.5
@@ -52,7 +47,7 @@ class Placed(NamedTuple):
 
     def speeds(self, radius):
         """The derivatives of the mesh coordinates along the parameters, ``d_k (A_i X)`` of
-        ``cor-certified-curve``: a list over the parameters of lists over the axes, balls (P,).
+        ``lem-knots``: a list over the parameters of lists over the axes, balls (P,).
         """
         inverse = 1 / radius[self.part]
         return [
@@ -65,8 +60,8 @@ class Placed(NamedTuple):
 
 
 def place(piece, domain, local, order):
-    """Put boxes in cells (``cor-certified-curve``: behind gates that are open, and where a box
-    exceeds the cell of its middle by little).
+    """Put boxes in cells (``thm-certificate``; ``lem-knots`` where a box exceeds the cell of its
+    middle by little).
 
     Parameters
     ----------
@@ -82,7 +77,7 @@ def place(piece, domain, local, order):
     undecided : int array
         Boxes that must be refined first: they count as infinite.
     """
-    part = np.flatnonzero(_may_meet(piece, local))
+    part = domain.boxes_of(piece.chart, local)
     if not len(part):
         return None, part
     at, over, low, high = domain.mesh(local[part], piece)
@@ -91,9 +86,8 @@ def place(piece, domain, local, order):
     low_in, high_in = low - cell, high - cell  # exact: of numbers near to each other
     wide = ((low_in < -_OVERSHOOT) | (high_in > 1 + _OVERSHOOT)).any(1)
     alive = np.where(wide, _overlap(piece, low, high, order), _touched(window, low_in, high_in))
-    is_open, is_closed = _gate(piece, local[part])
-    undecided = part[alive & ~is_closed & (wide | ~is_open)]
-    keep = np.flatnonzero(alive & ~wide & is_open)
+    undecided = part[alive & wide]
+    keep = np.flatnonzero(alive & ~wide)
     if not len(keep):
         return None, undecided
     at, over = (
@@ -131,34 +125,3 @@ def _overlap(piece, low, high, order):
     """Whether boxes that no window describes may meet the support of a term."""
     first, last = piece.extent
     return ((high > first - order) & (low < last)).all(1)
-
-
-# ---- gates
-
-
-def _may_meet(piece, local):
-    """Boxes that may meet a term of a piece: quickly."""
-    if piece.gate is None:
-        return np.ones(len(local.boxes), bool)
-    square = 0.0
-    for x, c in zip(local.over, piece.gate.centre):
-        value = x.coefficients[0]
-        square = square + np.maximum(np.maximum(value.lower - c, c - value.upper), 0) ** 2
-    return square <= piece.gate.outer + _MARGIN  # beyond it the gate is closed
-
-
-def _gate(piece, local):
-    """Where the gate is open, and where it is closed (``lem-gate``): bool arrays (P,)."""
-    if piece.gate is None:
-        return np.ones(len(local.boxes), bool), np.zeros(len(local.boxes), bool)
-    gate = piece.gate
-    low, high = span(*(_squared_distance(x, gate.centre) for x in (local.at, local.over)))
-    # the squares of the network exceed those of the distance by 4^(-n-1) each (``lem-square``)
-    high = high + len(gate.centre) * 4.0 ** (-gate.refinement - 1)
-    return high + _MARGIN <= gate.inner, low - _MARGIN >= gate.outer
-
-
-def _squared_distance(x, centre):
-    """``|x - c|^2`` as an expansion."""
-    parts = [(t + float(-c)) * (t + float(-c)) for t, c in zip(x, centre)]
-    return sum(parts[1:], parts[0])

@@ -4,7 +4,7 @@
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,6 @@ _AT_ONCE = 4096  # boxes between two looks at the clock
 
 def certify(
     approximation: Any,
-    domain: Any = None,
     *,
     gap: float = 0.02,
     at_most: Norms | tuple[float, float] | None = None,
@@ -45,8 +44,6 @@ def certify(
     ----------
     approximation : lib.Approximation
         Its target must be a formula; its network is taken as it is, whatever its weights.
-    domain : Cube, FourierCurve or SphereFace, optional
-        By default that of the approximation; for a sphere a `SphereFace` must be given.
     gap : float
         Boxes are halved until no bound exceeds what further halving would lead to by more than this
         fraction.
@@ -71,7 +68,7 @@ def certify(
     Raises
     ------
     InputError
-        Without a formula, for a domain without closed form, a checkpoint of something else, or a
+        Without a formula or a domain, for a checkpoint of something else, or a
         network that is not the construction of its charts up to weights that can be read
         (`lib.certify._stored`).
     """
@@ -79,8 +76,10 @@ def certify(
     goal = _Goal(
         positive("gap", gap), _pair("at_most", at_most), integer("boxes", boxes, 1), progress
     )
-    s = subject(approximation, domain)
+    s = subject(approximation)
     error = _error_of(s)
+    if goal.at_most is not None:
+        goal = replace(goal, shares=error.shares(goal.at_most))
     search = Search(s.patch.roots)
     record = _Checkpoint(checkpoint, digest(s), search, start)
     record.resume()
@@ -89,8 +88,8 @@ def certify(
     finally:
         record.keep()
     lower, at = lower_ends(s, error, search)
-    upper = search.upper()
-    finished = bool(np.isfinite(upper).all() and (search.excess(gap, goal.at_most) <= 1).all())
+    upper = tuple(error.total(Norms(*search.upper())))
+    finished = bool(np.isfinite(upper).all() and (search.excess(gap, goal.shares) <= 1).all())
     if goal.at_most is None and _theorem_helps(s, error, upper):
         upper = tuple(map(min, upper, s.a_priori()))
     return Certificate(
@@ -116,6 +115,7 @@ class _Goal:
     at_most: tuple | None
     boxes: int
     progress: bool
+    shares: tuple | None = None  # what the boxes must not exceed, so that nothing exceeds at_most
 
 
 class _Checkpoint:
@@ -176,10 +176,10 @@ def _error_of(s: Subject) -> ErrorOf:
     c = s.construction
     check_terms(c.charts, c.order, s.cells)
     require(
-        (c.charts[0].gate is None) == isinstance(s.patch, CubePatch),
+        (c.charts[0].partition is None) == isinstance(s.patch, CubePatch),
         "charts",
-        c.charts[0].gate,
-        "without gates on a cube, with gates on a manifold",
+        c.charts[0].partition,
+        "with a partition of unity on a manifold, without on a cube",
     )
     pieces, damaged, unchanged = read_stored(c, s.network)
     return ErrorOf(
@@ -213,9 +213,9 @@ def _refine(s, error, search, goal, record):
                 record.keep_now_and_then()
             found = dict(zip(NORMS, search.upper()))
             bar.set_postfix(**{name: f"{bound:.3g}" for name, bound in found.items()})
-            if goal.at_most is not None and exceeded(s, error, search, goal.at_most):
+            if goal.at_most is not None and exceeded(s, error, search, goal.shares, goal.at_most):
                 return
-            worth = search.worth(goal.gap, goal.at_most)
+            worth = search.worth(goal.gap, goal.shares)
             rows = np.flatnonzero(worth > 1)
             room = (goal.boxes - len(search)) // (2**s.patch.dim - 1)
             if len(rows) > room:

@@ -86,13 +86,13 @@ def _same_subject(certificate, s):
     chart = c.charts[0]
     terms = chart.indices.tolist()
     require(
-        chart.gate is None
+        chart.partition is None
         and chart.cells == s.cells
         and not chart.offset.any()
         and chart.matrix.tolist() == [[s.cells * (i == k) for i in range(dim)] for k in range(dim)],
         "approximation",
         "another chart",
-        f"of the mesh of the cube, u = {s.cells} x, without a gate",
+        f"of the mesh of the cube, u = {s.cells} x, without a partition",
     )
     require(
         all(type(i) is int and -c.order < i < s.cells for j in terms for i in j)

@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 import sympy
 
-FORMAT = "convresnet-certificate 3"
+FORMAT = "convresnet-certificate 4"
 
 
 def digest(subject):
@@ -30,15 +30,11 @@ def digest(subject):
     _put(found, c.order, subject.cells, c.refinement, c.kernel_size, c.blocks, len(c.charts))
     for chart in c.charts:
         _put(found, chart.cells, chart.matrix, chart.offset, chart.indices, chart.coefficients)
-        gate = chart.gate
-        _put(
-            found,
-            *(
-                ("no gate",)
-                if gate is None
-                else (gate.centre, gate.inner, gate.outer, gate.refinement)
-            ),
-        )
+        p = chart.partition
+        if p is None:
+            _put(found, "no partition")
+        else:
+            _put(found, p.centre, p.earlier, p.inner, p.outer, p.refinement)
     for name, tensor in subject.network.state_dict().items():
         _put(found, name, tensor.numpy())
     return found.hexdigest()

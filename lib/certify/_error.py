@@ -4,6 +4,7 @@
 expansion, the second is summed term by term.
 """
 
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,8 @@ from lib.certify._spline import cell_polynomial, composed, spline_knots
 from lib.convresnet import rounding
 from lib.formulas import torch_function, variables
 from lib.intervals import Balls, Taylor, expand, span, up
+from lib.norms import Norms
+from lib.relu import bspline_error, bspline_slope
 
 _BATCH = 4096  # boxes at once
 
@@ -37,7 +40,7 @@ class Found(NamedTuple):
 
 class _Sums(NamedTuple):
     """What is added to ``f`` minus polynomials, up to a sign (value, slopes: the sums of
-    ``thm-certificate``) or with it (knots, knot_slopes: those of ``cor-certified-curve``).
+    ``thm-certificate``) or with it (knots, knot_slopes: those of ``lem-knots``).
     """
 
     value: np.ndarray
@@ -90,7 +93,10 @@ class ErrorOf:
         self.expansion = order + (domain.dim == 1)
         self.symbols = variables(network.dim)
         self.function = torch_function(expression, network.dim)
-        self._rounding = _rounding_of_a_term(pieces, order, refinement, network)
+        self.localisation = domain.localisation
+        self._rounding = (0.0, 0.0)  # floats are not points of a manifold
+        if self.localisation is None:
+            self._rounding = _rounding_of_a_term(pieces, order, refinement)
 
     def bounds(self, boxes):
         """`Found` for `Boxes`, in batches."""
@@ -98,6 +104,14 @@ class ErrorOf:
         return Found(*(np.concatenate(p) for p in zip(*parts)))
 
     def _bounds(self, boxes):
+        counts = self.domain.counts(boxes)
+        found = Found(*np.zeros((4, len(boxes))))
+        if counts.any():
+            for whole, part in zip(found, self._errors(boxes[counts])):
+                whole[counts] = part
+        return found
+
+    def _errors(self, boxes):
         local = self.domain.local(boxes, self.expansion)
         error = [
             expand(self.expression, dict(zip(self.symbols, x))) for x in (local.at, local.over)
@@ -112,6 +126,36 @@ class ErrorOf:
             sums.value[:] += value
             sums.slopes[:] += slopes
         return Found(*self._upper(local, error, sums), *seen)
+
+    def total(self, found):
+        """The two bounds on the whole domain from the largest ones over boxes, `lib.Norms`: on a
+        manifold with what localising costs (``cor-certified-manifold``).
+        """
+        if self.localisation is None:
+            return found
+        return found + Norms(0.0, self.localisation.lipschitz * found.value) + self._localised
+
+    def shares(self, at_most):
+        """Bounds for the boxes, from which bounds on the whole domain follow: `lib.Norms`."""
+        if self.localisation is None:
+            return Norms(*at_most)
+        value, slope = (a - b for a, b in zip(at_most, self._localised))
+        value = min(value, slope / (2 * self.localisation.lipschitz))
+        return Norms(max(value, 0.0), max(slope - self.localisation.lipschitz * value, 0.0))
+
+    @cached_property
+    def _localised(self):
+        """By how much localised terms ``mu_n(rho_i, M~_j)`` miss ``rho_i M~_j``, times their
+        coefficients, in value and slope (``lem-localised-term``).
+        """
+        local = self.localisation
+        largest = max(float(p.table.size.max()) for p in self.pieces)
+        dim = self.domain.dim
+        eps, delta = 4.0 ** (-self.refinement - 1), 2.0**-self.refinement
+        steep = bspline_slope(self.order) + bspline_error(self.order, self.refinement).slope
+        slope = delta * (local.lipschitz + local.overlap * steep * self.domain.steepness)
+        # a dozen roundings, and those of the weights that make the partition
+        return ((1 + 2.0**-40) * self.order**dim * largest) * Norms(local.overlap * eps, slope)
 
     # ---- the right sides of the theorem
 
@@ -196,7 +240,7 @@ class ErrorOf:
 
     def _add_knots(self, placed, axes, speeds, sums):
         """What the spline is more than the polynomials, over boxes that reach over knots
-        (``cor-certified-curve``).
+        (``lem-knots``).
         """
         part = placed.part
         sizes = [f.size for f in axes], [f.steep for f in axes]
@@ -207,17 +251,14 @@ class ErrorOf:
                 sums.knot_slopes[k, part] = sums.knot_slopes[k, part] - slopes[:, a] * v
 
 
-def _rounding_of_a_term(pieces, order, refinement, network):
-    """``lem-rounding`` for a term, and for its share of the sums.
+def _rounding_of_a_term(pieces, order, refinement):
+    """``lem-rounding`` for a term on a cube, and for its share of the sums.
 
-    Mesh coordinates are one product of a weight and a coordinate on the cube, off by ``2 N`` units
-    with the distance from the centre; behind gates (``cor-certified-curve``) by ``4 (D + L)`` times
-    the largest row of the affine maps.
+    Mesh coordinates are one product of a weight and a coordinate, off by ``2 N`` units with the
+    distance from the centre.
     """
     largest = max(float((np.abs(p.matrix.mid).sum(1) + np.abs(p.offset.mid)).max()) for p in pieces)
-    layers = sum(len(block) for block in network.numbers()) / len(network.blocks)
-    each = 2 if pieces[0].gate is None else 4 * (network.dim + layers)
-    return rounding(order, refinement, len(pieces[0].matrix), each * largest)
+    return rounding(order, refinement, len(pieces[0].matrix), 2 * largest)
 
 
 def _largest(ends, shift, more, terms):

@@ -21,13 +21,14 @@ class Piece:
         Mesh coordinates ``u = matrix x + offset``.
     table : Balls, shape (N + m + 1,) * d
         Coefficient of the term ``j`` at ``j + m``: one more on each side than there can be terms.
-    gate : lib.convresnet.Gate or None
+    chart : int
+        The number of the chart; 0 on a cube.
     """
 
     matrix: Balls
     offset: Balls
     table: Balls
-    gate: object = None
+    chart: int = 0
 
     @cached_property
     def extent(self):

@@ -1,5 +1,5 @@
 """The spline of a piece over boxes: the polynomial of a cell, and what passing a knot adds to it
-(book: ``lem-taylor``, ``cor-certified-curve``).
+(book: ``lem-taylor``, ``lem-knots``).
 """
 
 from functools import cache, reduce
@@ -93,7 +93,7 @@ def overshoots(low, high):
 
 def knot_terms(order, low, high, positions):
     """How far ``N_m`` may be from its piece in the cell, extended over the box: value and slope,
-    (P, q) each (``cor-certified-curve``, for one coefficient).
+    (P, q) each (``lem-knots``, for one coefficient).
 
     Beyond a knot the two differ by ``binom(m, i) o^(m-1) / (m-1)!`` at most, ``o`` the overshoot,
     which must stay below one cell.
@@ -119,14 +119,14 @@ def _differences(order):
 
 
 def _growth(order, overshoot, derivative):
-    """``o^(m-1) / (m-1)!`` or its derivative, rounded up (``cor-certified-curve``)."""
+    """``o^(m-1) / (m-1)!`` or its derivative, rounded up (``lem-knots``)."""
     power = order - 1 - derivative
     grown = reduce(np.multiply, [overshoot] * power, (overshoot > 0).astype(float))
     return up(grown / factorial(power))
 
 
 def spline_knots(order, low, high, size, steep, coefficients):
-    """The spline minus the polynomial of the cell, extended over the box (``cor-certified-curve``).
+    """The spline minus the polynomial of the cell, extended over the box (``lem-knots``).
 
     Beyond a knot they differ by the ``m``-th difference of the coefficients times ``o^(m-1) /
     (m-1)!``, ``o`` the overshoot.  In one dimension the sign is kept, in several it is not.

@@ -4,16 +4,13 @@ another making.
 
 import numpy as np
 
-from lib.certify._block import Block
+from lib.certify._block import Block, added_up, check_sums
 from lib.certify._pieces import Piece, padded_table
 from lib.convresnet import (
     COORDINATES,
     changed_layers,
     computes_its_weights,
-    doublings,
-    gather_charts,
     head_weights,
-    linear_forms,
     same_form,
 )
 from lib.errors import require
@@ -23,19 +20,19 @@ from lib.intervals import Balls
 def check_terms(charts, order, cells):
     """Raise `InputError` unless charts are what a certificate takes them for.
 
-    Either all have gates, or there is a single one, the cube's: ``u = N x`` without an offset.
-    Terms are distinct, within the mesh, and have finite coefficients.
+    Either all have partition functions, or there is a single one, the cube's: ``u = N x`` without
+    an offset. Terms are distinct, within the mesh, and have finite coefficients.
     """
-    gated = [c.gate is not None for c in charts]
+    localised = [c.partition is not None for c in charts]
     require(
-        all(gated) or len(charts) == 1,
+        all(localised) or len(charts) == 1,
         "charts",
-        f"{len(charts)}, of which {sum(gated)} have gates",
-        "one without a gate, or all with gates",
+        f"{len(charts)}, of which {sum(localised)} have partition functions",
+        "one without, or all with partition functions",
     )
     chart = charts[0]
     require(
-        all(gated)
+        all(localised)
         or chart.cells == cells
         and np.array_equal(chart.matrix, cells * np.eye(chart.ambient_dim))
         and not np.any(chart.offset),
@@ -115,13 +112,7 @@ def read(construction, network):
     changed = [changed_layers(*pair) for pair in zip(mine, ours)]
     head = network.head.detach()
     if not any(changed) and bool((head == head_weights()).all()):
-        return _pieces_of_charts(charts, order, kernel_size), [], True
-    require(
-        charts[0].gate is None,
-        "network",
-        "changed weights",
-        "the construction itself, behind gates",
-    )
+        return _pieces_of_charts(charts, order, [Balls(c.coefficients) for c in charts]), [], True
     head = head.numpy()
     require(
         head[COORDINATES] == 0,
@@ -129,6 +120,9 @@ def read(construction, network):
         head.tolist(),
         "without a weight for the coordinates",
     )
+    if charts[0].partition is not None:
+        found = _stored_coefficients(charts, mine, changed, head)
+        return _pieces_of_charts(charts, order, found), [], False
     pieces, damaged = [], []
     for number, run in enumerate(
         np.array_split(np.arange(len(charts[0].indices)), construction.blocks)
@@ -159,32 +153,35 @@ def _check_architecture(network, charts, mine, ours):
     )
 
 
-def _pieces_of_charts(charts, order, kernel_size):
-    """The pieces of an unchanged network: its charts, with the offsets that float64 makes."""
+def _pieces_of_charts(charts, order, coefficients):
+    """The pieces of charts, with these coefficients (balls) of their terms."""
     return [
-        Piece(
-            Balls(c.matrix),
-            offset,
-            padded_table(c, order, c.indices, Balls(c.coefficients)),
-            c.gate,
-        )
-        for c, offset in zip(charts, _exact_offsets(charts, kernel_size))
+        Piece(Balls(c.matrix), Balls(c.offset), padded_table(c, order, c.indices, values), number)
+        for number, (c, values) in enumerate(zip(charts, coefficients))
     ]
 
 
-def _exact_offsets(charts, kernel_size):
-    """The offsets of the charts as the biases of the gather layers add up to them, in mesh
-    units.
+def _stored_coefficients(charts, blocks, changed, head):
+    """The coefficients of the terms of each chart, as the last layers and ``FC`` have them: a list
+    of balls (T,).
+
+    Raises
+    ------
+    InputError
+        If another layer has changed: behind a partition of unity only coefficients can be read.
     """
-    if charts[0].gate is None:
-        return [Balls(c.offset) for c in charts]  # zero
-    scale = 2.0 ** doublings(charts[0].cells)
     found = []
-    for c in charts:
-        offset = linear_forms([c])[1]
-        layers = gather_charts([c], kernel_size)[c.gate.refinement + 1 :]
-        total = Balls(np.zeros(len(offset)))
-        for layer in layers:
-            total = total + Balls(layer.bias.numpy()[-len(offset) :])
-        found.append(total[:-1] * scale)
-    return found
+    for number, (block, layers) in enumerate(zip(blocks, changed)):
+        name = f"network.blocks[{number}]"
+        last = len(block) - 1
+        require(
+            all(k == last for k in layers),
+            name,
+            f"changed weights in layer {min(layers, default=last)}",
+            "changed in its last layer only, on a manifold",
+        )
+        check_sums(name, block[last])
+        found.append(added_up(block[last], head))
+    total = Balls(np.concatenate([f.mid for f in found]), np.concatenate([f.rad for f in found]))
+    ends = np.cumsum([len(c.indices) for c in charts])
+    return [total[end - len(c.indices) : end] for c, end in zip(charts, ends)]

@@ -11,11 +11,10 @@ from dataclasses import dataclass, fields
 import numpy as np
 import sympy
 
-from lib.convresnet import Chart, Construction, ConvResNet, Gate
+from lib.convresnet import Chart, Construction, ConvResNet, PartitionFunction
 from lib.domains import Bound, Cube, CubePatch, CubeProblem, Domain, Patch, bound
 from lib.errors import require
 from lib.formulas import parse_on_cube
-from lib.manifolds import SphereFace
 from lib.norms import Norms
 from lib.targets import Target
 
@@ -40,7 +39,7 @@ class Subject:
     cells : int
         ``N``.
     patch : lib.domains.Patch
-        The part of the domain over which errors are enclosed.
+        The domain as the image of boxes, over which errors are enclosed.
     bound : lib.domains.Bound or None
         What the approximation says; it is used only to decide whether `a_priori` may help.
     """
@@ -73,14 +72,12 @@ class Subject:
         return Norms(*found) if found.rigorous else _NOTHING
 
 
-def subject(approximation, place=None) -> Subject:
+def subject(approximation) -> Subject:
     """Read an approximation.
 
     Parameters
     ----------
     approximation : lib.Approximation
-    place : Cube, FourierCurve or SphereFace, optional
-        By default the domain of the approximation.
 
     Raises
     ------
@@ -134,24 +131,14 @@ def subject(approximation, place=None) -> Subject:
         domain,
         f"in the dimension of the formula, {target.dim}",
     )
-    patch = _patch(domain, c.charts, cells, domain if place is None else place)
+    patch = _patch(domain, c.charts, cells)
     return Subject(formula, expression, target, c, network, domain, cells, patch, stated)
 
 
-def _patch(domain, charts, cells, place):
-    """The patch of a place on the domain of an approximation.
-
-    A cube and a face of a sphere are what they seem; a domain of somebody's own is believed.
-    """
-    if type(place) is SphereFace:
-        require(
-            place.sphere is domain, "domain", place, "a face of the sphere of the approximation"
-        )
-        return place
-    same = place is domain or type(place) is type(domain) is Cube and place.dim == domain.dim
-    require(same, "domain", place, f"that of the approximation, {domain!r}, or a SphereFace of it")
+def _patch(domain, charts, cells):
+    """The patch of a domain: a cube is what it seems, a domain of somebody's own is believed."""
     # not of a Cube what was set on it
-    return CubePatch(charts[0].dim, cells) if type(domain) is Cube else place.patch(charts, cells)
+    return CubePatch(charts[0].dim, cells) if type(domain) is Cube else domain.patch(charts, cells)
 
 
 def _is_chart(chart):
@@ -161,10 +148,15 @@ def _is_chart(chart):
     fields_of = {f.name for f in fields(Chart)}
     if type(chart) is not Chart or vars(chart).keys() != fields_of or type(chart.cells) is not int:
         return False
-    gate = chart.gate
+    partition = chart.partition
     arrays = [chart.matrix, chart.offset, chart.indices, chart.coefficients]
-    if gate is not None:
-        if type(gate) is not Gate or vars(gate).keys() != {f.name for f in fields(Gate)}:
+    if partition is not None:
+        names = {f.name for f in fields(PartitionFunction)}
+        if type(partition) is not PartitionFunction or vars(partition).keys() != names:
             return False
-        arrays.append(gate.centre)
+        if type(partition.refinement) is not int or not all(
+            type(r) is float for r in (partition.inner, partition.outer)
+        ):
+            return False
+        arrays += [partition.centre, partition.earlier]
     return all(type(array) is np.ndarray and array.dtype.kind in "fi" for array in arrays)

@@ -69,11 +69,11 @@ def lower_ends(subject, error, search):
     return [ends[i][k] for k, i in enumerate(best)], points
 
 
-def exceeded(subject, error, search, at_most):
+def exceeded(subject, error, search, shares, at_most):
     """Whether a bound that is to be proved is exceeded at a point, in float64, by more than
     rounding does.
     """
-    if all(search.table[name + "_seen"].max() <= most for name, most in zip(NORMS, at_most)):
+    if all(search.table[name + "_seen"].max() <= most for name, most in zip(NORMS, shares)):
         return False
     errors = _look(subject, error, search).errors
     return any(float(e.max()) > _HOPELESS * most for e, most in zip(errors, at_most))

@@ -1,7 +1,7 @@
 """Chapter 04: the class of convolutional residual networks, and splines realised in it."""
 
 from lib.convresnet._architecture import Architecture, count_parameters, measure_architecture
-from lib.convresnet._chart import Chart, Gate, cube_chart
+from lib.convresnet._chart import Chart, PartitionFunction, cube_chart
 from lib.convresnet._compare import changed_layers, computes_its_weights, same_form, weights_digest
 from lib.convresnet._construction import Construction
 from lib.convresnet._gather import check_kernel_size, gather, gather_depth, gather_rows
@@ -29,8 +29,8 @@ __all__ = [
     "Construction",
     "Convolution",
     "ConvResNet",
-    "Gate",
     "OneSidedConv1d",
+    "PartitionFunction",
     "SparseEvaluator",
     "changed_layers",
     "check_kernel_size",

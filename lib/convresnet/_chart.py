@@ -1,15 +1,16 @@
-"""Charts: where the terms of a spline live in the ambient cube (book: ``prop-realisation``,
-``lem-gate``).
+"""Charts: where the terms of a spline live in the ambient cube, and how much of them counts (book:
+``prop-realisation``, ``lem-partition-net``).
 """
 
 from dataclasses import dataclass, fields
 
 import numpy as np
+import torch
 from jaxtyping import Float64, Int
 from torch import Tensor
 
 from lib import relu
-from lib.norms import renamed
+from lib.errors import require
 
 
 def _keep(owner, *names):
@@ -26,49 +27,62 @@ def _anew(owner):
 
 
 @dataclass(frozen=True, eq=False)
-class Gate:
-    """Opens on a ball: ``omega = sigma((d~^2 - inner) / (outer - inner))`` (``lem-gate``).
+class PartitionFunction:
+    """One function of a partition of unity that is a ReLU network (``lem-partition-net``).
 
-    ``d~^2 = sum_i sq_n(x_i) - 2 c.x + |c|^2`` is the squared distance to the centre as a network
-    (``lem-distance-net``); terms are untouched where ``omega = 0`` and vanish where ``omega >= 1``.
+    ``rho_i = min(w_i, (1 - sum_{k<i} w_k)_+)`` with ``w_k = beta sigma(r_1^2 - d~_k^2)`` and
+    ``beta = 1 / (r_1^2 - r_0'^2)``; ``d~_k^2 = sum_i sq_n(x_i) - 2 c_k.x + |c_k|^2`` is the squared
+    distance to a centre as a network (``lem-distance-net``).  Where ``w_i`` is positive only the
+    centres within ``2 r_1`` of ``c_i`` count.
 
     Attributes
     ----------
     centre : float64 array, shape (D,)
-        In the unit cube; a copy that can be read and not written.
+        ``c_i``, in the unit cube; a copy that can be read and not written, as ``earlier`` is.
+    earlier : float64 array, shape (B, D)
+        The centres ``c_k``, ``k < i``, within ``2 r_1`` of it.
     inner, outer : float
-        ``R_1^2 < R_2^2``, squared distances.
+        ``r_0'^2 < r_1^2``: where some ``d~_k <= r_0'`` the functions add up to 1; ``rho_i = 0``
+        where ``|x - c_i| >= r_1``.
     refinement : int
         ``n_d``, the level of the squares.
     """
 
     centre: Float64[np.ndarray, " D"]
+    earlier: Float64[np.ndarray, "B D"]
     inner: float
     outer: float
     refinement: int
 
     def __post_init__(self):
-        _keep(self, "centre")
+        _keep(self, "centre", "earlier")
 
     def __reduce__(self):
         return _anew(self)
 
     @property
     def gain(self) -> float:
-        """``1 / (R_2^2 - R_1^2)``, by which squared distances are multiplied."""
+        """``beta = 1 / (r_1^2 - r_0'^2)``, by which squared distances are multiplied."""
         return 1 / (self.outer - self.inner)
 
-    slope = renamed("slope", "gain")
+    def squared_distances(self, x: Float64[Tensor, "P D"]) -> Float64[Tensor, "P B1"]:
+        """``d~^2`` from the points ``x``, float64 tensor (P, D), to the earlier centres and, last,
+        to its own: (P, B + 1).
+        """
+        centres = x.new_tensor(np.concatenate([self.earlier, self.centre[None]]))
+        squares = relu.square(x, self.refinement)
+        return (squares[:, None] - 2 * centres * x[:, None] + centres**2).sum(2)
 
-    def squared_distance(self, x: Float64[Tensor, "P D"]) -> Float64[Tensor, " P"]:
-        """``d~^2`` at the points ``x``, float64 tensor (P, D); returns (P,)."""
-        centre = x.new_tensor(self.centre)
-        return (relu.square(x, self.refinement) - 2 * centre * x + centre**2).sum(1)
+    def __call__(self, x: Float64[Tensor, "P D"]) -> Float64[Tensor, " P"]:
+        """``rho_i`` at the points ``x`` of the cube, float64 tensor (P, D); returns (P,)."""
+        w = self.gain * (self.outer - self.squared_distances(x)).clamp(min=0)
+        left = (1 - w[:, :-1].sum(1)).clamp(min=0)
+        return torch.minimum(w[:, -1], left)
 
 
 @dataclass(frozen=True, eq=False)
 class Chart:
-    """An affine map to mesh units, the terms that live behind it, and the gate in front of it.
+    """An affine map to mesh units, the terms that live behind it, and their share of the unity.
 
     Its arrays can be read and not written: a network built from them would not follow
     (`dataclasses.replace` makes another).
@@ -82,8 +96,8 @@ class Chart:
     indices : int64 array, shape (T, d)
         Term ``t`` is ``prod_i N~_m(u_i - indices[t, i])``.
     coefficients : float64 array, shape (T,)
-    gate : Gate or None
-        None on the cube, which is its only chart.
+    partition : PartitionFunction or None
+        What the terms are multiplied by; None on the cube, which is its only chart.
     """
 
     matrix: Float64[np.ndarray, "d D"]
@@ -91,10 +105,20 @@ class Chart:
     cells: int
     indices: Int[np.ndarray, "T d"]
     coefficients: Float64[np.ndarray, " T"]
-    gate: Gate | None = None
+    partition: PartitionFunction | None = None
 
     def __post_init__(self):
         _keep(self, "matrix", "offset", "indices", "coefficients")
+        ok = (
+            self.matrix.ndim == 2
+            and self.offset.shape == self.matrix.shape[:1]
+            and self.coefficients.ndim == 1
+            and self.indices.shape == (len(self.coefficients), len(self.matrix))
+        )
+        shapes = [getattr(self, name).shape for name in ("matrix", "offset", "indices")]
+        require(
+            ok, "chart", (*shapes, self.coefficients.shape), "arrays (d, D), (d,), (T, d) and (T,)"
+        )
 
     def __reduce__(self):
         return _anew(self)

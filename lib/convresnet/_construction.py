@@ -14,7 +14,7 @@ from lib.convresnet._compare import changed_layers, computes_its_weights, same_f
 from lib.convresnet._gather import check_kernel_size, gather_depth
 from lib.convresnet._module import Convolution, ConvResNet
 from lib.convresnet._sparse import SparseEvaluator
-from lib.convresnet._terms import STREAM, doublings, head_weights, term_block
+from lib.convresnet._terms import STREAM, distinct_centres, doublings, head_weights, term_block
 from lib.errors import integer, require
 from lib.relu import check_refinement, fold_terms, layers
 from lib.splines import check_order
@@ -78,11 +78,9 @@ class Construction:
         Where there are more blocks than terms the last ones are zero: layers of the stream alone,
         as many as in the others.
         """
-        charts = self.charts
-        ends = np.cumsum([len(c.indices) for c in charts])
         chain: list[Convolution] = []
-        for part in np.array_split(np.arange(ends[-1]), self.blocks):
-            if not len(part):
+        for mine, runs in self._runs():
+            if not mine:
                 yield [
                     Convolution(
                         torch.zeros(STREAM, STREAM, 1, **layers.NUMBERS),
@@ -91,15 +89,8 @@ class Construction:
                     for _ in chain
                 ]
                 continue
-            low = part[0]
-            high = part[-1] + 1
-            mine = [
-                i for i, end in enumerate(ends) if end > low and end - len(charts[i].indices) < high
-            ]
-            starts = [ends[i] - len(charts[i].indices) for i in mine]
-            runs = [slice(max(low - s, 0), min(high, ends[i]) - s) for i, s in zip(mine, starts)]
             chain = term_block(
-                [charts[i] for i in mine], runs, self.order, self.refinement, self.kernel_size
+                [self.charts[i] for i in mine], runs, self.order, self.refinement, self.kernel_size
             )
             yield chain
 
@@ -117,64 +108,81 @@ class Construction:
             for mine, ours in zip(network.numbers(), self.layers())
         )
 
+    def _runs(self):
+        """The terms of each block: lists of the numbers of its charts and of a slice of each."""
+        charts = self.charts
+        ends = np.cumsum([len(c.indices) for c in charts])
+        for part in np.array_split(np.arange(ends[-1]), self.blocks):
+            if not len(part):
+                yield [], []
+                continue
+            low, high = part[0], part[-1] + 1
+            first = int(np.searchsorted(ends, low, side="right"))
+            last = int(np.searchsorted(ends, high, side="left"))
+            mine = range(first, last + 1)
+            starts = [ends[i] - len(charts[i].indices) for i in mine]
+            yield (
+                list(mine),
+                [slice(max(low - s, 0), min(high, ends[i]) - s) for i, s in zip(mine, starts)],
+            )
+
     @property
     def promised(self) -> Architecture:
-        """The sizes that ``prop-realisation`` promises, from its formulas (nothing is built).
+        """The sizes that ``prop-realisation`` and ``prop-local-realisation`` promise, from their
+        formulas (nothing is built).
 
-        ``L = [n_d + 1] + G + k + 3 + pi_m + (d-1)(n+3)`` with ``pi_2, .., pi_5 = 0, n+2, 2n+4,
-        2n+3``, the bracket only with gates; ``J = max(3, [4], C + a F, J~ max(d w_m, (d + 3) [d >
-        1]))`` with ``w_2, .., w_5 = 2, 6, 10, 9``, ``J~`` the terms of a block, ``a`` the charts
-        that a block may meet, and ``C = 1, F = d`` without gates, ``C = 2, F = d + 1`` with them;
-        ``kappa2 = 1``; ``kappa1 = max(4, a_0 [m > 2], max |c_j|)`` and, with gates, ``sqrt(K) b +
-        beta`` and ``max(2, K
-        - 1, R_1^2 + K) / (R_2^2 - R_1^2)``, ``b`` the slope of the charts over ``2^k`` and ``beta``
-        that slope times ``R_2`` plus the mesh coordinate of the centre over ``2^k``.
+        On the cube ``L = G + k + 3 + pi_m + (d-1)(n+3)`` with ``pi_2, .., pi_5 = 0, n+2, 2n+4,
+        2n+3``; ``J = max(3, 1 + d, J~ max(d w_m, (d + 3) [d > 1]))`` with ``w_2, .., w_5 = 2, 6,
+        10, 9`` and ``J~`` the terms of a block; ``kappa1 = max(4, a_0 [m > 2], max |c_j|)``.
+
+        Behind a partition ``L`` has ``n_d + 1 + n + 3`` layers more and ``J = max(4, 2 + a d + b, 2
+        d J~ + b, d J~ + 2 a, d J~ (w_m + 1), J~ (d + 4))``, ``a`` and ``b`` the most charts and
+        centres of a block; ``kappa1`` is also at least ``beta max(2, K, r_1^2)`` and ``sqrt(K) b_1
+        + b_2``, ``b_1`` the slope of the charts over ``2^k`` and ``b_2`` that slope times ``r_1``
+        plus the mesh coordinate of the centre over ``2^k``.  ``kappa2 = 1``.
         """
-        charts = self.charts
-        order = self.order
-        kernel_size = self.kernel_size
-        n = self.refinement
-        sizes = [len(c.indices) for c in charts]
-        terms = -(-sum(sizes) // self.blocks)
-        chart = charts[0]
+        order, kernel_size, n = self.order, self.kernel_size, self.refinement
+        chart = self.charts[0]
         dim = chart.dim
-        gates = [c.gate for c in charts if c.gate is not None]  # all are gated, or none
-        gated = len(gates) > 0
+        localised = chart.partition is not None
+        terms = -(-sum(len(c.indices) for c in self.charts) // self.blocks)
         power_depth = {2: 0, 3: n + 2, 4: 2 * n + 4, 5: 2 * n + 3}[order]
         width = {2: 2, 3: 6, 4: 10, 5: 9}[order]
-        depth = (
-            doublings(chart.cells)
-            + 3
-            + power_depth
-            + (dim - 1) * (n + 3)
-            + gather_depth(chart.ambient_dim, kernel_size)
-        )
-        met = min(len(charts), -(-(terms - 1) // min(sizes)) + 1)
+        k = doublings(chart.cells, localised)
+        depth = k + 3 + power_depth + gather_depth(chart.ambient_dim, kernel_size)
         kappa1 = [
             4.0,
             max(a for _, _, a, _, _ in fold_terms(order)),
-            max(float(np.abs(c.coefficients).max()) for c in charts),
+            max(float(np.abs(c.coefficients).max()) for c in self.charts),
         ]
-        if gated:
-            depth += gates[0].refinement + 1
-            scale = 2.0 ** -doublings(chart.cells)
-            for c, gate in zip(charts, gates):
-                slope = np.linalg.norm(c.matrix, axis=1).max() * scale
-                centred = np.abs(c.matrix @ gate.centre + c.offset).max() * scale
-                kappa1 += [
-                    slope * (kernel_size**0.5 + gate.outer**0.5) + centred,
-                    max(2, kernel_size - 1) * gate.gain,
-                    gate.gain * (gate.inner + kernel_size),
-                ]
+        if localised:
+            depth += chart.partition.refinement + 1 + dim * (n + 3)
+            met = [m for m, _ in self._runs() if m]
+            a = max(map(len, met))
+            b = max(len(distinct_centres([self.charts[i] for i in m])[0]) for m in met)
+            channels = max(
+                4,
+                2 + a * dim + b,
+                2 * dim * terms + b,
+                dim * terms + 2 * a,
+                dim * terms * (width + 1),
+                terms * (dim + 4),
+            )
+            kappa1 += [self._largest_of(c, 2.0**-k) for c in self.charts]
+        else:
+            depth += (dim - 1) * (n + 3)
+            channels = max(STREAM, 1 + dim, terms * max(dim * width, dim + 3 if dim > 1 else 0))
         return Architecture(
-            M=self.blocks,
-            L=depth,
-            J=max(
-                4 if gated else STREAM,
-                1 + gated + met * (dim + gated),
-                terms * max(dim * width, dim + 3 if dim > 1 else 0),
-            ),
-            K=kernel_size,
-            kappa1=max(kappa1),
-            kappa2=1.0,
+            M=self.blocks, L=depth, J=channels, K=kernel_size, kappa1=max(kappa1), kappa2=1.0
+        )
+
+    def _largest_of(self, chart, scale):
+        """A bound of the weights that gather for a chart and its partition function."""
+        p = chart.partition
+        slope = np.linalg.norm(chart.matrix, axis=1).max() * scale
+        centred = np.abs(chart.matrix @ p.centre + chart.offset).max() * scale
+        return max(
+            slope * (self.kernel_size**0.5 + p.outer**0.5) + centred,
+            p.gain * max(2, self.kernel_size, p.outer),
+            p.gain * float((p.centre**2).sum()) if chart.ambient_dim == 1 else 0.0,
         )

@@ -49,50 +49,45 @@ def _power(z, degree, cells):
 
 
 @njit(nogil=True, error_model="numpy")
-def _factors(u, cell, closing, order, folds, cells, values, slopes, closes):
-    """``N~_m(u - j)`` for the terms ``j`` alive in a cell: values, slopes in ``u`` and in
-    ``closing``.
+def _factors(u, cell, order, folds, cells, values, slopes):
+    """``N~_m(u - j)`` for the terms ``j`` alive in a cell: values and slopes in ``u``.
 
-    ``u``, ``cell``, ``closing`` have shape (LANES,), the other three, which are written, (m,
-    LANES). ``closing`` is added to the distance from the centre of a B-spline (``lem-gate``).
+    ``u``, ``cell`` have shape (LANES,), the other two, which are written, (m, LANES).
     """
     for k in range(order):
-        value, slope, close = values[k], slopes[k], closes[k]
+        value, slope = values[k], slopes[k]
         centre = k - (order - 1) + order / 2
         value[:] = 0.0
         slope[:] = 0.0
         for r in range(len(folds)):
             factor, width, scale = folds[r]
             for p in range(LANES):
-                difference = u[p] - (cell[p] + centre)
-                distance = max(closing[p] + difference, 0.0) + max(closing[p] - difference, 0.0)
+                distance = abs(u[p] - (cell[p] + centre))
                 y, dy = _power(max(width - distance, 0.0) / scale, order - 1, cells)
                 value[p] += factor * y
                 slope[p] -= factor * dy / scale if width >= distance else 0.0
         for p in range(LANES):
-            difference = u[p] - (cell[p] + centre)
             alive = slope[p] if value[p] >= 0.0 else 0.0
-            right = alive if closing[p] + difference >= 0.0 else 0.0
-            left = alive if closing[p] - difference > 0.0 else 0.0
             value[p] = max(value[p], 0.0)
-            slope[p] = right - left
-            close[p] = right + left
+            slope[p] = alive if u[p] >= cell[p] + centre else -alive
 
 
 @njit(nogil=True, error_model="numpy")
-def _contract(v, dv, table, base, edge, cells, kept, da, db, handed, value, gradient):
-    """``sum_j c_j mu_n(v_d, .. mu_n(v_2, v_1))`` over the terms of a cell, with derivatives.
+def _contract(
+    v, dv, rho, localised, table, base, edge, cells, kept, da, db, handed, value, gradient
+):
+    """``sum_j c_j P_d`` over the terms of a cell, ``P_k = mu_n(v_k, P_{k-1})`` and ``P_1 = v_1``,
+    or ``sum_j c_j mu_n(rho, P_d)`` where ``localised``; with derivatives.
 
-    Read: the factors ``v`` (d, m, LANES) and their slopes ``dv`` (d + 1, m, LANES), the last row
-    that of the first factor in ``closing``; ``base`` (LANES,), where the coefficients of a cell
-    begin in ``table``, whose axes have ``edge`` entries.  Written: ``value`` (LANES,), ``gradient``
-    (d + 1, LANES). The others are room to work in, (d, LANES): products, their two derivatives,
-    what is handed on.
+    Read: the factors ``v`` (d, m, LANES) and their slopes ``dv``; ``rho`` (LANES,); ``base``
+    (LANES,), where the coefficients of a cell begin in ``table``, whose axes have ``edge`` entries.
+    Written: ``value`` (LANES,), ``gradient`` (d + 1, LANES), its last row in ``rho``.  The others
+    are room to work in, (d, LANES): products, their two derivatives, what is handed on.
     """
     dim, order = v.shape[:2]
     last = dim - 1
     digits = np.zeros(dim, np.int64)
-    coefficient = np.empty(LANES)
+    weight = np.empty(LANES)
     value[:] = 0.0
     gradient[:] = 0.0
     handed[:] = 0.0
@@ -108,27 +103,38 @@ def _contract(v, dv, table, base, edge, cells, kept, da, db, handed, value, grad
                 for p in range(LANES):
                     kept[i, p], da[i, p], db[i, p] = _product(factor[p], kept[i - 1, p], cells)
         for k in range(order):
-            factor, slope, close = v[last, k], dv[last, k], dv[dim, k]
-            for p in range(LANES):
-                coefficient[p] = table[base[p] + place + k]
+            factor, slope = v[last, k], dv[last, k]
             if last == 0:
-                for p in range(LANES):
-                    value[p] += coefficient[p] * factor[p]
-                    gradient[0, p] += coefficient[p] * slope[p]
-                    gradient[1, p] += coefficient[p] * close[p]
+                kept[0] = factor
             else:
                 for p in range(LANES):
-                    y, dfactor, dkept = _product(factor[p], kept[last - 1, p], cells)
-                    value[p] += coefficient[p] * y
-                    gradient[last, p] += coefficient[p] * dfactor * slope[p]
-                    handed[last - 1, p] += coefficient[p] * dkept
+                    kept[last, p], da[last, p], db[last, p] = _product(
+                        factor[p], kept[last - 1, p], cells
+                    )
+            for p in range(LANES):
+                weight[p] = table[base[p] + place + k]
+            if localised:
+                for p in range(LANES):
+                    y, drho, dterm = _product(rho[p], kept[last, p], cells)
+                    value[p] += weight[p] * y
+                    gradient[dim, p] += weight[p] * drho
+                    weight[p] *= dterm
+            else:
+                for p in range(LANES):
+                    value[p] += weight[p] * kept[last, p]
+            if last == 0:
+                for p in range(LANES):
+                    gradient[0, p] += weight[p] * slope[p]
+            else:
+                for p in range(LANES):
+                    gradient[last, p] += weight[p] * da[last, p] * slope[p]
+                    handed[last - 1, p] += weight[p] * db[last, p]
         turned = last - 1
         while turned >= 0:
-            slope, close = dv[turned, digits[turned]], dv[dim, digits[turned]]
+            slope = dv[turned, digits[turned]]
             if turned == 0:
                 for p in range(LANES):
                     gradient[0, p] += handed[0, p] * slope[p]
-                    gradient[dim, p] += handed[0, p] * close[p]
             else:
                 for p in range(LANES):
                     gradient[turned, p] += handed[turned, p] * da[turned, p] * slope[p]
@@ -142,15 +148,17 @@ def _contract(v, dv, table, base, edge, cells, kept, da, db, handed, value, grad
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def sum_alive(u, omega, chart, tables, order, mesh, refinement, folds, values, gradients):
+def sum_alive(u, rho, localised, chart, tables, order, mesh, refinement, folds, values, gradients):
     """What a chart contributes at a point, for many pairs of both.
 
     Parameters
     ----------
     u : float64 array, shape (Q, d)
         Mesh coordinates, finite.
-    omega : float64 array, shape (Q,)
-        How far the gate is closed, in ``[0, 1)``; zero where there is none.
+    rho : float64 array, shape (Q,)
+        Values of the partition functions, in ``[0, 1]``.
+    localised : bool
+        Whether the terms are multiplied by them.
     chart : int64 array, shape (Q,)
         Which row of ``tables``.
     tables : float64 array, shape (charts, (N + m - 1)^d)
@@ -160,18 +168,17 @@ def sum_alive(u, omega, chart, tables, order, mesh, refinement, folds, values, g
     folds : float64 array, shape (F, 3)
         ``sign * a_r``, ``w_r`` and the scale of `lib.relu.fold_terms`.
     values, gradients : float64 arrays, shapes (Q,) and (Q, d + 1)
-        Written: the sums, and their derivatives in ``u`` and ``omega``.
+        Written: the sums, and their derivatives in ``u`` and ``rho``.
     """
     pairs, dim = u.shape
     edge, cells = mesh + order - 1, 2.0**refinement
     table = tables.reshape(-1)
     here = np.empty(LANES)
     cell = np.empty(LANES)
-    closing = np.empty(LANES)
+    share = np.empty(LANES)
     base = np.empty(LANES, np.int64)
     v = np.empty((dim, order, LANES))
-    dv = np.empty((dim + 1, order, LANES))
-    unused = np.empty((order, LANES))
+    dv = np.empty((dim, order, LANES))
     kept = np.empty((dim, LANES))
     da = np.empty((dim, LANES))
     db = np.empty((dim, LANES))
@@ -184,17 +191,17 @@ def sum_alive(u, omega, chart, tables, order, mesh, refinement, folds, values, g
             for p in range(LANES):
                 q = start + min(p, count - 1)  # the last batch repeats its last point
                 here[p] = u[q, i]
-                closing[p] = order * omega[q] if i == 0 else 0.0
                 cell[p] = min(max(np.floor(here[p]), 0.0), mesh - 1.0)
                 base[p] = base[p] * edge + np.int64(cell[p])
-            _factors(
-                here, cell, closing, order, folds, cells, v[i], dv[i], dv[dim] if i == 0 else unused
-            )
+            _factors(here, cell, order, folds, cells, v[i], dv[i])
         for p in range(LANES):
-            base[p] += chart[start + min(p, count - 1)] * tables.shape[1]
-        _contract(v, dv, table, base, edge, cells, kept, da, db, handed, value, gradient)
+            q = start + min(p, count - 1)
+            base[p] += chart[q] * tables.shape[1]
+            share[p] = rho[q]
+        _contract(
+            v, dv, share, localised, table, base, edge, cells, kept, da, db, handed, value, gradient
+        )
         for p in range(count):
             values[start + p] = value[p]
-            for i in range(dim):
+            for i in range(dim + 1):
                 gradients[start + p, i] = gradient[i, p]
-            gradients[start + p, dim] = order * gradient[dim, p]

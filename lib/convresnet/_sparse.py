@@ -7,12 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 from jaxtyping import Float64
+from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from lib.convresnet._chart import Chart
 from lib.convresnet._gather import gather_rows
 from lib.convresnet._kernel import sum_alive
-from lib.convresnet._terms import doublings, linear_forms
+from lib.convresnet._terms import distinct_centres, doublings, linear_forms
 from lib.errors import require
 from lib.relu import check_refinement, fold_terms
 from lib.splines import check_order
@@ -45,11 +46,11 @@ class SparseEvaluator:
     Book: ``prop-sparse``.
 
     At most ``m^d`` terms of a chart are not zero at a point (``prop-bspline-net``: supports are
-    exact), and no term of a chart whose gate is closed there (``lem-gate``); only those are
-    computed, compiled, with ``sq_n`` in closed form.  This is the function of the module on all of
-    ``R^D``, up to rounding: outside the cube its gather layers cut partial sums, and so does this
-    class.  Slopes may differ at kinks and within rounding of them, where each is made from
-    one-sided slopes of the factors.
+    exact), and no term of a chart whose partition function vanishes there
+    (``lem-partition-net``); only those are computed, compiled, with ``sq_n`` in closed form.  This
+    is the function of the module on all of ``R^D``, up to rounding: outside the cube its gather
+    layers cut partial sums, and so does this class.  Slopes may differ at kinks and within rounding
+    of them, where each is made from one-sided slopes of the factors.
 
     Parameters
     ----------
@@ -73,7 +74,7 @@ class SparseEvaluator:
         self.order = order
         self.refinement = refinement
         first = charts[0]
-        self.gate = first.gate
+        self.partition = first.partition
         self.dim = first.dim
         self.ambient_dim = first.ambient_dim
         self.cells = first.cells
@@ -94,6 +95,19 @@ class SparseEvaluator:
                 chart.coefficients,
             )
         self._forms, self._offset, self._steps, self._start = linear_forms(charts)
+        self._scale = 2.0 ** doublings(self.cells, self.partition is not None)
+        if self.partition is not None:
+            centres, rows = distinct_centres(charts)
+            self._own = np.array([r[-1] for r in rows])
+            # which distances each chart looks at before its own
+            self._earlier = csr_matrix(
+                (
+                    np.ones(sum(len(r) - 1 for r in rows)),
+                    np.concatenate([r[:-1] for r in rows]),
+                    np.cumsum([0] + [len(r) - 1 for r in rows]),
+                ),
+                shape=(len(charts), len(centres)),
+            )
         self._rows = gather_rows(self.ambient_dim, kernel_size)
         self._folds = np.array(
             [[sign * a, width, scale] for _, sign, a, width, scale in fold_terms(order)]
@@ -104,12 +118,12 @@ class SparseEvaluator:
         and ``x``.
         """
         positive = x >= 0
-        if self.gate is None:
+        if self.partition is None:
             # read before the first ReLU
             positive |= np.arange(self.ambient_dim) < self._rows[0].stop
         channels = [(np.where(positive, x, 0), positive.astype(float))]
-        if self.gate is not None:
-            channels.insert(0, _squares(x, self.gate.refinement))
+        if self.partition is not None:
+            channels.insert(0, _squares(x, self.partition.refinement))
         return (np.stack(part, axis=1) for part in zip(*channels))
 
     def _sums(self, z, rows):
@@ -138,23 +152,22 @@ class SparseEvaluator:
         """
         z, dz = self._channels(x)
         sums, first = self._sums(z, rows)
-        scale = 2.0 ** doublings(self.cells)
         charts = len(self.charts)
-        # of a point and a chart: u / 2^k and, if gated, omega
-        pairs = sums.reshape(len(x) * charts, -1)
-        if self.gate is None:
+        along = charts * self.dim  # the forms that are mesh coordinates
+        pairs = sums[:, :along].reshape(-1, self.dim)
+        if self.partition is None:
             alive = np.arange(len(pairs))
-            omega = np.zeros(len(pairs))
-            u = pairs * scale
+            rho = np.ones(len(pairs))
         else:
-            alive = np.flatnonzero(pairs[:, -1] < 1)
-            omega = pairs[alive, -1]
-            u = pairs[alive, :-1] * scale
+            shares, handed = self._partition(sums[:, along:])
+            alive = np.flatnonzero(shares)
+            rho = shares.reshape(-1)[alive]
         values = np.empty(len(alive))
         slopes = np.empty((len(alive), self.dim + 1))
         sum_alive(
-            u,
-            omega,
+            pairs[alive] * self._scale,
+            rho,
+            self.partition is not None,
             alive % charts,
             self._tables,
             self.order,
@@ -164,13 +177,13 @@ class SparseEvaluator:
             values,
             slopes,
         )
-        slopes[:, : self.dim] *= scale
-        if self.gate is None:
-            back = slopes[:, :-1]
-        else:
-            back = np.zeros_like(pairs)
-            back[alive] = slopes
+        back = np.zeros((len(pairs), self.dim))
+        back[alive] = self._scale * slopes[:, :-1]
         back = back.reshape(len(x), -1)
+        if self.partition is not None:
+            in_rho = np.zeros(len(pairs))
+            in_rho[alive] = slopes[:, -1]
+            back = np.concatenate([back, handed(in_rho.reshape(len(x), charts))], axis=1)
         gradient = np.empty_like(z)
         for layer, part in enumerate(rows):
             share = back if first is None else back * (first <= layer)
@@ -180,7 +193,23 @@ class SparseEvaluator:
         gradient *= dz
         return np.bincount(alive // charts, values, len(x)), gradient[
             :, 0
-        ] if self.gate is None else gradient.sum(1)
+        ] if self.partition is None else gradient.sum(1)
+
+    def _partition(self, v):
+        """The partition functions (P, charts) from ``beta d~^2`` (P, centres), and the map that
+        hands derivatives in them on to these distances (``lem-partition-net``).
+        """
+        w = np.maximum(self.partition.gain * self.partition.outer - v, 0)
+        own = w[:, self._own]
+        left = np.maximum(1 - (self._earlier @ w.T).T, 0)
+        free = own <= left  # rho = w_i, else what the earlier ones leave
+
+        def handed(in_rho):
+            in_w = -((in_rho * (~free & (left > 0))) @ self._earlier)
+            np.add.at(in_w, (slice(None), self._own), in_rho * free)
+            return -in_w * (w > 0)
+
+        return np.minimum(own, left), handed
 
     def value_and_gradient(self, x: Tensor) -> tuple[Float64[Tensor, " P"], Float64[Tensor, "P D"]]:
         """Values and gradients, in chunks of bounded memory, shared among the `threads`.

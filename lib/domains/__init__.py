@@ -6,7 +6,7 @@ from lib._moved import moved
 from lib.domains._bound import Bound, bound, choose_refinement, largest_coefficient, network_error
 from lib.domains._cube import Cube
 from lib.domains._cube_problem import CubeProblem
-from lib.domains._domain import Domain, Patch, Problem, Setting
+from lib.domains._domain import Domain, Localisation, Patch, Problem, Setting
 from lib.domains._patch import Boxes, CubePatch, Local, box_variables, mesh_of_chart
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "CubeProblem",
     "Domain",
     "Local",
+    "Localisation",
     "Patch",
     "Problem",
     "Setting",

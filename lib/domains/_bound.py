@@ -36,9 +36,10 @@ class Bound(Norms):
     breakdown : dict
         The numbers whose product the spline part is, by name.
     rigorous : bool
-        Whether every part is proved: on the cube, for a formula and a mesh that is not huge.
-        Otherwise it is as good as the derivative bounds that were stated, or on a manifold an
-        *estimate*, with sampled derivatives.
+        Whether every part is proved: for a formula and a mesh that is not huge, on a manifold whose
+        reach is proved.  Otherwise it is as good as the derivative bounds that were stated, as the
+        reach that is assumed, or, on a manifold and without a formula, an *estimate* with sampled
+        derivatives.
     """
 
     spline: Norms
@@ -81,7 +82,8 @@ def rounding_error(
 
     Three parts: coefficients are computed in float64, the weights ``a_r`` of the folds are stored
     in float64, and (value only) the network is evaluated in float64.  ``error`` is what
-    coefficients may be off.
+    coefficients may be off.  Behind a partition of unity errors of splines are averaged, those of
+    the evaluation are not, and what its functions are off counts for each of them.
     """
     largest = largest_coefficient(charts)
     order = problem.order
@@ -89,11 +91,20 @@ def rounding_error(
     alive = problem.order**problem.dim
     steep = relu.bspline_slope(order)
     fold = stored_folds(order)
-    evaluation = sum(rounding(order, refinement, dim, problem.mesh_rounding(charts, cells)))
-    value = error + largest * alive * (dim * fold.value + evaluation)
+    local = problem.localisation
+    factors = dim + (local is not None)
+    evaluation = sum(rounding(order, refinement, factors, problem.mesh_rounding(charts, cells)))
+    spline = error + largest * alive * dim * fold.value
     slope = alive * (steep * error + largest * (fold.slope + (dim - 1) * steep * fold.value))
-    in_mesh_units = problem.overlap(cells) * Norms(value, slope)
-    return in_mesh_units.steeper(problem.slope_factor * problem.mesh_slope(cells))
+    slope *= problem.slope_factor * problem.mesh_slope(cells)
+    if local is None:
+        return Norms(spline + largest * alive * evaluation, slope)
+    # each function of the partition is off by what its w_k are, of which at most A count
+    shares = local.overlap**2 * local.rounding * largest
+    return Norms(
+        spline + local.overlap * largest * alive * evaluation + shares,
+        slope + local.lipschitz * spline,
+    )
 
 
 def largest_coefficient(charts: list[Chart]) -> float:
@@ -104,11 +115,17 @@ def largest_coefficient(charts: list[Chart]) -> float:
 def network_error(
     problem: Problem, cells: int, refinement: int, largest_coefficient: float
 ) -> Norms:
-    """The network against the spline of a `Problem`, `lib.Norms` (``prop-spline-net``)."""
-    error = relu.spline_error(
-        problem.order, problem.dim, problem.mesh_slope(cells), refinement, largest_coefficient
+    """The network against the spline of a `Problem`, `lib.Norms` (``prop-spline-net``, on manifolds
+    ``lem-localised-term``).
+    """
+    local = problem.localisation
+    sizes = problem.order, problem.dim
+    steepness = problem.slope_factor * problem.mesh_slope(cells)
+    if local is None:
+        return relu.spline_error(*sizes, steepness, refinement, largest_coefficient)
+    return relu.localised_error(
+        *sizes, steepness, refinement, largest_coefficient, local.overlap, local.lipschitz
     )
-    return (problem.overlap(cells) * error).steeper(problem.slope_factor)
 
 
 def bound(problem: Problem, charts: list[Chart], cells: int, refinement: int) -> Bound:

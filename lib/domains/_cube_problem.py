@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from lib.convresnet import Chart, cube_chart
-from lib.domains._domain import Domain
+from lib.domains._domain import Domain, Localisation
 from lib.errors import require
 from lib.intervals import MAXIMUM_EVALUATIONS, evaluations, values_near
 from lib.norms import renamed
@@ -36,6 +36,7 @@ class CubeProblem:
 
     slope_factor = 1.0
     reach: float | None = None
+    localisation: Localisation | None = None
     maximum_cells = float("inf")
 
     def __init__(self, target: Target, domain: Domain, order: int) -> None:
@@ -76,10 +77,6 @@ class CubeProblem:
     def count_terms(self, cells: int) -> int:
         """``(N + m - 1)^D``."""
         return (cells + self.order - 1) ** self.dim
-
-    def overlap(self, cells: int) -> int:
-        """1: a point lies in one chart."""
-        return 1
 
     def mesh_slope(self, cells: int) -> float:
         """Mesh units a unit of length: ``N``."""

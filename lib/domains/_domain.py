@@ -6,14 +6,35 @@ methods.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64, Int
 from torch import Tensor
 
 from lib.convresnet import Chart
 from lib.norms import Norms
+
+
+@dataclass(frozen=True)
+class Localisation:
+    """What the partition of unity in front of charts costs (book: ``lem-partition-net``,
+    ``lem-partition-slope``).
+
+    Attributes
+    ----------
+    overlap : int
+        ``A``: at most so many of its functions are positive at a point.
+    lipschitz : float
+        ``Lambda``: at least ``sup sum_i |grad rho_i|``.
+    rounding : float
+        What float64 may miss of each ``w_k``.
+    """
+
+    overlap: int
+    lipschitz: float
+    rounding: float
 
 
 @runtime_checkable
@@ -37,6 +58,8 @@ class Problem(Protocol):
         From the largest partial derivative in mesh directions to the slope of the domain.
     reach : float or None
         Of the manifold; None on the cube.
+    localisation : Localisation or None
+        None on the cube, which is one chart.
     """
 
     target: Any
@@ -50,11 +73,12 @@ class Problem(Protocol):
     slope_factor: float
     reach: float | None
 
+    @property
+    def localisation(self) -> Localisation | None:
+        """What the partition of unity costs, None where there is none."""
+
     def count_terms(self, cells: int) -> int:
         """``T``, the number of terms."""
-
-    def overlap(self, cells: int) -> int:
-        """How many charts have terms that are alive at one point, at most."""
 
     def mesh_slope(self, cells: int) -> float:
         """Mesh units a unit of length."""
@@ -148,6 +172,16 @@ class Patch(Protocol):
     @property
     def roots(self) -> tuple[int, ...]:
         """Where boxes begin."""
+
+    @property
+    def localisation(self) -> Localisation | None:
+        """What the partition of unity in front of charts costs; None where there is one chart."""
+
+    def counts(self, boxes: Any) -> Bool[np.ndarray, " P"]:
+        """Which boxes meet the domain: elsewhere there is no error."""
+
+    def boxes_of(self, chart: int, local: Any) -> Int[np.ndarray, " P"]:
+        """Which boxes belong to a chart."""
 
     def describe(self) -> str:
         """For the reader."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from flint import arb
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64, Int
 
 from lib.intervals import Balls, Taylor, precision, span, up
 
@@ -82,8 +82,18 @@ class CubePatch:
         self.cells = cells
         self.roots = (cells,) * dim
 
+    localisation = None
+
     def describe(self) -> str:
         return f"cube of dimension {self.dim}, {self.cells} cells"
+
+    def counts(self, boxes: Boxes) -> Bool[np.ndarray, " P"]:
+        """Which boxes meet the domain: all of them."""
+        return np.ones(len(boxes), bool)
+
+    def boxes_of(self, chart: int, local: Local) -> Int[np.ndarray, " P"]:
+        """The boxes that belong to a chart, of which there is one."""
+        return np.arange(len(local.boxes))
 
     def numbers(self) -> list:
         """What tells it from every other domain of its kind (`lib.certify._digest.digest`)."""

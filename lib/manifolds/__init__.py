@@ -1,46 +1,45 @@
-"""Chapter 06: manifolds in the unit cube, their charts, partitions of unity and chart
-determination.
+"""Chapter 06: manifolds in the unit cube, their charts, and partitions of unity that are
+networks.
 """
 
 from lib.manifolds._atlas import Atlas, farthest_points
 from lib.manifolds._base import Manifold
-from lib.manifolds._cells import inset, living_terms, projected_radius, room, smallest_mesh
+from lib.manifolds._cells import inset, living_cells, living_terms, projected_radius, smallest_mesh
 from lib.manifolds._choose import choose_atlas, score
 from lib.manifolds._closed_forms import RotationGroup, Sphere
 from lib.manifolds._curves import FourierCurve, circle, ellipse, isometry, reach_enclosure, trefoil
 from lib.manifolds._images import image_rotations, rotated
 from lib.manifolds._level_sets import LevelSet, ellipsoid, peanut, torus
 from lib.manifolds._norms import (
-    GRID,
-    ball_grid,
-    derivative_norms,
+    Grid,
+    box_expansions,
     differences,
-    largest_nearby,
+    enclosed_norms,
+    estimated_norms,
     lines,
-    samples,
     smooth_along_lines,
 )
-from lib.manifolds._patches import CurvePatch, SphereFace
+from lib.manifolds._patches import ChartsPatch
 from lib.manifolds._problem import ManifoldProblem
 from lib.manifolds._reach import federer_quotients, reach_of_zeros
 from lib.manifolds._union import Union
 
 __all__ = [
-    "GRID",
     "Atlas",
-    "CurvePatch",
+    "Grid",
+    "box_expansions",
+    "enclosed_norms",
+    "estimated_norms",
+    "ChartsPatch",
     "FourierCurve",
     "LevelSet",
     "Manifold",
     "ManifoldProblem",
     "RotationGroup",
     "Sphere",
-    "SphereFace",
     "Union",
-    "ball_grid",
     "choose_atlas",
     "circle",
-    "derivative_norms",
     "differences",
     "ellipse",
     "ellipsoid",
@@ -49,16 +48,14 @@ __all__ = [
     "image_rotations",
     "inset",
     "isometry",
-    "largest_nearby",
     "lines",
+    "living_cells",
     "living_terms",
     "peanut",
     "projected_radius",
     "reach_enclosure",
     "reach_of_zeros",
-    "room",
     "rotated",
-    "samples",
     "score",
     "smallest_mesh",
     "smooth_along_lines",

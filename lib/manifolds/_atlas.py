@@ -1,19 +1,19 @@
-"""Atlases: charts that cover, with their bumps and gates (book: ``lem-atlas``,
-``lem-partition``, ``prop-chart-local``).
+"""Atlases: charts that cover, and the partition of unity that is a network (book: ``lem-atlas``,
+``lem-partition-net``).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cached_property
-from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float64, Int
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from lib.convresnet import Gate
-from lib.errors import integer, positive, require
-from lib.manifolds._cells import RAMP, inset, room, smallest_mesh
+from lib.convresnet import PartitionFunction
+from lib.errors import positive, require
+from lib.manifolds._cells import smallest_mesh
 from lib.manifolds._geometry import OFF, Geometry
 from lib.manifolds._problem import ManifoldProblem, target_on
 from lib.targets import Target
@@ -22,10 +22,14 @@ MAXIMUM_CHARTS = 5000
 _NET = 1 / 12  # radius of the certificate's net, in units of the reach
 _LOOKED = 20_000  # points of the net, at random, at which the reach is checked
 _CHECKED = 150  # points of a chart between which injectivity is checked
+# of the smallest slack of squared distances: what the network's squares may add to a distance
+_SQUARES = 1 / 10
+# relative, of r_0'^2: more than rounding, so that the functions add up to 1 in float64 too
+_ROUNDING = 1e-9
 # points nearer to each other than this, in units of the reach, are not compared: rounding
 _NEAR = 1 / 50
 _SLACK = 1e-4  # ... which leaves relative errors below this
-_CHUNK = 1 << 15
+_STEEP = 0.995  # of the reach: where projections of two points are compared
 
 
 def _first_largest(values):
@@ -62,24 +66,22 @@ def farthest_points(
 
 
 class Atlas:
-    """Charts ``y = V_i^T (x - c_i) / (2 r_1)``, in which the support of a bump is in the ball of
-    radius 1/2.
+    """Charts ``phi_i(x) = V_i^T (x - c_i) / (2 r_1)`` and the partition of unity ``rho_i`` in front
+    of them.
 
-    Book: ``lem-chart``, ``lem-atlas``, ``lem-partition``.
+    Book: ``lem-chart``, ``lem-atlas``, ``lem-partition-net``.  What is within ``r_1`` of a centre
+    is in the ball of radius 1/2 of its chart.
 
     Parameters
     ----------
     manifold : Manifold
     cover_radius : float
         ``r_0``: every point of the manifold is at most so far from a centre (certified).
-    bump_radius : float
-        ``r_1 > r_0``: the bump ``(1 - |x - c_i|^2 / r_1^2)_+^q`` vanishes from there on.
-    exponent : int
-        ``q >= 2``; the partition of unity is of class ``C^{q-1,1}``, so `lib.approximate` uses the
-        smoothness ``q - 1`` at most: derivatives of that order are continuous, and their samples
-        converge.
+    chart_radius : float
+        ``r_1 > r_0``: ``rho_i`` vanishes where ``|x - c_i| >= r_1``.
     centres : float64 array, shape (A, D), optional
-        Points of the manifold to be used as centres; by default greedily chosen farthest points.
+        Points of the manifold to be used as centres, in this order; by default greedily chosen
+        farthest points, ordered so that few earlier centres are near.
 
     Attributes
     ----------
@@ -93,34 +95,31 @@ class Atlas:
     Raises
     ------
     InputError
-        If the radii are not ``r_0 < r_1 < tau sqrt(1 - theta^2)``, ``theta = 1/10``, or given
-        centres do not cover.
+        If the radii are not ``r_0 < r_1 < tau``, or given centres do not cover.
     """
 
     def __init__(
         self,
         manifold: Geometry,
         cover_radius: float,
-        bump_radius: float,
-        exponent: int,
+        chart_radius: float,
         centres: Float64[np.ndarray, "A D"] | None = None,
     ) -> None:
         require(isinstance(manifold, Geometry), "manifold", manifold, "a manifold of lib.manifolds")
         self.manifold = manifold
-        self.bump_radius = positive("bump_radius", bump_radius)
-        self.exponent = integer("exponent", exponent, 2)
+        self.chart_radius = positive("chart_radius", chart_radius)
         tau = manifold.reach
         require(
-            self.bump_radius < room(tau),
-            "bump_radius",
-            bump_radius,
-            f"below {room(tau):.6g}: beyond, charts need not be injective (the reach is {tau:.6g})",
+            self.chart_radius < tau,
+            "chart_radius",
+            chart_radius,
+            f"below the reach, {tau:.6g}: beyond, charts need not be injective",
         )
         require(
-            positive("cover_radius", cover_radius) < bump_radius,
+            positive("cover_radius", cover_radius) < chart_radius,
             "cover_radius",
             cover_radius,
-            f"below the radius of the bumps, {bump_radius:.6g}",
+            f"below the radius of the charts, {chart_radius:.6g}",
         )
         self.net, self.net_radius = certificate_net(manifold)
         require(
@@ -130,7 +129,8 @@ class Atlas:
             f"above the radius of the net, {self.net_radius:.3g}",
         )
         if centres is None:
-            centres = self.net[farthest_points(self.net, cover_radius - self.net_radius)[0]]
+            chosen = farthest_points(self.net, cover_radius - self.net_radius)[0]
+            centres = ordered(self.net[chosen], self.chart_radius)
         self.centres = np.asarray(centres, float)
         require(
             self.centres.ndim == 2
@@ -155,7 +155,6 @@ class Atlas:
             f"a cover of radius {cover_radius:.6g}; certified is {self.cover_radius:.6g}",
         )
         self.frames = manifold.tangent_basis(self.centres)
-        self._neighbours = self.tree.query_ball_point(self.centres, 2 * self.bump_radius)
 
     def __len__(self) -> int:
         return len(self.centres)
@@ -163,7 +162,7 @@ class Atlas:
     def __repr__(self) -> str:
         return (
             f"Atlas of {self.manifold.name}: {len(self)} charts, r_0={self.cover_radius:.4g}, "
-            f"r_1={self.bump_radius:.4g}, q={self.exponent}"
+            f"r_1={self.chart_radius:.4g}"
         )
 
     @property
@@ -190,16 +189,6 @@ class Atlas:
             ``N``, if it is known.
         """
         return ManifoldProblem(target_on(target, self.manifold), self, order, cells)
-
-    @property
-    def open_radius(self) -> float:
-        """``R_1'``: the gate is open at least up to there."""
-        return self.manifold.reach * (2 * (1 - RAMP)) ** 0.5
-
-    @property
-    def closed_radius(self) -> float:
-        """``R_2``: the gate is closed from there on."""
-        return self.manifold.reach * (2 * (1 + RAMP)) ** 0.5
 
     @property
     def separation(self) -> float:
@@ -231,9 +220,9 @@ class Atlas:
             flat = (net - centre) @ frame
             square = ((net - centre) ** 2).sum(1)
             self._obey_federer(flat, square)
-            chart = np.nonzero(
-                (square <= self.open_radius**2) & ((flat**2).sum(1) < room(tau) ** 2)
-            )[0][:_CHECKED]
+            chart = np.nonzero((square < 2 * tau**2) & ((flat**2).sum(1) < (_STEEP * tau) ** 2))[0][
+                :_CHECKED
+            ]
             x, flat = net[chart], flat[chart]
             apart = np.linalg.norm(x[:, None] - x[None], axis=2)
             length = np.linalg.norm(flat, axis=1)
@@ -277,87 +266,128 @@ class Atlas:
     # ---- charts
 
     def inverse(self, i: int, y: Float64[np.ndarray, "P d"]) -> Float64[np.ndarray, "P D"]:
-        """The points of the manifold with coordinates ``y`` (P, d), ``|y| < 1/2``, in chart
+        """The points of the manifold with coordinates ``y`` (P, d), ``2 r_1 |y| < tau``, in chart
         ``i``; (P, D).
         """
         return self.manifold.inverse_chart(
-            self.centres[i], self.frames[i], 2 * self.bump_radius * y
+            self.centres[i], self.frames[i], 2 * self.chart_radius * y
         )
 
     def mesh(
-        self, i: int, order: int, cells: int
-    ) -> tuple[Float64[np.ndarray, "d D"], Float64[np.ndarray, " d"], int]:
-        """The map to mesh units: matrix (d, D), offset (d,) and the number of cells ``N + 2m``
-        of the chart.
-        """
-        edge = cells + 2 * order
-        matrix = cells / (2 * self.bump_radius) * self.frames[i].T
-        return matrix, edge / 2 - matrix @ self.centres[i], edge
+        self, i: int, cells: int
+    ) -> tuple[Float64[np.ndarray, "d D"], Float64[np.ndarray, " d"]]:
+        """The map to mesh units, ``u = N (phi_i + 1/2)``: matrix (d, D) and offset (d,)."""
+        matrix = cells / (2 * self.chart_radius) * self.frames[i].T
+        return matrix, cells / 2 - matrix @ self.centres[i]
 
     def smallest_mesh(self, order: int) -> int:
         """``N_0`` of these charts, the function `smallest_mesh`."""
-        return smallest_mesh(self.manifold.reach, self.bump_radius, self.dim, order)
-
-    def living_radius(self, order: int, cells: int) -> float:
-        """Only points of the manifold nearer than this to a centre can meet a term of its chart."""
-        spread = self.bump_radius * (1 + 2 * self.dim**0.5 * (order - inset(order)) / cells)
-        tau = self.manifold.reach
-        return tau * (2 * (1 - (1 - min(spread / tau, 1) ** 2) ** 0.5)) ** 0.5
-
-    def gate(self, i: int) -> Gate:
-        """The `lib.convresnet.Gate` of chart ``i``."""
-        tau, n = self.manifold.reach, 1
-        while self.ambient_dim * 4.0 ** (-n - 1) > RAMP * tau**2 / 10:
-            n += 1
-        inner = self.open_radius**2 + self.ambient_dim * 4.0 ** (-n - 1)
-        return Gate(self.centres[i], inner, self.closed_radius**2, n)
+        return smallest_mesh(self.manifold.reach, self.chart_radius, self.dim, order)
 
     # ---- partition of unity
 
-    def bumps(self, x: Float64[np.ndarray, "P D"], charts: Any) -> Float64[np.ndarray, "P B"]:
-        """``eta_k(x)`` for the charts with these indices (B,) at points (P, D): (P, B)."""
-        # relative to one of the centres: far from the origin the expanded square would cancel
-        middle = self.centres[charts[0]]
-        x, c = x - middle, self.centres[charts] - middle
-        square = (x**2).sum(1)[:, None] - 2 * x @ c.T + (c**2).sum(1)
-        return np.maximum(1 - square / self.bump_radius**2, 0) ** self.exponent
+    @cached_property
+    def refinement(self) -> int:
+        """``n_d``, the least for which ``D 4^{-n_d-1} <= (r_1^2 - r_0^2) / 10``."""
+        n = 1
+        while self.ambient_dim * 4.0 ** (-n - 1) > _SQUARES * self._slack:
+            n += 1
+        return n
 
-    def partition(self, i: int, x: Float64[np.ndarray, "P D"]) -> Float64[np.ndarray, " P"]:
-        """``rho_i = eta_i / sum_k eta_k`` at points (P, D) of the manifold: (P,)."""
-        result = np.empty(len(x))
-        near = self._neighbours[i]
-        own = near.index(i)
-        for start in range(0, len(x), _CHUNK):
-            eta = self.bumps(x[start : start + _CHUNK], near)
-            total = eta.sum(1)
-            result[start : start + _CHUNK] = np.where(
-                eta[:, own] > 0, eta[:, own] / np.where(total > 0, total, 1), 0
-            )
-        return result
+    @property
+    def _slack(self):
+        return self.chart_radius**2 - self.cover_radius**2
 
-    # ---- overlaps
+    @cached_property
+    def inner(self) -> float:
+        """``r_0'^2 = r_0^2 + D 4^{-n_d-1}`` and a little for rounding (``lem-partition-net``)."""
+        squares = self.ambient_dim * 4.0 ** (-self.refinement - 1)
+        return self.cover_radius**2 + squares + _ROUNDING * self._slack
+
+    @cached_property
+    def earlier(self) -> list[Int[np.ndarray, " B"]]:
+        """For each chart the earlier ones whose centres are within ``2 r_1`` of its own."""
+        near = self.tree.query_ball_point(self.centres, 2 * self.chart_radius)
+        return [np.array(sorted(k for k in n if k < i), int) for i, n in enumerate(near)]
+
+    def partition_function(self, i: int) -> PartitionFunction:
+        """``rho_i``, as the network has it (``lem-partition-net``)."""
+        return PartitionFunction(
+            self.centres[i],
+            self.centres[self.earlier[i]],
+            self.inner,
+            self.chart_radius**2,
+            self.refinement,
+        )
+
+    def partition(self, x: Float64[np.ndarray, "P D"]) -> Float64[np.ndarray, "P A"]:
+        """All functions of the partition at points (P, D): (P, A)."""
+        points = torch.from_numpy(np.asarray(x, float))
+        return np.stack(
+            [self.partition_function(i)(points).numpy() for i in range(len(self))], axis=1
+        )
+
+    # ---- what the partition costs, bounded on the net
 
     @cached_property
     def _net_tree(self):
         return cKDTree(self.net)
 
-    def meeting(self, radius: float) -> Any:
-        """For each centre the net points that certify where it matters: within ``radius`` plus
-        the net's radius.
+    def _near_net(self, i):
+        """The points of the net that may be within ``r_1`` of a centre at a distance of the net's
+        radius, and how far from it they are.
         """
-        return self._net_tree.query_ball_point(self.centres, radius + self.net_radius)
-
-    def largest_sum(self, weights: Iterable[float], radius: float) -> float:
-        """Upper bound of ``sup_x sum_{|x - c_i| < radius} weights_i`` over the manifold."""
-        total = np.zeros(len(self.net))
-        for weight, points in zip(weights, self.meeting(radius)):
-            total[points] += weight
-        return float(total.max())
+        near = self._net_tree.query_ball_point(self.centres[i], self.chart_radius + self.net_radius)
+        near = np.array(near, int)
+        return near, np.linalg.norm(self.net[near] - self.centres[i], axis=1)
 
     @cached_property
     def overlap(self) -> int:
-        """The largest number of bumps over a point, bounded from above on the net."""
-        return int(self.largest_sum(np.ones(len(self)), self.bump_radius))
+        """``A``: at most so many functions of the partition are positive at a point."""
+        count = np.zeros(len(self.net), int)
+        for i in range(len(self)):
+            count[self._near_net(i)[0]] += 1
+        return int(count.max())
+
+    @cached_property
+    def lipschitz(self) -> float:
+        """``Lambda``: an upper bound of ``sum_i |grad rho_i|`` on the manifold
+        (``lem-partition-slope``).
+
+        At a point of the net, with its radius added to or taken from distances: charts count up to
+        the one at which ``sum w_k`` surely reaches 1; the functions before it have the slopes of
+        their ``w_k``, and the one that reaches 1 at most the sum of those.
+        """
+        beta = 1 / (self.chart_radius**2 - self.inner)
+        squares = self.ambient_dim * 4.0 ** (-self.refinement - 1)
+        rough = self.ambient_dim**0.5 * 2.0**-self.refinement
+        surely, before, largest = np.zeros((3, len(self.net)))
+        for i in range(len(self)):
+            near, distance = self._near_net(i)
+            near, distance = (a[surely[near] < 1] for a in (near, distance))
+            far = distance + self.net_radius
+            slope = beta * (2 * np.minimum(far, self.chart_radius) + rough)
+            here = before[near] + np.maximum(slope, before[near])
+            largest[near] = np.maximum(largest[near], here)
+            before[near] += slope
+            surely[near] += beta * np.maximum(self.chart_radius**2 - far**2 - squares, 0)
+        return float(largest.max())
+
+
+def ordered(centres: Float64[np.ndarray, "A D"], chart_radius: float) -> Float64[np.ndarray, "A D"]:
+    """Centres in an order in which few of the earlier ones are within ``2 r_1`` of any.
+
+    From the back, always the point with the fewest such neighbours left (Matula and Beck's
+    smallest-last order: the largest number of earlier neighbours is then the least possible).
+    """
+    near = cKDTree(centres).query_ball_point(centres, 2 * chart_radius)
+    degree = np.array([len(n) for n in near])
+    order = np.empty(len(centres), int)
+    for place in range(len(centres) - 1, -1, -1):
+        order[place] = chosen = int(degree.argmin())
+        degree[near[chosen]] -= 1
+        degree[chosen] = 2 * len(centres)
+    return centres[order]
 
 
 def certificate_net(manifold: Geometry) -> tuple[Float64[np.ndarray, "P D"], float]:

@@ -3,7 +3,6 @@
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,9 +10,10 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from lib.convresnet import Chart
-from lib.errors import InputError, integer, require
+from lib.errors import integer, require
 from lib.manifolds._choose import choose_atlas
 from lib.manifolds._geometry import OFF, Geometry, Seed
+from lib.manifolds._patches import ChartsPatch
 from lib.manifolds._problem import ManifoldProblem, target_on
 from lib.targets import Target
 
@@ -86,24 +86,21 @@ class Manifold(Geometry):
         order : int
             ``m``.
         cells : int, optional
-            ``N``, if it is known: gates must hold from so many cells on.
+            ``N``, if it is known: nodes must lie in the charts from so many cells on.
 
         Returns
         -------
         ManifoldProblem
         """
         target = target_on(target, self)
-        return ManifoldProblem(target, choose_atlas(self, order, cells), order, cells)
+        return ManifoldProblem(target, choose_atlas(self, target, order, cells), order, cells)
 
-    def patch(self, charts: list[Chart], cells: int) -> Any:
-        """The domain of a certificate; refused where no chart in closed form is known.
+    def patch(self, charts: list[Chart], cells: int) -> ChartsPatch:
+        """The domain of a certificate: the balls of all charts, which must be those of an atlas.
 
         Parameters
         ----------
         charts : list of lib.convresnet.Chart
         cells : int
         """
-        raise InputError(
-            f"domain = {self.name}: must be a cube or a closed curve; of a sphere give a SphereFace"
-            " (other manifolds have no chart in closed form here)"
-        )
+        return ChartsPatch(self, charts, cells)

@@ -1,4 +1,4 @@
-"""Which mesh cells and terms of a chart matter (book: ``lem-federer``, ``prop-chart-local``)."""
+"""Which mesh cells and terms of a chart matter (book: ``lem-federer``, ``lem-local-jackson``)."""
 
 from math import ceil
 from typing import Any
@@ -8,7 +8,7 @@ from jaxtyping import Int
 
 from lib.splines import check_order, functional
 
-RAMP = 0.1  # theta: the gates open between 2 tau^2 (1 - theta) and 2 tau^2 (1 + theta)
+_MARGIN = 0.99  # nodes are looked for within this part of the ball over which a chart is inverted
 
 
 def projected_radius(distance: Any, reach: float) -> Any:
@@ -26,39 +26,42 @@ def inset(order: int) -> float:
     return float(min(nodes[0], order - nodes[-1]))
 
 
-def living_terms(dim: int, order: int, cells: int) -> Int[np.ndarray, "T d"]:
-    """The terms of a chart with ``N`` cells across its ball whose coefficient can differ from zero.
+def _nearest(low, high, dim, cells):
+    """The squared distances of boxes from the middle of a mesh of ``N`` cells a side, for the
+    products of intervals ``[low, high]``, arrays (n,): array (n,) * d.
+    """
+    gap = np.maximum(np.maximum(low - cells / 2, cells / 2 - high), 0)
+    return np.sum(np.meshgrid(*[gap**2] * dim, indexing="ij"), axis=0)
 
-    Those whose dual functional has a node in the open ball of radius ``N / 2`` around the middle of
-    the ``N + 2m`` cells.
+
+def living_terms(dim: int, order: int, cells: int) -> Int[np.ndarray, "T d"]:
+    """The terms of a chart with ``N`` cells across its ball whose support meets the open ball, of
+    radius ``N / 2`` around the middle of the cells.
 
     Returns
     -------
     int64 array, shape (T, d)
-        Multi-indices.
+        Multi-indices, from ``1 - m`` to ``N - 1``.
     """
-    edge = cells + 2 * order
-    nearest = np.array(
-        [
-            min(abs(float(t) - edge / 2) for t in functional(order, edge, j)[0])
-            for j in range(1 - order, edge)
-        ]
-    )
-    square = np.sum(np.meshgrid(*[nearest**2] * dim, indexing="ij"), axis=0)
+    first = np.arange(1 - order, cells)
+    square = _nearest(first, first + order, dim, cells)
     return np.stack(np.nonzero(square < cells**2 / 4), axis=1) - (order - 1)
 
 
-def smallest_mesh(reach: float, bump_radius: float, dim: int, order: int) -> int:
-    """``N_0``: from there on no term is alive on the manifold where a gate is neither open nor
-    closed.
+def living_cells(dim: int, cells: int) -> Int[np.ndarray, "C d"]:
+    """The cells, by their lower corners in mesh units, that meet the open ball: int64 array
+    (C, d).
+    """
+    first = np.arange(cells)
+    return np.stack(np.nonzero(_nearest(first, first + 1, dim, cells) < cells**2 / 4), axis=1)
 
-    ``r_1 (1 + 2 sqrt(d) (m - delta_m) / N) <= tau sqrt(1 - theta^2)`` (``prop-chart-local``).
+
+def smallest_mesh(reach: float, chart_radius: float, dim: int, order: int) -> int:
+    """``N_0``: from there on the nodes of the functionals of all terms lie where charts can be
+    inverted.
+
+    ``r_1 (1 + 2 sqrt(d) (m - delta_m) / N) <= 0.99 tau`` (``lem-local-jackson``).
     """
     order = check_order(order)
-    spread = 2 * bump_radius * dim**0.5 * (order - inset(order))
-    return max(order, ceil(spread / (room(reach) - bump_radius) * (1 + 1e-12)))
-
-
-def room(reach: float) -> float:
-    """``g(R_1') = g(R_2) = tau sqrt(1 - theta^2)``: the radius that charts and gates share."""
-    return reach * (1 - RAMP**2) ** 0.5
+    spread = 2 * chart_radius * dim**0.5 * (order - inset(order))
+    return max(order, ceil(spread / (_MARGIN * reach - chart_radius) * (1 + 1e-12)))

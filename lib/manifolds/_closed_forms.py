@@ -39,6 +39,10 @@ class Sphere(Manifold):
         self.middle = np.full(3, 0.5)
         check_cube(self.name, self.middle - self.radius, self.middle + self.radius)
 
+    def numbers(self) -> list:
+        """What tells it from every other one of its kind."""
+        return ["sphere", self.radius, self.middle]
+
     def project(self, x: Float64[np.ndarray | Tensor, "P 3"]) -> Float64[np.ndarray, "P 3"]:
         y = np.asarray(x) - self.middle
         return self.middle + self.radius * y / np.linalg.norm(y, axis=1, keepdims=True)
@@ -126,6 +130,10 @@ class RotationGroup(Manifold):
         # pi^2 R^3 with R = 2 reach: half a three-sphere
         self.volume = 8 * np.pi**2 * self.reach**3
         check_cube(self.name, np.full(9, 0.5 - self.scale), np.full(9, 0.5 + self.scale))
+
+    def numbers(self) -> list:
+        """What tells it from every other one of its kind."""
+        return ["rotations", self.scale]
 
     def matrices(self, x: Float64[np.ndarray | Tensor, "... 9"]) -> Float64[np.ndarray, "P 3 3"]:
         """The 3 x 3 matrices of points (P, 9)."""

@@ -8,11 +8,9 @@ from jaxtyping import Float64
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from lib.convresnet import Chart
 from lib.errors import integer, positive, require
 from lib.manifolds._base import Manifold
 from lib.manifolds._geometry import Seed, check_cube
-from lib.manifolds._patches import CurvePatch
 
 _NEWTON = 12
 # a step after which Newton's method has arrived: the next would be about its square
@@ -127,6 +125,11 @@ class FourierCurve(Manifold):
         else:
             self.reach = positive("reach", reach)
             self.reach_source = reach_source
+            self.reach_proved = reach_source != "given"
+
+    def numbers(self) -> list:
+        """What tells it from every other one of its kind."""
+        return ["curve", self.cosine, self.sine, self.middle, self.frame]
 
     def local(self, t: Any, order: int = 0) -> Float64[np.ndarray, "... p"]:
         """``x^(order)(t)`` in the coordinates of the frame (without the centre): (P,) to (P, p)."""
@@ -206,11 +209,6 @@ class FourierCurve(Manifold):
             "inside the chart; Newton's method did not converge",
         )
         return self.points(s)
-
-    def patch(self, charts: list[Chart], cells: int) -> CurvePatch:
-        """The domain of a certificate, with two boxes a mesh cell to begin with; `CurvePatch`."""
-        slope = max(float(np.linalg.norm(c.matrix)) for c in charts)
-        return CurvePatch(self, max(8, int(2 * slope * float(self._arc[-1]))))
 
     def draw(self, points: int, seed: Seed = 0) -> Float64[np.ndarray, "P D"]:
         """Uniform in the parameter."""

@@ -26,6 +26,9 @@ class Geometry:
         ``tau``: a lower bound of the reach.
     reach_source : str
         Where the reach comes from: a closed form, a bound computed here, or an estimate.
+    reach_proved : bool
+        Whether it is one: a closed form, or a bound with every constant enclosed; otherwise it is
+        assumed.
     volume : float or None
         ``d``-dimensional volume where it is known.
     """
@@ -35,6 +38,7 @@ class Geometry:
     ambient_dim: int
     reach: float
     reach_source: str
+    reach_proved: bool = True
     volume: float | None = None
 
     def __repr__(self):
@@ -42,6 +46,10 @@ class Geometry:
             f"{self.name} (d={self.dim}, D={self.ambient_dim}, reach {self.reach:.4g}:"
             f" {self.reach_source})"
         )
+
+    def numbers(self) -> list:
+        """Strings, numbers and arrays that tell the set from every other one of its kind."""
+        raise NotImplementedError
 
     def project(self, x: Float64[np.ndarray | Tensor, "P D"]) -> Float64[np.ndarray, "P D"]:
         """A nearby point of the manifold for points close to it (the nearest one where that is

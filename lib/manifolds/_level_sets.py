@@ -103,7 +103,7 @@ class LevelSet(Manifold):
         self.name = name
         self.volume = volume
         self.codim = len(formulas)
-        expressions = [parse(f, ambient_dim) for f in formulas]
+        self.expressions = expressions = [parse(f, ambient_dim) for f in formulas]
         self.low = np.zeros(ambient_dim)
         self.high = np.ones(ambient_dim)
         self._differentiate(expressions)
@@ -134,7 +134,9 @@ class LevelSet(Manifold):
         if reach is not None:
             self.reach = positive("reach", reach)
             self.reach_source = reach_source
+            self.reach_proved = reach_source != "given"
             return
+        self.reach_proved = False  # in float64, without outward rounding
         self.reach, self.reach_above = reach_of_zeros(self)
         require(
             self.reach_above >= SMALLEST,
@@ -151,6 +153,10 @@ class LevelSet(Manifold):
             f" {self.reach_above:.2g}",
         )
         self.reach_source = "lower bound from curvature and bottlenecks over boxes"
+
+    def numbers(self) -> list:
+        """What tells it from every other one of its kind."""
+        return ["zeros", *map(sympy.srepr, self.expressions)]
 
     def _differentiate(self, expressions):
         """The formulas and their derivatives as functions, and the bounds of second and third

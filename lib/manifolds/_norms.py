@@ -1,59 +1,228 @@
-"""Estimates of derivatives of functions in charts, by divided differences (book:
-``lem-partition``).
+"""Suprema of derivatives of a function in charts, over the boxes of a grid: enclosed for formulas,
+estimated by divided differences for other functions (book: ``lem-chart-norms``).
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from math import ceil
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float64
-from scipy.ndimage import maximum_filter
+import sympy
+from jaxtyping import Bool, Float64, Int
+from scipy.ndimage import binary_dilation, maximum_filter
 
+from lib.formulas import variables
+from lib.intervals import UNIT, Balls, Taylor, expand, exponents, span, up
+from lib.manifolds._cells import inset, living_cells
 from lib.splines import needed_derivatives
 
-GRID = {1: 512, 2: 128, 3: 24}  # cells across the ball of a chart, for sampling derivatives
+BOXES = {1: 128, 2: 16, 3: 6}  # across the ball of a chart, at most
+SAMPLES = {1: 512, 2: 128, 3: 24}  # steps of the grid of divided differences across the ball
+_BATCH = 4096  # boxes at once
+_STEEP = 0.995  # of the reach: charts are not inverted further out
+# frames are orthonormal, and weights of the network what is said here, up to a few roundings: a
+# linear map of the coordinates that is off the identity by less than this
+_FRAMES = 1e-12
 
 
-def ball_grid(
-    dim: int, grid: int, pad: int
-) -> tuple[Float64[np.ndarray, " n"], Bool[np.ndarray, "..."]]:
-    """Coordinates in ``[-1/2, 1/2]`` with ``pad`` steps more on each side, and which grid points
-    lie in the open ball.
+class Grid(NamedTuple):
+    """Boxes of side ``1 / boxes`` that cover the ball ``|y| < 1/2`` of a chart and the
+    neighbourhood on which the error of a spline there depends.
 
-    Returns
-    -------
-    axis : float64 array, shape (grid + 2 pad + 1,)
-    inside : bool array, that shape in every direction
+    Attributes
+    ----------
+    boxes : int
+        Across the ball.
+    window : int
+        The error in a box depends on boxes at most so many further on, in each direction.
+    inside : bool array, shape (boxes + 2 window,) * d
+        Which boxes meet the ball.
+    needed : bool array of that shape
+        Which boxes count for one of these.
     """
-    axis = (np.arange(-pad, grid + pad + 1) - grid / 2) / grid
-    square = np.sum(np.meshgrid(*[axis**2] * dim, indexing="ij"), axis=0)
-    return axis, square < 1 / 4
+
+    boxes: int
+    window: int
+    inside: Bool[np.ndarray, "..."]
+    needed: Bool[np.ndarray, "..."]
+
+    @classmethod
+    def of(cls, dim: int, order: int, cells: int) -> "Grid":
+        """The grid for splines on ``cells`` cells: these themselves if they are few."""
+        boxes = min(cells, BOXES.get(dim, 4))
+        window = ceil((order - 1 - inset(order)) * boxes / cells - 1e-12)
+        inside = np.zeros((boxes + 2 * window,) * dim, bool)
+        inside[tuple(living_cells(dim, boxes).T + window)] = True
+        wide = np.ones((2 * window + 1,) * dim, bool)
+        return cls(boxes, window, inside, binary_dilation(inside, wide))
+
+    def middles(self) -> Float64[np.ndarray, "B d"]:
+        """The middles ``y`` of the boxes that are needed: float64 array (B, d)."""
+        index = np.stack(np.nonzero(self.needed), axis=1)
+        return (index - self.window + 0.5) / self.boxes - 0.5
+
+    def nearby(self, suprema: Float64[np.ndarray, "A ..."]) -> Float64[np.ndarray, "A B"]:
+        """The largest of suprema over boxes that counts for each box which meets the ball: (A,
+        boxes).
+        """
+        dim = suprema.ndim - 1
+        size = (1, *[2 * self.window + 1] * dim)
+        return maximum_filter(suprema, size, mode="constant")[:, self.inside]
+
+    def spread(self, values: Float64[np.ndarray, "A B"]) -> Float64[np.ndarray, "A ..."]:
+        """Values (A, B) at the boxes that are needed as an array over all, zero elsewhere."""
+        found = np.zeros((len(values), *self.needed.shape))
+        found[:, self.needed] = values
+        return found
 
 
-def samples(
+def box_expansions(
     atlas: Any,
-    i: int,
-    function: Callable[[np.ndarray], np.ndarray] | None,
-    axis: Float64[np.ndarray, " n"],
-    inside: Bool[np.ndarray, "*S"],
-) -> Float64[np.ndarray, "*S"]:
-    """``(f rho_i) o phi_i^{-1}`` on a tensor grid of chart ``i``, zero outside the ball.
+    charts: Int[np.ndarray, " P"],
+    middles: Float64[np.ndarray, "P d"],
+    radius: float,
+    order: int,
+    expression: sympy.Expr,
+) -> tuple[Taylor, Taylor, Bool[np.ndarray, " P"]]:
+    """``f o phi_i^{-1}`` around (and over) boxes ``|y - middle|_inf <= radius`` of charts, in
+    variables that run from -1 to 1.
 
     Parameters
     ----------
-    function : callable or None
-        Maps points (P, D) to values (P,); None is the constant 1.
-    axis : float64 array, shape (n,)
-    inside : bool array, shape (n,) * d
+    atlas : Atlas
+    charts : int array, shape (P,)
+        The number of the chart of each box.
+    middles : float64 array, shape (P, d)
+    radius : float
+    order : int
+    expression : sympy.Expr
+        ``f`` in the ambient coordinates.
 
     Returns
     -------
-    float64 array, shape (n,) * d.
+    at, over : Taylor
+    inverted : bool array (P,)
+        Where the chart could be inverted all over the box.
     """
-    values = np.zeros(inside.shape)
-    x = atlas.inverse(i, axis[np.stack(np.nonzero(inside), axis=1)])
-    values[inside] = atlas.partition(i, x) * (1 if function is None else function(x))
+    manifold, scale = atlas.manifold, 2 * atlas.chart_radius
+    dim = manifold.dim
+    found = []
+    for wide in (False, True):
+        t = []
+        for k in range(dim):
+            place = Balls(scale * middles[:, k], up(4 * UNIT * np.abs(scale * middles[:, k])))
+            rad = place.rad + (up(scale * radius) if wide else 0.0)
+            slope = Balls(np.full(len(middles), scale * radius), 4 * UNIT * scale * radius)
+            t.append(Taylor.variable(Balls(place.mid, up(rad)), slope, k, dim, order))
+        x = manifold.expansion(atlas.centres[charts], atlas.frames[charts], t)
+        inverted = np.logical_and.reduce([np.isfinite(v.coefficients.rad).all(0) for v in x])
+        symbols = variables(manifold.ambient_dim)
+        found.append(expand(expression, dict(zip(symbols, x))))
+    return found[0], found[1], inverted
+
+
+def enclosed_norms(
+    atlas: Any, expression: sympy.Expr, grid: Grid, alpha: int
+) -> tuple[dict[tuple[int, ...], Float64[np.ndarray, "A ..."]], bool]:
+    """Upper bounds of ``|d^nu (f o phi_i^{-1})|`` over boxes, for `needed_derivatives`.
+
+    Returns
+    -------
+    dict from multi-index to float64 array (A, ...)
+        Over the boxes of the grid, zero where none is needed; infinite where nothing is known.
+    smooth : bool
+        Whether all are known wherever the chart could be inverted.
+    """
+    dim = atlas.dim
+    indices = needed_derivatives(dim, alpha)
+    middles = grid.middles()
+    count = len(middles)
+    bounds = {nu: np.empty(len(atlas) * count) for nu in indices}
+    smooth = True
+    radius = 1 / (2 * grid.boxes)
+    for start in range(0, len(atlas) * count, _BATCH):
+        rows = np.arange(start, min(start + _BATCH, len(atlas) * count))
+        at, over, inverted = box_expansions(
+            atlas, rows // count, middles[rows % count], radius, alpha + 1, expression
+        )
+        found = {nu: _supremum(at, over, nu) for nu in _all_of_order(dim, alpha)}
+        slack = _FRAMES * np.max(list(found.values()), axis=0)
+        for nu in indices:
+            bounds[nu][rows] = up((found[nu] + slack) * (1 / radius) ** alpha, alpha + 2)
+            smooth &= bool(np.isfinite(bounds[nu][rows][inverted]).all())
+    return {nu: grid.spread(b.reshape(len(atlas), count)) for nu, b in bounds.items()}, smooth
+
+
+def _all_of_order(dim, alpha):
+    return [tuple(nu) for nu in exponents(dim, alpha).tolist() if sum(nu) == alpha]
+
+
+def _supremum(at, over, nu):
+    """An upper bound of ``|d^nu|`` over boxes, in their own variables (the mean value form of
+    ``lem-taylor``).
+    """
+    for axis, times in enumerate(nu):
+        for _ in range(times):
+            at, over = at.derivative(axis), over.derivative(axis)
+    low, high = span(at, over)
+    found = np.maximum(np.abs(low), np.abs(high))
+    return np.where(np.isnan(found), np.inf, found)
+
+
+def sampled_values(
+    atlas: Any,
+    i: int,
+    function: Callable[[np.ndarray], np.ndarray],
+    points: Float64[np.ndarray, "*S d"],
+) -> Float64[np.ndarray, "*S"]:
+    """``f o phi_i^{-1}`` at points ``y`` of a chart, NaN where it is not inverted: float64 array of
+    their shape.
+    """
+    inside = (points**2).sum(-1) < (_STEEP * atlas.manifold.reach / (2 * atlas.chart_radius)) ** 2
+    values = np.full(inside.shape, np.nan)
+    values[inside] = function(atlas.inverse(i, points[inside]))
     return values
+
+
+def estimated_norms(
+    atlas: Any,
+    function: Callable[[np.ndarray], np.ndarray],
+    grid: Grid,
+    alpha: int,
+    charts: Sequence[int],
+    steps: int,
+) -> dict[tuple[int, ...], Float64[np.ndarray, "A ..."]]:
+    """*Estimates* of what `enclosed_norms` encloses, from samples.
+
+    With ``S_1`` and ``S_2`` the largest divided differences in a chart over one and two steps, the
+    differences over one step are enlarged by the factor ``1 + |S_1 - S_2| / S_1``.
+
+    Parameters
+    ----------
+    function : callable
+        Maps points (P, D) to values (P,).
+    charts : sequence of int
+        Which charts.
+    steps : int
+        Of the grid of samples across the ball, rounded up to a multiple of the boxes.
+    """
+    dim = atlas.dim
+    each = ceil(steps / grid.boxes)  # steps a box
+    size = len(grid.needed)
+    axis = (np.arange(size * each + 1) / each - grid.window) / grid.boxes - 0.5
+    points = np.stack(np.meshgrid(*[axis] * dim, indexing="ij"), axis=-1)
+    step = 1 / (grid.boxes * each)
+    found: dict = {nu: [] for nu in needed_derivatives(dim, alpha)}
+    for i in charts:
+        values = sampled_values(atlas, i, function, points)
+        fine, coarse = (differences(values, step, alpha, lag) for lag in (1, 2))
+        for nu, array in fine.items():
+            largest, other = np.nanmax(array, initial=0), np.nanmax(coarse[nu], initial=0)
+            enlarged = 1 + abs(largest - other) / largest if largest > 0 else 1.0
+            blocks = np.nan_to_num(array)[(slice(0, size * each),) * dim] * enlarged
+            blocks = blocks.reshape((size, each) * dim)
+            found[nu].append(blocks.max(tuple(range(1, 2 * dim, 2))) * grid.needed)
+    return {nu: np.stack(arrays) for nu, arrays in found.items()}
 
 
 def differences(
@@ -90,21 +259,6 @@ def differences(
             np.abs(difference) / (step * lag) ** alpha, [(0, times * lag) for times in index]
         )
     return found
-
-
-def derivative_norms(
-    values: Float64[np.ndarray, "..."], grid: int, alpha: int, lags: Sequence[int] = (1, 2)
-) -> dict[tuple[int, ...], tuple[float, ...]]:
-    """Sampled norms of the derivatives of a function on the grid of `ball_grid`: lower estimates of
-    the suprema.
-
-    Returns
-    -------
-    dict from multi-index to a tuple of floats
-        The largest divided difference for each of the lags.
-    """
-    found = [differences(values, 1 / grid, alpha, lag) for lag in lags]
-    return {k: tuple(float(f[k].max()) for f in found) for k in found[0]}
 
 
 def lines(dim: int) -> tuple[Float64[np.ndarray, "L n d"], float]:
@@ -160,25 +314,3 @@ def smooth_along_lines(
         largest.append(np.nanmax(np.abs(difference), initial=0) / (step * lag) ** alpha)
     rounding = 64 * 2.0**-53 * size * (2 / step) ** alpha
     return bool(largest[0] <= 1.6 * largest[1] + rounding)
-
-
-def largest_nearby(
-    array: Float64[np.ndarray, "..."], places: Float64[np.ndarray, "P d"], half_width: float
-) -> Float64[np.ndarray, " P"]:
-    """The largest entry of a non-negative array within ``half_width`` index steps of given places.
-
-    Parameters
-    ----------
-    array : float64 array, shape (n,) * d
-    places : float64 array, shape (P, d)
-        In index units; places outside the array are moved to its boundary, which can only enlarge
-        the result.
-    half_width : float
-
-    Returns
-    -------
-    float64 array, shape (P,).
-    """
-    size = 2 * int(np.ceil(half_width + 0.5)) + 1
-    index = np.clip(np.rint(places), 0, np.array(array.shape) - 1).astype(int)
-    return maximum_filter(array, size, mode="constant")[tuple(index.T)]

@@ -1,29 +1,35 @@
-"""A target on a manifold as a sum of targets in charts (book: ``thm-manifold``)."""
+"""A target on a manifold, approximated in charts first and localised afterwards (book:
+``thm-manifold``).
+"""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float64
 from torch import Tensor
 
 from lib.convresnet import Chart
+from lib.domains import Localisation
 from lib.errors import require
-from lib.manifolds._cells import inset, living_terms
+from lib.formulas import variables
+from lib.intervals import MAXIMUM_EVALUATIONS, UNIT, Balls, Taylor, evaluations, expand, up
+from lib.manifolds._cells import living_terms
 from lib.manifolds._norms import (
-    GRID,
-    ball_grid,
-    derivative_norms,
-    differences,
-    largest_nearby,
+    SAMPLES,
+    Grid,
+    enclosed_norms,
+    estimated_norms,
     lines,
-    samples,
     smooth_along_lines,
 )
 from lib.norms import Norms, renamed
-from lib.splines import QuasiInterpolant, allowance, jackson_bound
+from lib.splines import Jackson, allowance, functional, jackson_bound
 from lib.targets import Target
 
 _LAYERS = 200  # more than those in which a mesh coordinate is gathered and doubled
+_CHUNK = 1 << 15  # nodes at once
+_SUPREMA = 20_000  # points at which the size and the steepness of a target are looked at
 
 
 def target_on(target: Target | Callable[[Tensor], Tensor], manifold: Any) -> Target:
@@ -48,8 +54,7 @@ def target_on(target: Target | Callable[[Tensor], Tensor], manifold: Any) -> Tar
         not target.stated,
         "derivative_bounds",
         target.stated,
-        "left out on a manifold, where norms are sampled in the charts: lib.Target(function,"
-        " dim=..)",
+        "left out on a manifold, where norms are those in the charts: lib.Target(function, dim=..)",
     )
     target.check_slopes(manifold)
     return target
@@ -63,66 +68,76 @@ class ManifoldProblem:
     ----------
     atlas : Atlas
     alpha : int
-        The smoothness that is used: the largest order below the exponent of the bumps, whose
-        derivatives of that order are then continuous, for which those of ``f`` look bounded along
-        lines in every chart (`smooth_along_lines`).
-    norms : list of dict
-        For each chart *estimates* of the suprema of derivatives of ``f_i = f rho_i`` in its
-        coordinates: the largest divided difference over one step, plus its distance from the
-        largest one over two. They may lie below, so what rests on them, the a priori bound too, is
-        an estimate.
-    maximum_cells : int
-        The grid of the samples: a finer mesh would see what they do not.
+        The smoothness that is used: for a formula the largest order whose derivatives in the charts
+        can be enclosed, otherwise the largest for which they look bounded along lines in every
+        chart (`smooth_along_lines`).
+    enclosed : bool
+        Whether derivatives are enclosed; otherwise they are *estimates*, and so is the bound.
+    minimum_cells, maximum_cells : int or infinity
+        ``N_0`` of the atlas; for estimates the grid of the samples: a finer mesh would see what
+        they do not.
     slope_factor : float
         ``sqrt(d)``: from the largest partial derivative in a chart to the length of the gradient.
 
     Raises
     ------
     InputError
-        For charts that are not injective, bumps of an exponent below 3, or too few cells.
+        For charts that are not injective, or too few cells.
     """
 
-    reach: float | None
     maximum_cells: float
 
     def __init__(self, target: Target, atlas: Any, order: int, cells: int | None = None) -> None:
-        domain = atlas.manifold
         self.atlas = atlas
-        self.domain = domain
+        self.domain = domain = atlas.manifold
         self.target = target
         self.order = order
         require(self.atlas.distortion > 0, "atlas", self.atlas, "of injective charts")
-        self.dim, self.reach = self.atlas.dim, self.domain.reach
+        self.dim = self.atlas.dim
+        self.reach = domain.reach
         self.minimum_cells = self.atlas.smallest_mesh(order)
         require(
             cells is None or cells >= self.minimum_cells,
             "cells",
             cells,
-            f"at least N_0 = {self.minimum_cells}: with fewer, terms are alive where a gate is half"
-            " open",
+            f"at least N_0 = {self.minimum_cells}: with fewer, nodes lie where the charts of this"
+            " atlas cannot be inverted",
         )
         self.slope_factor = self.dim**0.5
-        self.grid = self.maximum_cells = max(GRID.get(self.dim, 16), 2 * ((cells or 0) // 2 + 1))
-        self._pad = 2 * ((order + 1) // 2)
-        axis, inside = ball_grid(self.dim, self.grid, self._pad)
-        self._values = [
-            samples(self.atlas, i, target.values, axis, inside) for i in range(len(self.atlas))
-        ]
-        require(
-            self.atlas.exponent >= 3,
-            "atlas",
-            self.atlas,
-            "with bumps of an exponent of 3 at least: one more than alpha",
-        )
-        self.alpha = self._smoothness(min(order, self.atlas.exponent - 1))
-        norms = [derivative_norms(v, self.grid, self.alpha) for v in self._values]
-        self.norms = [
-            {k: fine + abs(fine - coarse) for k, (fine, coarse) in n.items()} for n in norms
-        ]
-        self.derivative_bounds = {k: max(n[k] for n in self.norms) for k in self.norms[0]}
-        self._errors: dict[int, Norms] = {}
+        self.enclosed = target.expression is not None
+        self._norms: dict[tuple[int, int], dict] = {}
+        self._errors: dict[int, Jackson] = {}
+        self.alpha = order
+        if self.enclosed:
+            self.maximum_cells = float("inf")
+            self._enclose_smoothness(cells or self.minimum_cells)
+        else:
+            self._steps = max(SAMPLES.get(self.dim, 16), 2 * ((cells or 0) // 2 + 1))
+            self.maximum_cells = self._steps
+            self._estimate_smoothness()
 
-    def _smoothness(self, alpha):
+    # ---- the smoothness of the target
+
+    def _refuse_order(self):
+        target = self.target
+        require(
+            self.alpha >= 2,
+            "target",
+            target.formula or target.function,
+            "a function on the manifold with bounded derivatives of order 2 at least",
+        )
+
+    def _enclose_smoothness(self, cells):
+        grid = Grid.of(self.dim, self.order, cells)
+        while True:
+            bounds, smooth = enclosed_norms(self.atlas, self.target.expression, grid, self.alpha)
+            if smooth:
+                self._norms[grid.boxes, grid.window] = bounds
+                return
+            self.alpha -= 1
+            self._refuse_order()
+
+    def _estimate_smoothness(self):
         points, step = lines(self.dim)
         inside = (points**2).sum(2) < 1 / 4
         found = np.full((len(self.atlas), *inside.shape), np.nan)
@@ -130,99 +145,53 @@ class ManifoldProblem:
             values[inside] = self.target.values(self.atlas.inverse(i, points[inside]))
         size = np.nanmax(np.abs(found))
         for values in found:
-            while not smooth_along_lines(values, step, alpha, size):
-                alpha -= 1
-                require(
-                    alpha >= 2,
-                    "target",
-                    self.target.formula or self.target.function,
-                    "a function on the manifold with bounded derivatives of order 2 at least;"
-                    " divided differences grow",
+            while not smooth_along_lines(values, step, self.alpha, size):
+                self.alpha -= 1
+                self._refuse_order()
+
+    def _chart_norms(self, grid):
+        """Bounds (or estimates) of derivatives over the boxes of a grid: dict from multi-index to
+        arrays (A, ...).
+        """
+        key = grid.boxes, grid.window
+        if key not in self._norms:
+            if self.enclosed:
+                found, _ = enclosed_norms(self.atlas, self.target.expression, grid, self.alpha)
+            else:
+                charts = range(len(self.atlas))
+                found = estimated_norms(
+                    self.atlas, self.target.values, grid, self.alpha, charts, self._steps
                 )
-        return alpha
+            self._norms[key] = found
+        return self._norms[key]
+
+    @property
+    def derivative_bounds(self) -> dict[tuple[int, ...], float]:
+        """The largest bound of each derivative over all charts, in units of the ball's diameter."""
+        norms = next(iter(self._norms.values()), None)
+        if norms is None:
+            norms = self._chart_norms(Grid.of(self.dim, self.order, self.minimum_cells))
+        return {nu: float(array.max()) for nu, array in norms.items()}
+
+    # ---- sizes
 
     def mesh_slope(self, cells: int) -> float:
         """Mesh units a unit of length: ``N / (2 r_1)``."""
-        return cells / (2 * self.atlas.bump_radius)
+        return cells / (2 * self.atlas.chart_radius)
 
-    def overlap(self, cells: int) -> int:
-        """``A``: the largest number of charts whose terms are alive at a point, bounded from
-        above.
-        """
-        return int(
-            self.atlas.largest_sum(
-                np.ones(len(self.atlas)), self.atlas.living_radius(self.order, cells)
-            )
-        )
+    @property
+    def localisation(self) -> Localisation:
+        """What the partition costs (``lem-partition-net``, ``lem-partition-slope``)."""
+        atlas = self.atlas
+        dim = atlas.ambient_dim
+        rows = 4 * (3 * dim + 8) + 3 * atlas.refinement + 12  # roundings a row, of numbers up to 4
+        beta = 1 / (atlas.chart_radius**2 - atlas.inner)
+        return Localisation(atlas.overlap, atlas.lipschitz, UNIT * beta * dim * rows)
 
     def mesh_rounding(self, charts: list[Chart], cells: int) -> float:
-        """What the mesh coordinates may be off, in mesh units and units of roundoff
-        (``cor-certified-curve``).
-        """
+        """What the mesh coordinates may be off, in mesh units and units of roundoff."""
         largest = max(float((np.abs(c.matrix).sum(1) + np.abs(c.offset)).max()) for c in charts)
         return 4 * (self.domain.ambient_dim + _LAYERS) * largest
-
-    def coefficient_error(self, charts: list[Chart], cells: int) -> tuple[float, bool]:
-        """``max_j |lambda_j(f_i) - c_j|``, an allowance, and that nothing is proved: norms are
-        sampled.
-        """
-        return max(allowance(self.order, self.dim, c.coefficients) for c in charts), False
-
-    def spline_error(self, cells: int) -> Norms:
-        """Estimates of the error of the splines: value and length of the tangential gradient.
-
-        The error of chart ``i`` at a point depends on the derivatives of ``f_i`` within ``m -
-        delta`` cells; bounds with their estimates are summed over the charts at each point of the
-        atlas' net, whose radius is added to the neighbourhoods.
-        """
-        if cells not in self._errors:
-            atlas = self.atlas
-            total = np.zeros((2, len(self.atlas.net)))
-            width = self.grid * (
-                (self.order - inset(self.order)) / cells
-                + atlas.net_radius / (2 * atlas.bump_radius)
-            )
-            for i, points in enumerate(atlas.meeting(atlas.living_radius(self.order, cells))):
-                y = (
-                    (atlas.net[points] - atlas.centres[i])
-                    @ atlas.frames[i]
-                    / (2 * atlas.bump_radius)
-                )
-                places = self.grid * (y + 1 / 2) + self._pad
-                found = differences(self._values[i], 1 / self.grid, self.alpha)
-                local = {}
-                for k, array in found.items():
-                    nearby = largest_nearby(array, places - np.array(k) / 2, width + self.alpha / 2)
-                    local[k] = nearby * (self.norms[i][k] / array.max() if array.max() > 0 else 1)
-                error = jackson_bound(self.order, cells, self.alpha, local, interior=True)
-                total[0, points] += error.value
-                total[1, points] += np.linalg.norm(np.stack(error.partials), axis=0)
-            self._errors[cells] = Norms(
-                float(total[0].max()), float(total[1].max()) / (2 * atlas.bump_radius)
-            )
-        return self._errors[cells]
-
-    def breakdown(self, cells: int) -> dict[str, float]:
-        """The numbers of which the spline part is made, by name; their meaning is in the book,
-        after ``thm-manifold``.
-
-        ``overlap A`` times ``largest chart error`` times ``locality`` is the spline part of the
-        value.
-        """
-        worst = max(
-            jackson_bound(self.order, cells, self.alpha, n, interior=True).value for n in self.norms
-        )
-        overlap = self.overlap(cells)
-        return {
-            "h": 1 / cells,
-            "alpha": self.alpha,
-            "charts": len(self.atlas),
-            "chart scale b": 1 / (2 * self.atlas.bump_radius),
-            "largest derivative": max(self.derivative_bounds.values()),
-            "largest chart error": worst,
-            "overlap A": overlap,
-            "locality": self.spline_error(cells).value / (overlap * worst) if worst else 1.0,
-        }
 
     def count_terms(self, cells: int) -> int:
         """``T``: all charts together."""
@@ -231,20 +200,152 @@ class ManifoldProblem:
     factors = renamed("factors", "breakdown")
     terms = renamed("terms", "count_terms")
 
+    # ---- the bound of the splines
+
+    def chart_errors(self, cells: int) -> Jackson:
+        """``h^alpha J_0(g_i)`` and ``h^{alpha-1} J_1(g_i)``, the largest over all charts, in the
+        coordinates of charts (``lem-local-jackson``); the slope is the Euclidean length of the
+        partials.
+        """
+        if cells not in self._errors:
+            grid = Grid.of(self.dim, self.order, cells)
+            local = {nu: grid.nearby(array) for nu, array in self._chart_norms(grid).items()}
+            known = np.logical_and.reduce([np.isfinite(array) for array in local.values()])
+            infinite = Jackson(np.inf, np.inf, (np.inf,) * self.dim)
+            if known.all():
+                found = jackson_bound(self.order, cells, self.alpha, local, interior=True)
+                length = np.linalg.norm(np.stack(found.partials), axis=0)
+                partials = tuple(float(p.max()) for p in found.partials)
+                self._errors[cells] = Jackson(
+                    float(found.value.max()), float(length.max()), partials
+                )
+            else:
+                self._errors[cells] = infinite
+        return self._errors[cells]
+
+    def spline_error(self, cells: int) -> Norms:
+        """``sum_i rho_i (g_i - Q g_i) o phi_i`` in value and tangential slope (``thm-manifold``):
+        a maximum over the charts, and in the slope ``Lambda`` times the value beside it.
+        """
+        error = self.chart_errors(cells)
+        slope = error.slope / (2 * self.atlas.chart_radius)
+        return Norms(error.value, slope + self.atlas.lipschitz * error.value)
+
+    def breakdown(self, cells: int) -> dict[str, float]:
+        """The numbers of which the spline part is made, by name; their meaning is in the book,
+        after ``thm-manifold``.
+        """
+        error = self.chart_errors(cells)
+        size, steepness = self._seen
+        return {
+            "h": 1 / cells,
+            "alpha": self.alpha,
+            "charts": len(self.atlas),
+            "chart scale b": 1 / (2 * self.atlas.chart_radius),
+            "largest derivative": max(self.derivative_bounds.values()),
+            "largest chart error": error.value,
+            "largest chart slope": error.slope / (2 * self.atlas.chart_radius),
+            "overlap A": self.atlas.overlap,
+            "Lambda": self.atlas.lipschitz,
+            "sup |f| seen": size,
+            "sup |grad f| seen": steepness,
+        }
+
+    @property
+    def _seen(self):
+        """The largest value and slope of the target at sampled points."""
+        if "_size" not in self.__dict__:
+            x = self.domain.sample(_SUPREMA, 1)
+            values, gradients = self.target.value_and_gradient(x)
+            self._size = (float(values.abs().max()), float(self.domain.slope(x, gradients).max()))
+        return self._size
+
+    # ---- the network
+
+    def _nodes(self, cells):
+        """The terms of a chart, the nodes of their functionals, and the matrix from one to the
+        other: indices (T, d), nodes ``y`` (n, d), the sparse matrix as places (T, K) and weights
+        (K,).
+        """
+        order, dim = self.order, self.dim
+        indices = living_terms(dim, order, cells)
+        nodes, weights = functional(order, 4 * order, 0)
+        unit = int(np.lcm.reduce([t.denominator for t in nodes]))
+        steps = np.array([int(t * unit) for t in nodes])
+        grids = np.meshgrid(*[steps] * dim, indexing="ij")
+        offsets = np.stack(grids, axis=-1).reshape(-1, dim)
+        weight = np.array(weights, float)
+        product = weight
+        for _ in range(dim - 1):
+            product = np.multiply.outer(product, weight)
+        # integers, in units of 1 / unit mesh cells; the smallest is made 0
+        low = (1 - order) * unit + int(steps.min())
+        size = (cells + 2 * order) * unit + 1
+        place = indices[:, None] * unit + offsets - low
+        flat = np.ravel_multi_index(tuple(np.moveaxis(place, -1, 0)), (size,) * dim)
+        distinct, where = np.unique(flat, return_inverse=True)
+        nodes_at = np.stack(np.unravel_index(distinct, (size,) * dim), axis=1) + low
+        y = nodes_at / (unit * cells) - 0.5
+        return indices, y, where.reshape(flat.shape), product.reshape(-1)
+
     def charts(self, cells: int) -> list[Chart]:
-        """The charts with their coefficients ``lambda_j(f_i)``."""
-        quasi = QuasiInterpolant(self.order, cells + 2 * self.order)
-        axis = (quasi.nodes * quasi.cells - quasi.cells / 2) / cells
-        inside = np.sum(np.meshgrid(*[axis**2] * self.dim, indexing="ij"), axis=0) < 1 / 4
-        indices = living_terms(self.dim, self.order, cells)
-        place = tuple(indices.T + self.order - 1)
+        """The charts with their coefficients ``lambda_j(g_i)``, ``g_i = f o phi_i^{-1}``."""
+        indices, y, where, weights = self._nodes(cells)
+        atlas = self.atlas
         charts = []
-        for i in range(len(self.atlas)):
-            coefficients = quasi.coefficients_from_samples(
-                samples(self.atlas, i, self.target.values, axis, inside)
+        for i in range(len(atlas)):
+            values = np.concatenate(
+                [
+                    self.target.values(atlas.inverse(i, y[k : k + _CHUNK]))
+                    for k in range(0, len(y), _CHUNK)
+                ]
             )
-            matrix, offset, edge = self.atlas.mesh(i, self.order, cells)
+            require(
+                bool(np.isfinite(values).all()), "target", "values that are not finite", "finite"
+            )
+            matrix, offset = atlas.mesh(i, cells)
+            coefficients = values[where] @ weights
             charts.append(
-                Chart(matrix, offset, edge, indices, coefficients[place], self.atlas.gate(i))
+                Chart(matrix, offset, cells, indices, coefficients, atlas.partition_function(i))
             )
         return charts
+
+    def coefficient_error(self, charts: list[Chart], cells: int) -> tuple[float, bool]:
+        """``max_j |lambda_j(g_i) - c_j|`` and whether it is proved (``prop-rounding``): for a
+        formula an enclosure, otherwise, and where that would take more than `MAXIMUM_EVALUATIONS`
+        of a function, an allowance.
+        """
+        expression = self.target.expression
+        indices, y, where, weights = self._nodes(cells)
+        count = len(y) * len(charts)
+        if expression is None or evaluations(expression, 1) * count > MAXIMUM_EVALUATIONS:
+            return max(allowance(self.order, self.dim, c.coefficients) for c in charts), False
+        worst = 0.0
+        for i, chart in enumerate(charts):
+            values = self._values_near(i, y)
+            if not np.isfinite(values.rad).all():
+                return max(allowance(self.order, self.dim, c.coefficients) for c in charts), False
+            operations = weights.size + 8
+            size = (np.abs(values.mid) + values.rad)[where] @ np.abs(weights)
+            off = np.abs(values.mid[where] @ weights - chart.coefficients)
+            radius = values.rad[where] @ np.abs(weights)
+            error = up(off + radius + operations * UNIT * size, operations)
+            worst = max(worst, float(error.max()))
+        return worst, self.domain.reach_proved
+
+    def _values_near(self, i: int, y: Float64[np.ndarray, "P d"]) -> Balls:
+        """``f`` at the points of chart ``i`` with these mesh coordinates: balls (P,)."""
+        atlas = self.atlas
+        scale = 2 * atlas.chart_radius
+        found = []
+        for k in range(0, len(y), _CHUNK):
+            t = scale * y[k : k + _CHUNK]
+            ones = np.ones(len(t), int)
+            variable = [
+                Taylor(Balls(t[None, :, a], 8 * UNIT * np.abs(t[None, :, a])), self.dim, 0)
+                for a in range(self.dim)
+            ]
+            x = atlas.manifold.expansion(atlas.centres[i * ones], atlas.frames[i * ones], variable)
+            symbols = variables(atlas.ambient_dim)
+            found.append(expand(self.target.expression, dict(zip(symbols, x))).coefficients[0])
+        return Balls(np.concatenate([f.mid for f in found]), np.concatenate([f.rad for f in found]))

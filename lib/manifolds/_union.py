@@ -68,8 +68,13 @@ class Union(Manifold):
         self.reach_source = (
             "the smallest of the parts" if self.reach == least else "half the distance of two parts"
         )
+        self.reach_proved = all(p.reach_proved for p in self.parts)
         volumes = [p.volume for p in self.parts]
         self.volume = None if None in volumes else sum(volumes)
+
+    def numbers(self) -> list:
+        """What tells it from every other one of its kind."""
+        return [len(self.parts), *(n for p in self.parts for n in p.numbers())]
 
     def part(self, x: Float64[np.ndarray | Tensor, "P D"]) -> Int[np.ndarray, " P"]:
         """The index of the part with the nearest point of a fine net: the nearest part, near the

@@ -147,3 +147,36 @@ def spline_error(order: int, dim: int, cells: float, n: int, largest_coefficient
     ``m^D max|c_j| E_0`` and ``N m^D max|c_j| E_1`` (``prop-spline-net``).
     """
     return (order**dim * largest_coefficient * tensor_error(order, dim, n)).steeper(cells)
+
+
+def localised_error(
+    order: int,
+    dim: int,
+    steepness: float,
+    n: int,
+    largest_coefficient: float,
+    overlap: int,
+    lipschitz: float,
+) -> Norms:
+    """Localised terms ``c_j mu_n(rho_i, M~_j)`` against ``c_j rho_i M_j``, summed, in value and slope
+    (``lem-localised-term``).
+
+    Parameters
+    ----------
+    order, dim, n : int
+        ``m``, ``d`` and ``n``.
+    steepness : float
+        The length of a gradient over its largest partial derivative in mesh units.
+    largest_coefficient : float
+    overlap : int
+        ``A``: at most so many ``rho_i`` are positive at a point; they add up to 1.
+    lipschitz : float
+        ``Lambda >= sum_i |grad rho_i|``.
+    """
+    term = tensor_error(order, dim, n)
+    eps, delta = product_error(n)
+    steep = bspline_slope(order) + bspline_error(order, n).slope
+    return (order**dim * largest_coefficient) * Norms(
+        term.value + overlap * eps,
+        (term.slope + overlap * delta * steep) * steepness + (delta + term.value) * lipschitz,
+    )

@@ -73,6 +73,11 @@ def repeat(layers: Sequence[Layer], copies: int) -> list[Layer]:
     ]
 
 
+def joined(layer: Layer) -> Layer:
+    """The same layer with one group, zeros between what were groups."""
+    return Layer(torch.block_diag(*layer.weight)[None], layer.bias.reshape(1, -1))
+
+
 def carry(layers: Sequence[Layer], count: int) -> list[Layer]:
     """Pass ``count`` more non-negative channels of each group through unchanged, behind the
     others.
