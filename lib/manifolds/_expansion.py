@@ -47,6 +47,11 @@ def stack(parts: list[Balls]) -> Balls:
     return Balls(np.stack([p.mid for p in parts]), np.stack([p.rad for p in parts]))
 
 
+def joined(a: Balls, b: Balls, axis: int = 0) -> Balls:
+    """Balls along an axis."""
+    return Balls(np.concatenate([a.mid, b.mid], axis), np.concatenate([a.rad, b.rad], axis))
+
+
 def total(parts: list) -> Any:
     """A sum from left to right, the same for every number of boxes."""
     return reduce(add, parts)
@@ -196,7 +201,8 @@ def expansion(
     solver : callable
         ``solver(part)`` is, for the boxes with these numbers, a function of balls ``T`` (d, P), an
         order and ``None`` or coefficients found before: it returns coefficients (D, n, P), for all
-        ``t`` in ``T``, of the expansion around ``t``, and whether they are proved.
+        ``t`` in ``T``, of the expansion around ``t``, and whether they are proved. After the ``D``
+        rows of ``x`` may come those of other functions of ``t``.
     centres, frames : float64 arrays, shapes (P, D) and (P, D, d)
     t : list of Taylor
     reach : float
@@ -216,13 +222,15 @@ def expansion(
         wide = (box.rad > _NARROW * reach).any(0)
         solve = solver(part)
         at, good = solve(Balls(box.mid, np.where(wide, 0.0, box.rad)), order, None)
-        good = good & in_chart(at[:, 0], centres[part].T, reach) & holds(at[:, 0])
-        mid[..., part[good]], rad[..., part[good]] = at.mid[..., good], at.rad[..., good]
+        x = at[:ambient]
+        good = good & in_chart(x[:, 0], centres[part].T, reach) & holds(x[:, 0])
+        mid[..., part[good]], rad[..., part[good]] = x.mid[..., good], x.rad[..., good]
         part, at, box = part[wide & good], at[..., wide & good], box[:, wide & good]
         rad[..., part] = np.inf
         if len(part):
             found, good = _over(solver(part), at, box, order, centres[part].T, reach)
-            mid[..., part[good]], rad[..., part[good]] = found.mid[..., good], found.rad[..., good]
+            x = found[:ambient]
+            mid[..., part[good]], rad[..., part[good]] = x.mid[..., good], x.rad[..., good]
     return substituted(Balls(mid, rad), t)
 
 
@@ -231,7 +239,7 @@ def _over(solve, at, box, order, centre, reach):
     more by what the sharper coefficients of lower degree make of the higher.
     """
     found, good = solve(box, order, None)
-    good = good & in_chart(found[:, 0], centre, reach)  # so that it is what is found at the middle
+    good = good & in_chart(found[: len(centre), 0], centre, reach)  # so that it is what is found at the middle
     found = sharpened(found, at, box.rad, len(box), order)
     found, again = solve(box, order, found)
     return sharpened(found, at, box.rad, len(box), order), good & again

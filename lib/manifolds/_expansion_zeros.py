@@ -1,13 +1,15 @@
 """Enclosed expansions of the charts of level sets: interval Newton, then degree by degree (book:
 ``lem-chart``, ``lem-taylor``).
 
-``x(t) = c + P t + W z(t)`` with ``F(x(t)) = 0``. Where Krawczyk's operator maps a box of ``z`` into
-its interior, for all ``t`` of a box, there is exactly one zero in it for each of these ``t``. The
-coefficients of degree ``j`` of ``F(x(t))`` are ``d_z F`` times those of ``z``, plus what the lower
-ones make: a linear system.
+Around a point ``x_m`` next to the middle of a box of ``t``, a point of the manifold is ``x_m + T
+(t - t_m) + W z`` with ``T = P + W S``: a matrix ``S`` of floats makes it tangential at ``x_m`` up
+to rounding, so that ``z`` is of second order.  Where Krawczyk's operator maps a box of ``z`` into
+its interior, for all ``t`` of the box, there is exactly one zero of ``F`` in it for each of these.
+Then ``F`` is expanded in ``t`` and ``z``, and these in ``t``: the coefficients of degree ``j`` of
+``F(x(t))`` are ``d_z F`` times those of ``z``, plus what the lower ones make, a linear system.
 """
 
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -20,7 +22,9 @@ from lib.manifolds._expansion import (
     charts_of,
     expansion,
     intersection,
+    joined,
     product,
+    sharpened,
     stack,
     total,
 )
@@ -38,7 +42,7 @@ def expansion_of_zeros(
     charts = charts_of(centres, frames)
 
     def solver(part):
-        return partial(_solved, system, charts[part])
+        return _Patches(system, charts[part])
 
     return expansion(solver, centres, frames, t, reach, manifold._holds)
 
@@ -55,29 +59,27 @@ def _renamed(equations):
 
 
 class _System:
-    """The left sides of ``F(x) = 0``."""
+    """The left sides of ``F(x) = 0``; of which degree they are, if they are polynomials."""
 
     def __init__(self, equations):
         self.equations, self.symbols = _renamed(equations)
+        self.degree = max(
+            sympy.Poly(e, *self.symbols).total_degree()
+            if e.is_polynomial(*self.symbols)
+            else np.inf
+            for e in self.equations
+        )
 
-    def __call__(self, x):
-        known = dict(zip(self.symbols, x))
-        return [expand(e, known) for e in self.equations]
-
-    def slopes(self, charts, x):
-        """``F`` and its derivatives by ``t`` and ``z`` over boxes (D, P): balls (k, P) and (k, D,
-        P).
+    def series(self, x, moves, order):
+        """Taylor coefficients of ``F(x + moves y)`` in ``y`` over boxes: balls (D, P) and (D, D, P)
+        to (k, n, P).
         """
-        moves = [
-            np.concatenate([a, b], axis=1)
-            for a, b in zip(
-                (charts.tangent.mid, charts.tangent.rad), (charts.normal.mid, charts.normal.rad)
-            )
-        ]
-        rows = [np.concatenate([a[:, None], m], axis=1) for a, m in zip((x.mid, x.rad), moves)]
-        found = self([Taylor(c, len(x), 1) for c in Balls(*rows)])
-        c = stack([f.coefficients for f in found])
-        return c[:, 0], c[:, 1:]
+        mid, rad = np.zeros((2, len(x), len(exponents(len(x), order)), x.shape[1]))
+        mid[:, 0], rad[:, 0] = x.mid, x.rad
+        mid[:, 1 : 1 + len(x)], rad[:, 1 : 1 + len(x)] = moves.mid, moves.rad
+        point = [Taylor(Balls(m, r), len(x), order) for m, r in zip(mid, rad)]
+        known = dict(zip(self.symbols, point))
+        return stack([expand(e, known).coefficients for e in self.equations])
 
 
 def _inverse(matrices):
@@ -93,92 +95,156 @@ def _inverse(matrices):
 
 
 def _newton(system, charts, t):
-    """Floats ``z`` (k, P) near the zeros, along the way to ``t`` (d, P)."""
+    """Floats near the zeros, along the way to ``t`` (d, P): ``z`` (k, P), the inverse of ``d_z F``
+    (k, k, P), and ``d z / d t`` (k, d, P).
+    """
     dim = len(t)
     z = np.zeros((charts.normal.shape[1], t.shape[1]))
     plain = Charts(charts.centre, Balls(charts.tangent.mid), Balls(charts.normal.mid))
+    moves = joined(plain.tangent, plain.normal, 1)
     for share, steps in _NEWTON:
         for _ in range(steps):
             x = plain.place(Balls(share * t), Balls(z)).mid
-            value, slope = system.slopes(plain, Balls(x))
-            inverse = _inverse(slope.mid[:, dim:])
+            found = system.series(Balls(x), moves, 1).mid
+            inverse = _inverse(found[:, 1 + dim :])
             with np.errstate(over="ignore", invalid="ignore"):
-                z = z - total([inverse[:, j] * value.mid[j] for j in range(len(z))])
+                z = z - total([inverse[:, j] * found[j, 0] for j in range(len(z))])
             z = np.where(np.isfinite(z), z, 0.0)
-    return z
+    slope = -product(inverse, Balls(found[:, 1 : 1 + dim])).mid
+    return z, inverse, slope
 
 
-def _krawczyk(system, charts, box):
-    """The ``x`` of a box of ``t``: balls (D, P), the float preconditioner (k, k, P), and whether
-    existence and uniqueness are proved.
-    """
-    dim = len(box)
-    middle = _newton(system, charts, box.mid)
-    value, slope = system.slopes(charts, charts.place(Balls(box.mid), Balls(middle)))
-    inverse = _inverse(slope.mid[:, dim:])
-    start = Balls(middle) - product(inverse, value)
-    move = Balls(np.zeros(box.shape), box.rad)
+class _Patches:
+    """Parts of the manifold over boxes of ``t``, one in each of ``P`` charts."""
 
-    def image(part, z):
-        """Of Krawczyk's operator, for all ``t`` of the boxes: by the mean-value theorem."""
-        own = charts[part]
-        j = product(inverse[..., part], system.slopes(own, own.place(box[:, part], z))[1])
-        rest = np.eye(len(z))[:, :, None] - j[:, dim:]
-        off = z - middle[:, part]
-        return start[:, part] - product(j[:, :dim], move[:, part]) + product(rest, off)
+    def __init__(self, system, charts):
+        self.system = system
+        self.charts = charts
 
-    found = Balls(middle.copy(), np.full(middle.shape, np.inf))
-    lean = product(inverse, slope[:, :dim]).size
-    radius = 2 * np.abs(start.mid - middle) + 2 * start.rad + 1e-15
-    radius = radius + _INFLATION * total([lean[:, j] * box.rad[j] for j in range(dim)])
-    left = np.arange(box.shape[1])
-    for _ in range(_TRIES):
-        z = Balls(middle[:, left], np.maximum(radius[:, left], radius[:, left].max(0) / 16))
-        k = image(left, z)
-        inside = ((k.lower > z.lower) & (k.upper < z.upper)).all(0)
-        found[:, left[inside]] = k[:, inside]
-        again = np.maximum(k.upper - middle[:, left], middle[:, left] - k.lower)
-        radius[:, left] = _INFLATION * np.where(np.isfinite(again), again, 1.0)
-        left = left[~inside & (np.isfinite(again) & (again < 1)).all(0)]
-        if not len(left):
-            break
-    proved = np.isfinite(found.rad).all(0)
-    sure = np.flatnonzero(proved)
-    found[:, sure] = intersection(found[:, sure], image(sure, found[:, sure]))
-    return charts.place(box, found), inverse, proved
+    def __call__(self, box, order, before):
+        """Coefficients (D + k, n, P) of ``x`` and ``z`` over boxes of ``t``, and whether they are
+        proved.
+        """
+        if before is None:
+            proved = self._locate(box)
+            self._expand(box, order)
+            return self._solve(len(box), order, None, proved)
+        return self._solve(len(box), order, before, np.isfinite(before.rad).all((0, 1)))
+
+    def _locate(self, box):
+        """Order zero: whether existence and uniqueness are proved."""
+        charts, system, dim = self.charts, self.system, len(box)
+        z, inverse, slope = _newton(system, charts, box.mid)
+        self.middle = middle = charts.place(Balls(box.mid), Balls(z))
+        tangent = charts.tangent + product(charts.normal, Balls(slope))
+        self.moves = moves = joined(tangent, charts.normal, 1)
+        self.inverse = inverse
+        move = Balls(np.zeros(box.shape), box.rad)
+        first = system.series(middle, moves, 1)
+        start = -product(inverse, first[:, 0])
+
+        def image(part, z):
+            """Of Krawczyk's operator, for all ``t`` of the boxes: by the mean-value theorem."""
+            steps = joined(move[:, part], z)
+            x = middle[:, part] + product(moves[..., part], steps)
+            j = product(inverse[..., part], system.series(x, moves[..., part], 1)[:, 1:])
+            rest = np.eye(len(z))[:, :, None] - j[:, dim:]
+            return start[:, part] - product(j[:, :dim], move[:, part]) + product(rest, z)
+
+        found = Balls(np.zeros(start.shape), np.full(start.shape, np.inf))
+        radius = 2 * start.size + 1e-15
+        left = np.arange(box.shape[1])
+        for _ in range(_TRIES):
+            r = np.maximum(radius[:, left], radius[:, left].max(0) / 16)
+            k = image(left, Balls(np.zeros(r.shape), r))
+            inside = (k.size < r).all(0)
+            found[:, left[inside]] = k[:, inside]
+            with np.errstate(invalid="ignore"):
+                radius[:, left] = _INFLATION * np.where(np.isfinite(k.size), k.size, 1.0)
+            left = left[~inside & (k.size < 1).all(0)]
+            if not len(left):
+                break
+        proved = np.isfinite(found.rad).all(0)
+        sure = np.flatnonzero(proved)
+        found[:, sure] = intersection(found[:, sure], image(sure, found[:, sure]))
+        self.steps = joined(move, found)
+        self.first = middle + product(moves, self.steps)
+        return proved
+
+    def _expand(self, box, order):
+        """``F`` over the boxes of ``t`` and ``z``, by the mean-value form from ``x_m``."""
+        self.degree = int(max(min(order, self.system.degree), 1))
+        at, over = (
+            self.system.series(x, self.moves, self.degree) for x in (self.middle, self.first)
+        )
+        half = self.steps.size
+        self.series = sharpened(over, at, half, len(half), self.degree)
+
+    def _solve(self, dim, order, before, proved):
+        """Degree by degree."""
+        powers = exponents(dim, order)
+        degree = powers.sum(1)
+        ambient, count = self.first.shape
+        size = len(self.steps) - dim
+        first = joined(self.first, self.steps[dim:]) if before is None else before[:, 0]
+        mid, rad = np.zeros((2, ambient + size, len(powers), count))
+        mid[:, 0], rad[:, 0] = first.mid, first.rad
+        linear = self.series[:, 1 + dim : 1 + dim + size]
+        rest = np.eye(size)[:, :, None] - product(self.inverse, linear)
+        for j in range(1, order + 1):
+            rows = np.flatnonzero(degree == j)
+            known = Balls(mid[ambient:, : rows[0]], rad[ambient:, : rows[0]])
+            right = self._nonlinear(known, dim, j) if j > 1 else self.series[:, 1 : 1 + dim]
+            z = _linear(rest, -product(self.inverse, right))
+            x = product(self.moves[:, dim:], z)
+            found = joined(x + self.moves[:, :dim] if j == 1 else x, z)
+            if before is not None:
+                found = intersection(before[:, rows], found)
+            mid[:, rows], rad[:, rows] = found.mid, found.rad
+        found = Balls(mid, rad)
+        return found, proved & np.isfinite(found.rad).all((0, 1))
+
+    def _nonlinear(self, z, dim, j):
+        """The coefficients of degree ``j`` that the lower ones of ``z`` (k, n, P) make in ``F``:
+        those of ``t^a z^b``, ``|a| + |b| >= 2``, times the coefficients of ``F``: (k, m, P).
+        """
+        powers = exponents(dim, j)
+        place = {tuple(nu): i for i, nu in enumerate(powers)}
+        degree = powers.sum(1)
+        new = np.flatnonzero(degree == j)
+        moves = [_grown(row, len(powers)) for row in z]
+        for u in moves:
+            u.mid[0], u.rad[0] = 0.0, 0.0
+        moves = [Taylor(u, dim, j) for u in moves]
+        made = {}  # powers of z
+
+        def power(b):
+            if b not in made:
+                k = next(i for i, n in enumerate(b) if n)
+                less = (*b[:k], b[k] - 1, *b[k + 1 :])
+                made[b] = moves[k] * power(less) if any(less) else moves[k]
+            return made[b]
+
+        sums = [None] * len(new)
+        for i, alpha in enumerate(exponents(len(self.steps), self.degree)):
+            a, b, factor = alpha[:dim], tuple(alpha[dim:].tolist()), self.series[:, i]
+            if not 2 <= alpha.sum() <= j or not (factor.mid.any() or factor.rad.any()):
+                continue
+            for row, nu in enumerate(powers[new] - a):
+                if (nu < 0).any() or nu.sum() < sum(b) or any(b) != nu.any():
+                    continue
+                part = factor * power(b).coefficients[place[tuple(nu)]][None] if any(b) else factor
+                sums[row] = part if sums[row] is None else sums[row] + part
+        nothing = Balls(np.zeros((len(self.series), z.shape[2])))
+        found = stack([nothing if u is None else u for u in sums])
+        return Balls(np.swapaxes(found.mid, 0, 1), np.swapaxes(found.rad, 0, 1))
 
 
-def _solved(system, charts, box, order, before):
-    """Coefficients (D, n, P) over boxes of ``t``, and whether they are proved."""
-    if before is None:
-        first, inverse, proved = _krawczyk(system, charts, box)
-    else:
-        first, proved = before[:, 0], np.isfinite(before.rad).all((0, 1))
-        inverse = _inverse(system.slopes(charts, Balls(first.mid))[1].mid[:, len(box) :])
-    dim = len(box)
-    powers = exponents(dim, order)
-    degree = powers.sum(1)
-    mid, rad = np.zeros((2, len(first), len(powers), first.shape[1]))
-    mid[:, 0], rad[:, 0] = first.mid, first.rad
-    if order > 0:
-        slope = system.slopes(charts, first)[1][:, dim:]
-        rest = np.eye(len(slope))[:, :, None] - product(inverse, slope)
-    for j in range(1, order + 1):
-        rows = np.flatnonzero(degree == j)
-        count = rows[-1] + 1
-        if j == 1:
-            mid[:, 1:count], rad[:, 1:count] = charts.tangent.mid, charts.tangent.rad
-        values = system([Taylor(Balls(m[:count], r[:count]), dim, j) for m, r in zip(mid, rad)])
-        right = -stack([f.coefficients[rows] for f in values])
-        z = _linear(rest, product(inverse, right))
-        found = product(charts.normal, z)
-        if j == 1:
-            found = charts.tangent + found
-        if before is not None:
-            found = intersection(before[:, rows], found)
-        mid[:, rows], rad[:, rows] = found.mid, found.rad
-    found = Balls(mid, rad)
-    return found, proved & np.isfinite(found.rad).all((0, 1))
+def _grown(b, count):
+    """Balls (n, P) with zeros for further rows."""
+    mid, rad = np.zeros((2, count, b.shape[1]))
+    mid[: len(b)], rad[: len(b)] = b.mid, b.rad
+    return Balls(mid, rad)
 
 
 def _linear(rest, right):
