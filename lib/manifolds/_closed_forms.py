@@ -1,12 +1,14 @@
 """Manifolds for which everything has a closed form: the sphere and the rotation group."""
 
 import numpy as np
+import sympy
 from jaxtyping import Float64
 from scipy.spatial.transform import Rotation
 from scipy.stats import uniform_direction
 from torch import Tensor
 
 from lib.errors import positive, require
+from lib.formulas import variables
 from lib.manifolds._base import Manifold
 from lib.manifolds._geometry import Seed, check_cube
 
@@ -66,6 +68,11 @@ class Sphere(Manifold):
         normal = (centre - self.middle) / self.radius
         height = np.sqrt(self.radius**2 - (t**2).sum(1))
         return self.middle + t @ frame.T + height[:, None] * normal
+
+    def equations(self) -> list[sympy.Expr]:
+        """``|x - 1/2|^2 = R^2``."""
+        square = sum((x - sympy.Rational(1, 2)) ** 2 for x in variables(3))
+        return [square - sympy.Rational(self.radius) ** 2]
 
     def draw(self, points: int, seed: Seed = 0) -> Float64[np.ndarray, "P 3"]:
         """Uniform on the sphere."""
@@ -175,6 +182,14 @@ class RotationGroup(Manifold):
             sine > 0, np.arcsin(np.minimum(sine, 1)) / np.where(sine > 0, sine, 1), 1.0
         )
         return self.points(start @ Rotation.from_rotvec(vector).as_matrix())
+
+    def equations(self) -> list[sympy.Expr]:
+        """``R^T R = 1``; matrices with ``det R = -1`` are ``sqrt(2)`` times the reach away or
+        farther, so that no chart meets them.
+        """
+        m = sympy.Matrix(3, 3, [x - sympy.Rational(1, 2) for x in variables(9)])
+        gram = m.T * m - sympy.Rational(self.scale) ** 2 * sympy.eye(3)
+        return [gram[i, j] for i in range(3) for j in range(i, 3)]
 
     def draw(self, points: int, seed: Seed = 0) -> Float64[np.ndarray, "P 9"]:
         """Uniform (Haar measure)."""

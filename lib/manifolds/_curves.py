@@ -10,6 +10,8 @@ from torch import Tensor
 
 from lib.errors import integer, positive, require
 from lib.manifolds._base import Manifold
+from lib.manifolds._expansion_curves import expansion_of_curve
+from lib.manifolds._expansion_points import point_of_curve
 from lib.manifolds._geometry import Seed, check_cube
 
 _NEWTON = 12
@@ -183,16 +185,7 @@ class FourierCurve(Manifold):
         start = self.parameter(centre[None])[0]
         direction = self.frame.T @ frame[:, 0]
         forward = np.sign(self.local(start, 1) @ direction)
-        length = (
-            np.interp(start, np.append(self._parameters, 2 * np.pi), self._arc) + forward * t[:, 0]
-        )
-        turns = np.floor(length / self.volume)
-        s = (
-            np.interp(
-                length - turns * self.volume, self._arc, np.append(self._parameters, 2 * np.pi)
-            )
-            + 2 * np.pi * turns
-        )
+        s = self._further(start, forward * t[:, 0])
         origin = self.local(start)
         for _ in range(_NEWTON):
             gap = (self.local(s) - origin) @ direction - t[:, 0]
@@ -209,6 +202,19 @@ class FourierCurve(Manifold):
             "inside the chart; Newton's method did not converge",
         )
         return self.points(s)
+
+    def _further(self, start, length):
+        """The parameters at these arc lengths (P,) after a parameter."""
+        knots = np.append(self._parameters, 2 * np.pi)
+        length = np.interp(start, knots, self._arc) + length
+        turns = np.floor(length / self.volume)
+        return np.interp(length - turns * self.volume, self._arc, knots) + 2 * np.pi * turns
+
+    def _expand(self, centres, frames, t, reach):
+        return expansion_of_curve(self, centres, frames, t, reach)
+
+    def _chart_point(self, centre, frame, t, reach):
+        return point_of_curve(self, centre, frame, t, reach)
 
     def draw(self, points: int, seed: Seed = 0) -> Float64[np.ndarray, "P D"]:
         """Uniform in the parameter."""

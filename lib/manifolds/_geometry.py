@@ -1,10 +1,15 @@
 """What the geometry of a manifold is to this library: one small interface (book: chapter 06)."""
 
 import numpy as np
+import sympy
+from flint import arb
 from jaxtyping import Float64
 from torch import Tensor
 
 from lib.errors import require
+from lib.intervals import Taylor
+from lib.manifolds._expansion_points import point_of_zeros
+from lib.manifolds._expansion_zeros import expansion_of_zeros
 
 Seed = int | tuple[int, ...]  # of numpy's generators
 OFF = 1e-8  # a point at most this far from a manifold counts as a point of it
@@ -14,8 +19,8 @@ class Geometry:
     """The geometry of a compact ``d``-dimensional manifold without boundary in ``[0,1]^D``.
 
     Computed in numpy: points are rows of float64 arrays (tensors are taken, too), results are
-    arrays.  A subclass supplies `draw`, `project`, `tangent_basis`, `inverse_chart` and `net`, and
-    `geodesic` where a closed form is known.
+    arrays.  A subclass supplies `draw`, `project`, `tangent_basis`, `inverse_chart`, `net` and
+    `equations`, and `geodesic` where a closed form is known.
 
     Attributes
     ----------
@@ -98,6 +103,88 @@ class Geometry:
             If there is no such point, or the iteration does not find it.
         """
         raise NotImplementedError
+
+    def equations(self) -> list[sympy.Expr]:
+        """Formulas ``F`` in ``x1 .. xD``, ``D - d`` of them, whose zeros near the manifold are its
+        points and are regular.
+        """
+        raise NotImplementedError
+
+    def expansion(
+        self,
+        centres: Float64[np.ndarray, "P D"],
+        frames: Float64[np.ndarray, "P D d"],
+        t: list[Taylor],
+    ) -> list[Taylor]:
+        """The points ``x`` near ``c`` with ``V^T (x - c) = t`` as enclosed expansions, exactly for
+        these numbers ``c`` and ``V`` (``lem-chart``, ``lem-taylor``).
+
+        Parameters
+        ----------
+        centres : float64 array, shape (P, D)
+            Points of the manifold up to rounding, one for each box.
+        frames : float64 array, shape (P, D, d)
+            Orthonormal bases of the tangent spaces there, up to rounding.
+        t : list of Taylor
+            The ``d`` coordinates in units of length, as expansions over ``P`` boxes.
+
+        Returns
+        -------
+        list of Taylor
+            The ``D`` coordinates of the points, of the dimension and order of ``t``; of infinite
+            radius where it is not proved that there is one such point, and one only among those
+            that are nearer to ``c`` than ``sqrt(2)`` times the reach.
+
+        Raises
+        ------
+        InputError
+            If the numbers of boxes differ, or dimensions are not those of the manifold.
+        """
+        centres, frames = np.asarray(centres, float), np.asarray(frames, float)
+        boxes = t[0].coefficients.shape[1] if t else 0
+        shapes = (boxes, self.ambient_dim), (boxes, self.ambient_dim, self.dim)
+        require(len(t) == self.dim, "t", f"{len(t)} expansions", f"{self.dim} of them")
+        require(centres.shape == shapes[0], "centres", centres.shape, f"of shape {shapes[0]}")
+        require(frames.shape == shapes[1], "frames", frames.shape, f"of shape {shapes[1]}")
+        return self._expand(centres, frames, t, self.reach)
+
+    def _expand(self, centres, frames, t, reach):
+        """`expansion`, unique within this reach; curves and unions have their own."""
+        return expansion_of_zeros(self, centres, frames, t, reach)
+
+    def _holds(self, x):
+        """Whether zeros of the equations in balls (D, P) are points of the manifold."""
+        return np.ones(x.shape[1], bool)
+
+    def chart_point(
+        self, centre: Float64[np.ndarray, " D"], frame: Float64[np.ndarray, "D d"], t: list[arb]
+    ) -> list[arb]:
+        """One point of `expansion` with as many digits as python-flint is set to, by other means:
+        formulas of derivatives and interval Newton in its balls.
+
+        Parameters
+        ----------
+        centre : float64 array, shape (D,)
+        frame : float64 array, shape (D, d)
+        t : list of arb
+            The ``d`` coordinates, shorter than the reach; what is found holds for all numbers in
+            them.
+
+        Returns
+        -------
+        list of arb
+            The ``D`` coordinates of the point.
+
+        Raises
+        ------
+        InputError
+            Where no point is found, or it is not proved that there is one and only one.
+        """
+        return self._chart_point(centre, frame, t, self.reach)
+
+    def _chart_point(self, centre, frame, t, reach):
+        """`chart_point`, unique within this reach."""
+        return point_of_zeros(self, centre, frame, t, reach)
 
     def draw(self, points: int, seed: Seed = 0) -> Float64[np.ndarray, "P D"]:
         """Random points with a positive density (not uniform in general): float64 array (points,

@@ -103,7 +103,7 @@ class LevelSet(Manifold):
         self.name = name
         self.volume = volume
         self.codim = len(formulas)
-        self.expressions = expressions = [parse(f, ambient_dim) for f in formulas]
+        self._expressions = expressions = [parse(f, ambient_dim) for f in formulas]
         self.low = np.zeros(ambient_dim)
         self.high = np.ones(ambient_dim)
         self._differentiate(expressions)
@@ -156,7 +156,7 @@ class LevelSet(Manifold):
 
     def numbers(self) -> list:
         """What tells it from every other one of its kind."""
-        return ["zeros", *map(sympy.srepr, self.expressions)]
+        return ["zeros", *map(sympy.srepr, self._expressions)]
 
     def _differentiate(self, expressions):
         """The formulas and their derivatives as functions, and the bounds of second and third
@@ -197,6 +197,16 @@ class LevelSet(Manifold):
                 for other in permutations(index):
                     result[k, *other] = bound
         return result
+
+    def equations(self) -> list[sympy.Expr]:
+        """The formulas."""
+        return self._expressions
+
+    def _holds(self, x):
+        """The manifold are the zeros in the open cube. What is connected with one of them by zeros
+        is in the cube, too, as none is near its faces.
+        """
+        return ((x.lower > 0) & (x.upper < 1)).all(0)
 
     def values(self, x: Float64[np.ndarray | Tensor, "P D"]) -> Float64[np.ndarray, "P codim"]:
         """``F`` at points (P, D): (P, D - d)."""

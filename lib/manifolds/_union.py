@@ -8,6 +8,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from lib.errors import require
+from lib.intervals import Balls, Taylor
 from lib.manifolds._base import Manifold
 from lib.manifolds._geometry import Seed
 
@@ -104,6 +105,22 @@ class Union(Manifold):
         t: Float64[np.ndarray, "P d"],
     ) -> Float64[np.ndarray, "P D"]:
         return self.parts[int(self.part(centre[None])[0])].inverse_chart(centre, frame, t)
+
+    def _expand(self, centres, frames, t, reach):
+        """Part by part, where there is no other point of the union."""
+        which = self.part(centres)
+        shape = (self.ambient_dim, *t[0].coefficients.shape)
+        mid, rad = np.zeros(shape), np.full(shape, np.inf)
+        for i, p in enumerate(self.parts):
+            own = which == i
+            if own.any():
+                found = p._expand(centres[own], frames[own], [u[own] for u in t], reach)
+                mid[..., own] = [x.coefficients.mid for x in found]
+                rad[..., own] = [x.coefficients.rad for x in found]
+        return [Taylor(Balls(m, r), t[0].dim, t[0].order) for m, r in zip(mid, rad)]
+
+    def _chart_point(self, centre, frame, t, reach):
+        return self.parts[int(self.part(centre[None])[0])]._chart_point(centre, frame, t, reach)
 
     def draw(self, points: int, seed: Seed = 0) -> Float64[np.ndarray, "P D"]:
         """As many points on each part, up to one, in random order."""

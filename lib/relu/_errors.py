@@ -158,7 +158,7 @@ def localised_error(
     overlap: int,
     lipschitz: float,
 ) -> Norms:
-    """Localised terms ``c_j mu_n(rho_i, M~_j)`` against ``c_j rho_i M_j``, summed, in value and slope
+    """Sums of localised terms ``c_j mu_n(rho_i, M~_j)`` against ``c_j rho_i M_j``, in value and slope
     (``lem-localised-term``).
 
     Parameters
