@@ -56,6 +56,17 @@ class PartitionFunction:
 
     def __post_init__(self):
         _keep(self, "centre", "earlier")
+        for name in ("inner", "outer"):
+            object.__setattr__(self, name, float(getattr(self, name)))
+        require(
+            self.centre.ndim == 1 and self.earlier.shape[1:] == self.centre.shape,
+            "partition",
+            (self.centre.shape, self.earlier.shape),
+            "arrays (D,) and (B, D)",
+        )
+        require(
+            0 < self.inner < self.outer, "inner", self.inner, f"between 0 and {self.outer:g}"
+        )
 
     def __reduce__(self):
         return _anew(self)

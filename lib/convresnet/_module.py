@@ -168,16 +168,7 @@ class ConvResNet(nn.Module):
         InputError
             For another shape or dtype.
         """
-        dtype = self.head.dtype
-        require(
-            isinstance(x, torch.Tensor) and x.dtype == dtype,
-            "x",
-            getattr(x, "dtype", type(x)),
-            f"a torch tensor of dtype {str(dtype).removeprefix('torch.')}",
-        )
-        require(
-            x.ndim == 2 and x.shape[1] == self.dim, "x.shape", tuple(x.shape), f"(P, {self.dim})"
-        )
+        self._check(x)
         if all_rows:
             return self._definition(x)
         # a graph for any number of points
@@ -192,6 +183,18 @@ class ConvResNet(nn.Module):
             )
         return torch.cat([self._leading_row(part) for part in x.split(size)])
 
+    def _check(self, x):
+        dtype = self.head.dtype
+        require(
+            isinstance(x, torch.Tensor) and x.dtype == dtype,
+            "x",
+            getattr(x, "dtype", type(x)),
+            f"a torch tensor of dtype {str(dtype).removeprefix('torch.')}",
+        )
+        require(
+            x.ndim == 2 and x.shape[1] == self.dim, "x.shape", tuple(x.shape), f"(P, {self.dim})"
+        )
+
     def _definition(self, x):
         z = torch.cat([x[:, None, :], x.new_zeros(len(x), self.channels - 1, self.dim)], dim=1)
         for block in self.blocks:
@@ -203,14 +206,22 @@ class ConvResNet(nn.Module):
 
     def _leading_row(self, x):
         plan = self.rows_needed()
-        first = plan[0][0]
-        z = torch.cat([x.T[None, :first], x.new_zeros(self.channels - 1, first, x.shape[0])])
+        z = self._stream(x, plan)
         for block, rows in zip(self.blocks, plan):
-            y = z
-            for conv, count in zip(block, rows[1:]):
-                y = torch.relu_(conv.leading_rows(y, count))
-            z = z[:, : rows[-1]] + y
+            z = self._after(block, rows, z)
         return self.head @ z[:, 0]
+
+    def _stream(self, x, plan):
+        """What the first block reads, by rows: (channels, rows, P)."""
+        first = plan[0][0]
+        return torch.cat([x.T[None, :first], x.new_zeros(self.channels - 1, first, x.shape[0])])
+
+    def _after(self, block, rows, z):
+        """The stream after a block."""
+        y = z
+        for conv, count in zip(block, rows[1:]):
+            y = torch.relu_(conv.leading_rows(y, count))
+        return z[:, : rows[-1]] + y
 
     def rows_needed(self) -> list[list[int]]:
         """For each block the number of leading rows at its input and after each of its layers.
@@ -248,17 +259,20 @@ class ConvResNet(nn.Module):
     def chunk(self, gradient: bool = False) -> int:
         """Number of points that are evaluated together, by the size of their activations."""
         sizes = [
-            c.out_channels * rows
+            [c.out_channels * rows for c, rows in zip(block, counts[1:])]
             for block, counts in zip(self.blocks, self.rows_needed())
-            for c, rows in zip(block, counts[1:])
         ]
-        points = max(4, min(1 << 14, _CACHE_BYTES // (16 * max(sizes))))
-        return max(1, min(points, _GRAPH_BYTES // (8 * sum(sizes)))) if gradient else points
+        points = max(4, min(1 << 14, _CACHE_BYTES // (16 * max(map(max, sizes)))))
+        # of one block the activations are kept
+        return (
+            max(1, min(points, _GRAPH_BYTES // (8 * max(map(sum, sizes))))) if gradient else points
+        )
 
     def value_and_gradient(
         self, x: Float[Tensor, "P D"]
     ) -> tuple[Float[Tensor, " P"], Float[Tensor, "P D"]]:
-        """Values and gradients with respect to the input, in chunks of bounded memory.
+        """Values and gradients with respect to the input, in chunks of bounded memory: activations
+        are kept of one block at a time and computed again on the way back.
 
         Parameters
         ----------
@@ -268,12 +282,24 @@ class ConvResNet(nn.Module):
         -------
         values (P,), gradients (P, D) : detached float64 tensors.
         """
-        values, gradients = [], []
-        for part in x.split(self.chunk(gradient=True)):
-            with torch.enable_grad():  # whatever surrounds the call
-                part = part.detach().clone().requires_grad_(True)
-                value = self(part)
-                (gradient,) = torch.autograd.grad(value.sum(), part)
-            values.append(value.detach())
-            gradients.append(gradient)
+        self._check(x)
+        found = [self._backwards(part) for part in x.detach().split(self.chunk(gradient=True))]
+        values, gradients = zip(*found)
         return torch.cat(values), torch.cat(gradients)
+
+    def _backwards(self, x):
+        plan = self.rows_needed()
+        head = self.head.detach()
+        with torch.no_grad():
+            streams = [self._stream(x, plan)]
+            for block, rows in zip(self.blocks, plan):
+                streams.append(self._after(block, rows, streams[-1]))
+        slope = torch.zeros_like(streams[-1])
+        slope[:, 0] = head[:, None]
+        for block, rows, z in zip(reversed(self.blocks), plan[::-1], streams[-2::-1]):
+            with torch.enable_grad():  # whatever surrounds the call
+                z = z.requires_grad_(True)
+                (slope,) = torch.autograd.grad(self._after(block, rows, z), z, slope)
+        gradient = x.new_zeros(x.shape)
+        gradient[:, : slope.shape[1]] = slope[0].T
+        return head @ streams[-1].detach()[:, 0], gradient

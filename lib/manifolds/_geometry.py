@@ -124,7 +124,7 @@ class Geometry:
         centres : float64 array, shape (P, D)
             Points of the manifold up to rounding, one for each box.
         frames : float64 array, shape (P, D, d)
-            Orthonormal bases of the tangent spaces there, up to rounding.
+            Orthonormal bases of the tangent spaces there times a number for each, up to rounding.
         t : list of Taylor
             The ``d`` coordinates in units of length, as expansions over ``P`` boxes.
 

@@ -27,7 +27,6 @@ from lib.norms import Norms, renamed
 from lib.splines import Jackson, allowance, functional, jackson_bound
 from lib.targets import Target
 
-_LAYERS = 200  # more than those in which a mesh coordinate is gathered and doubled
 _CHUNK = 1 << 15  # nodes at once
 _SUPREMA = 20_000  # points at which the size and the steepness of a target are looked at
 
@@ -189,9 +188,13 @@ class ManifoldProblem:
         return Localisation(atlas.overlap, atlas.lipschitz, UNIT * beta * dim * rows)
 
     def mesh_rounding(self, charts: list[Chart], cells: int) -> float:
-        """What the mesh coordinates may be off, in mesh units and units of roundoff."""
+        """What the mesh coordinates may be off, in mesh units and units of roundoff.
+
+        They are sums of ``D`` products, ``D`` biases that keep partial sums from being negative, of
+        the size of the products, and two more numbers; doublings are exact.
+        """
         largest = max(float((np.abs(c.matrix).sum(1) + np.abs(c.offset)).max()) for c in charts)
-        return 4 * (self.domain.ambient_dim + _LAYERS) * largest
+        return 3 * (2 * self.domain.ambient_dim + 6) * largest
 
     def count_terms(self, cells: int) -> int:
         """``T``: all charts together."""
@@ -320,32 +323,36 @@ class ManifoldProblem:
         count = len(y) * len(charts)
         if expression is None or evaluations(expression, 1) * count > MAXIMUM_EVALUATIONS:
             return max(allowance(self.order, self.dim, c.coefficients) for c in charts), False
+        values = self._values_near(y)
+        if not np.isfinite(values.rad).all():
+            return max(allowance(self.order, self.dim, c.coefficients) for c in charts), False
         worst = 0.0
-        for i, chart in enumerate(charts):
-            values = self._values_near(i, y)
-            if not np.isfinite(values.rad).all():
-                return max(allowance(self.order, self.dim, c.coefficients) for c in charts), False
-            operations = weights.size + 8
-            size = (np.abs(values.mid) + values.rad)[where] @ np.abs(weights)
-            off = np.abs(values.mid[where] @ weights - chart.coefficients)
-            radius = values.rad[where] @ np.abs(weights)
+        operations = weights.size + 8
+        for mid, rad, chart in zip(values.mid, values.rad, charts):
+            size = (np.abs(mid) + rad)[where] @ np.abs(weights)
+            off = np.abs(mid[where] @ weights - chart.coefficients)
+            radius = rad[where] @ np.abs(weights)
             error = up(off + radius + operations * UNIT * size, operations)
             worst = max(worst, float(error.max()))
         return worst, self.domain.reach_proved
 
-    def _values_near(self, i: int, y: Float64[np.ndarray, "P d"]) -> Balls:
-        """``f`` at the points of chart ``i`` with these mesh coordinates: balls (P,)."""
+    def _values_near(self, y: Float64[np.ndarray, "P d"]) -> Balls:
+        """``f`` at the points with coordinates ``y`` in each chart: balls (A, P)."""
         atlas = self.atlas
-        scale = 2 * atlas.chart_radius
+        number = np.repeat(np.arange(len(atlas)), len(y))
+        t = np.tile(2 * atlas.chart_radius * y, (len(atlas), 1)).T
         found = []
-        for k in range(0, len(y), _CHUNK):
-            t = scale * y[k : k + _CHUNK]
-            ones = np.ones(len(t), int)
-            variable = [
-                Taylor(Balls(t[None, :, a], 8 * UNIT * np.abs(t[None, :, a])), self.dim, 0)
-                for a in range(self.dim)
+        for k in range(0, len(number), _CHUNK):
+            part = slice(k, k + _CHUNK)
+            mine = number[part]
+            along = [
+                Taylor(Balls(u[None], 8 * UNIT * np.abs(u[None])), self.dim, 0) for u in t[:, part]
             ]
-            x = atlas.manifold.expansion(atlas.centres[i * ones], atlas.frames[i * ones], variable)
+            x = atlas.manifold.expansion(atlas.centres[mine], atlas.frames[mine], along)
             symbols = variables(atlas.ambient_dim)
             found.append(expand(self.target.expression, dict(zip(symbols, x))).coefficients[0])
-        return Balls(np.concatenate([f.mid for f in found]), np.concatenate([f.rad for f in found]))
+        shape = (len(atlas), len(y))
+        return Balls(
+            np.concatenate([f.mid for f in found]).reshape(shape),
+            np.concatenate([f.rad for f in found]).reshape(shape),
+        )

@@ -158,8 +158,8 @@ def localised_error(
     overlap: int,
     lipschitz: float,
 ) -> Norms:
-    """Sums of localised terms ``c_j mu_n(rho_i, M~_j)`` against ``c_j rho_i M_j``, in value and slope
-    (``lem-localised-term``).
+    """Localised terms ``mu_n(rho_i, M~_j)`` against ``rho_i M_j``, summed with their coefficients, in
+    value and slope (``lem-localised-term``).
 
     Parameters
     ----------
