@@ -140,14 +140,18 @@ class _Patches:
         self.moves = moves = joined(tangent, charts.normal, 1)
         self.inverse = inverse
         move = Balls(np.zeros(box.shape), box.rad)
-        first = system.series(middle, moves, 1)
-        start = -product(inverse, first[:, 0])
+        second = system.series(middle, moves, 2)
+        start = -product(inverse, second[:, 0])
 
         def image(part, z):
-            """Of Krawczyk's operator, for all ``t`` of the boxes: by the mean-value theorem."""
+            """Of Krawczyk's operator, for all ``t`` of the boxes: by the mean-value theorem, of
+            ``F`` and of its derivatives.
+            """
             steps = joined(move[:, part], z)
             x = middle[:, part] + product(moves[..., part], steps)
-            j = product(inverse[..., part], system.series(x, moves[..., part], 1)[:, 1:])
+            over = system.series(x, moves[..., part], 2)
+            over = sharpened(over, second[..., part], steps.size, len(steps), 2)
+            j = product(inverse[..., part], over[:, 1 : 1 + len(steps)])
             rest = np.eye(len(z))[:, :, None] - j[:, dim:]
             return start[:, part] - product(j[:, :dim], move[:, part]) + product(rest, z)
 
