@@ -57,8 +57,8 @@ def total(parts: list) -> Any:
     return reduce(add, parts)
 
 
-def product(a: Balls, b: Balls) -> Balls:
-    """``sum_j a_ij b_j..`` of balls or arrays (m, n, P) and (n, .., P): (m, .., P)."""
+def product(a: Any, b: Balls) -> Balls:
+    """``sum_j a_ij b_j..`` for balls or an array (m, n, P) and balls (n, .., P): (m, .., P)."""
     extra = (None,) * (b.mid.ndim - 2)
     return total([a[:, j][(slice(None), *extra)] * b[j][None] for j in range(a.shape[1])])
 
@@ -200,9 +200,10 @@ def expansion(
     ----------
     solver : callable
         ``solver(part)`` is, for the boxes with these numbers, a function of balls ``T`` (d, P), an
-        order and ``None`` or coefficients found before: it returns coefficients (D, n, P), for all
-        ``t`` in ``T``, of the expansion around ``t``, and whether they are proved. After the ``D``
-        rows of ``x`` may come those of other functions of ``t``.
+        order, and ``None`` or coefficients found before. It returns coefficients (D, n, P), for all
+        ``t`` in ``T``, of the expansion around ``t``, and whether they are proved; after the ``D``
+        rows of ``x`` may come those of other functions of ``t``. Indexed, it is one of some of the
+        boxes.
     centres, frames : float64 arrays, shapes (P, D) and (P, D, d)
     t : list of Taylor
     reach : float
@@ -225,10 +226,11 @@ def expansion(
         x = at[:ambient]
         good = good & in_chart(x[:, 0], centres[part].T, reach) & holds(x[:, 0])
         mid[..., part[good]], rad[..., part[good]] = x.mid[..., good], x.rad[..., good]
-        part, at, box = part[wide & good], at[..., wide & good], box[:, wide & good]
+        wide &= good
+        part, at, box = part[wide], at[..., wide], box[:, wide]
         rad[..., part] = np.inf
         if len(part):
-            found, good = _over(solver(part), at, box, order, centres[part].T, reach)
+            found, good = _over(solve[wide], at, box, order, centres[part].T, reach)
             x = found[:ambient]
             mid[..., part[good]], rad[..., part[good]] = x.mid[..., good], x.rad[..., good]
     return substituted(Balls(mid, rad), t)
@@ -239,7 +241,9 @@ def _over(solve, at, box, order, centre, reach):
     more by what the sharper coefficients of lower degree make of the higher.
     """
     found, good = solve(box, order, None)
-    good = good & in_chart(found[: len(centre), 0], centre, reach)  # so that it is what is found at the middle
+    good = good & in_chart(
+        found[: len(centre), 0], centre, reach
+    )  # so that it is what is found at the middle
     found = sharpened(found, at, box.rad, len(box), order)
     found, again = solve(box, order, found)
     return sharpened(found, at, box.rad, len(box), order), good & again

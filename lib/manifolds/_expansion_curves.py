@@ -13,14 +13,7 @@ import numpy as np
 from flint import arb
 
 from lib.intervals import UNIT, Balls, Taylor, precision, up
-from lib.manifolds._expansion import (
-    each_chart,
-    expansion,
-    intersection,
-    reciprocal,
-    stack,
-    total,
-)
+from lib.manifolds._expansion import each_chart, expansion, intersection, reciprocal, stack, total
 
 _NEWTON = 12
 _TRIES = 6
@@ -86,9 +79,7 @@ class _Line:
         c = self.curve
         with precision():
             values = [arb(x).sin_cos() for x in s.tolist()]
-            sine, cosine = (
-                Balls.from_flint([v[i] for v in values], s.shape) for i in range(2)
-            )
+            sine, cosine = (Balls.from_flint([v[i] for v in values], s.shape) for i in range(2))
         waves = [(cosine, sine)]
         for _ in range(1, len(c.cosine)):  # cos kt and sin kt
             a, b = waves[-1]
@@ -148,16 +139,23 @@ def _around(series, most, radius):
 class _Arcs:
     """Parts of the curve over boxes of ``t``, one in each of ``P`` charts."""
 
-    def __init__(self, line, part):
+    def __init__(self, line, part, middle=None):
         self.line = line
         self.part = part
+        self.middle = middle  # parameters
+
+    def __getitem__(self, part):
+        """Some of the boxes."""
+        return _Arcs(self.line, self.part[part], self.middle[part])
 
     def __call__(self, box, order, before):
         """Coefficients (D, n, P) over boxes of ``t``, and whether they are proved."""
         if before is not None:  # nothing was sharpened that is used here
             return before, np.isfinite(before.rad).all((0, 1))
         line, part, t = self.line, self.part, box[0]
-        middle = line.parameters(part, t.mid)
+        if self.middle is None:
+            self.middle = line.parameters(part, t.mid)
+        middle = self.middle
         series, most = line.series(middle, order + 1 + _MORE)
         weights = line.weights[:, part]
         along = total([w[None] * u for w, u in zip(weights, _by_coordinate(series))])
@@ -170,14 +168,18 @@ class _Arcs:
         rows = [plane[0]]
         for j in range(1, order + 1):
             rows.append(total([plane[i] * powers[i][j] for i in range(1, j + 1)]))
-        x = combined(line.curve.frame, Balls(*(np.swapaxes(a, 0, 1) for a in (stack(rows).mid, stack(rows).rad))))
+        x = combined(
+            line.curve.frame,
+            Balls(*(np.swapaxes(a, 0, 1) for a in (stack(rows).mid, stack(rows).rad))),
+        )
         x[:, 0] = x[:, 0] + line.curve.middle[:, None]
         return x, proved & np.isfinite(x.rad).all((0, 1))
 
 
 def _parameters(gap, along, steep, middle):
-    """Balls (P,) of parameters at which ``G = t``, by Krawczyk's operator, and whether existence and
-    uniqueness are proved: from ``G - t`` and the series of ``G`` at floats, and a bound beyond.
+    """Balls (P,) of parameters at which ``G = t``, by Krawczyk's operator, and whether that there
+    is one and only one is proved: from ``G - t`` and the series of ``G`` at floats, and a bound of
+    what comes after these.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         inverse = np.where(along.mid[1] != 0, 1 / along.mid[1], 1.0)
@@ -212,8 +214,8 @@ def _by_coordinate(series):
 
 
 def _inverse_powers(g, order):
-    """The powers 1 to ``order`` of ``s(t) - s``, as coefficients (order + 1, P) in ``t``: the series
-    that inverts the one with coefficients ``g``, degree by degree.
+    """The powers 1 to ``order`` of ``s(t) - s``, as coefficients (order + 1, P) in ``t``: of the
+    series that inverts the one with coefficients ``g``, degree by degree.
     """
     count = g.shape[1]
     if order == 0:

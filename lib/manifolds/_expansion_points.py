@@ -15,6 +15,7 @@ from flint import arb, arb_mat, ctx
 
 from lib.errors import require
 from lib.formulas import evaluate, variables
+from lib.intervals import Balls
 
 _NEWTON = 30
 _TRIES = 8
@@ -51,8 +52,8 @@ def point_of_zeros(manifold: Any, centre: Any, frame: Any, t: list[arb], reach: 
     z = _zero(value, slope, flat, _column(basis.T @ (near - centre)))
     x = place(flat, z).entries()
     _check_near(x, centre, reach)
-    inside = all(-1e-6 < s < 1 + 1e-6 for s in x)
-    require(inside, "t", t, "the coordinates of a point of the manifold; this zero is none")
+    holds = manifold._holds(Balls.from_flint(x, (len(x), 1)))[0]
+    require(holds, "t", t, "the coordinates of a point of the manifold; this zero is none")
     return x
 
 
@@ -113,13 +114,15 @@ def _zero(value: Callable, slope: Callable, t: arb_mat, z: arb_mat) -> arb_mat:
             break
     inverse = _solved(slope(middle, z).mid(), None).mid()
     start = z - inverse * value(t, z)
-    one = arb_mat(z.nrows(), z.nrows(), [int(i % (z.nrows() + 1) == 0) for i in range(z.nrows() ** 2)])
+    one = arb_mat([[int(i == j) for j in range(z.nrows())] for i in range(z.nrows())])
     radius = small + 4 * _largest(start - z)
     for _ in range(_TRIES):
         box = _around(z, radius)
         image = start + (one - inverse * slope(t, box)) * (box - z)
         if all(b.contains_interior(k) for b, k in zip(box.entries(), image.entries())):
-            return start + (one - inverse * slope(t, image)) * (image - z)
+            both = [k.union(m) for k, m in zip(image.entries(), z.entries())]
+            rest = one - inverse * slope(t, arb_mat(z.nrows(), 1, both))
+            return start + rest * (image - z)
         radius = 2 * _largest(image - z) + small
         if not radius < 1:
             break
