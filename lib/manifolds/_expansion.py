@@ -245,5 +245,7 @@ def _over(solve, at, box, order, centre, reach):
         found[: len(centre), 0], centre, reach
     )  # so that it is what is found at the middle
     found = sharpened(found, at, box.rad, len(box), order)
-    found, again = solve(box, order, found)
-    return sharpened(found, at, box.rad, len(box), order), good & again
+    once, again = solve(box, order, found)
+    if once is not found:
+        once = sharpened(once, at, box.rad, len(box), order)
+    return once, good & again
