@@ -336,6 +336,23 @@ def test_boxes_beyond_a_chart_are_unknown(kind):
                 assert c.lower[0, i] - 1e-10 <= y <= c.upper[0, i] + 1e-10
 
 
+@pytest.mark.parametrize("kind", ["trefoil", "two formulas", "rotations", "union"])
+def test_no_boxes_points_and_all_of_space(kind):
+    m = manifold(kind)
+    centres, frames = charts(m, 3)
+    for count in (0, 3):
+        c, v, zero = centres[:count], frames[:count], np.zeros((count, m.dim))
+        for far, half in ((5.0, 0.1), (0.0, np.inf), (0.0, 0.99 * m.reach), (np.inf, 0.0)):
+            x = m.expansion(c, v, boxes(zero + far, np.full(count, half), 2))
+            assert len(x) == m.ambient_dim
+            assert all(np.isinf(u.coefficients.rad).all() for u in x)
+            assert all(u.coefficients.shape[1] == count for u in x)
+        value = Balls(np.zeros((1, count)), 1e-3)
+        for u, near in zip(m.expansion(c, v, [Taylor(value, m.dim, 0)] * m.dim), c.T):
+            assert (np.abs(u.coefficients.mid[0] - near) <= u.coefficients.rad[0] + 1e-15).all()
+            assert (u.coefficients.rad < 2e-3).all()
+
+
 def test_a_union_knows_its_other_parts():
     """Where they are near, charts end earlier than those of the part."""
     parts = [manifolds.circle(0.4), manifolds.circle(0.35)]

@@ -7,9 +7,10 @@ W = 0``, of which balls are found.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import reduce
 from operator import add, mul
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,8 @@ _NARROW = 2.0**-30  # boxes of a radius below this, in units of the reach, count
 _BATCH = 2048  # boxes at once
 
 
-class Charts(NamedTuple):
+@dataclass(frozen=True)
+class Charts:
     """One chart for each of ``P`` boxes.
 
     Attributes
@@ -35,11 +37,16 @@ class Charts(NamedTuple):
     normal: Balls
 
     def __getitem__(self, part: Any) -> "Charts":
-        return Charts(*(a[..., part] for a in self))
+        return Charts(self.centre[..., part], self.tangent[..., part], self.normal[..., part])
 
     def place(self, t: Balls, z: Balls) -> Balls:
         """The points ``c + P t + W z``: balls (d, P) and (D - d, P) to (D, P)."""
         return Balls(self.centre) + product(self.tangent, t) + product(self.normal, z)
+
+
+def rows(b: Balls) -> list[Balls]:
+    """Along the first axis."""
+    return [b[i] for i in range(len(b))]
 
 
 def stack(parts: list[Balls]) -> Balls:
@@ -65,8 +72,10 @@ def product(a: Any, b: Balls) -> Balls:
 
 def each_chart(centres: Any, frames: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The distinct charts, as centres (A, D) and frames (A, D, d), and which box has which (P,)."""
-    rows = np.concatenate([centres, frames.reshape(len(frames), -1)], axis=1)
-    first, place = np.unique(rows, axis=0, return_index=True, return_inverse=True)[1:]
+    both = np.concatenate(
+        [centres, frames.reshape(len(frames), frames.shape[1] * frames.shape[2])], axis=1
+    )
+    first, place = np.unique(both, axis=0, return_index=True, return_inverse=True)[1:]
     return centres[first], frames[first], place.reshape(-1)
 
 
@@ -136,18 +145,18 @@ def substituted(x: Balls, t: list[Taylor]) -> list[Taylor]:
     for u in moves:
         u.coefficients.rad[0] = 0.0
     if first.order == 0:
-        return [Taylor(c, first.dim, 0) for c in x]
+        return [Taylor(c, first.dim, 0) for c in rows(x)]
     if first.dim == len(t) and all(_is_along(u, k) for k, u in enumerate(moves)):
         slopes = [u.coefficients[1 + k] for k, u in enumerate(moves)]
         factor = stack([_power(slopes, nu, Balls(np.ones(len(slopes[0])))) for nu in powers])
-        return [Taylor(c * factor, first.dim, first.order) for c in x]
+        return [Taylor(c * factor, first.dim, first.order) for c in rows(x)]
     place = {tuple(nu): i for i, nu in enumerate(powers)}
     known: list[Taylor] = []
     for nu in powers[1:]:
         k = int(np.flatnonzero(nu)[0])
         before = place[tuple(nu - np.eye(len(t), dtype=int)[k])]
         known.append(known[before - 1] * moves[k] if before else moves[k])
-    return [total([u * c for u, c in zip(known, row[1:])]) + row[0] for row in x]
+    return [total([u * c for u, c in zip(known, rows(row[1:]))]) + row[0] for row in rows(x)]
 
 
 def _is_along(u, axis):
@@ -183,7 +192,7 @@ def in_chart(x: Balls, centre: Any, reach: float) -> Any:
     x : Balls, shape (D, P)
     centre : float64 array, shape (D, P)
     """
-    return total(list((x - centre).square())).upper < 2 * reach**2 * (1 - MARGIN)
+    return total(rows((x - centre).square())).upper < 2 * reach**2 * (1 - MARGIN)
 
 
 def expansion(
@@ -218,7 +227,9 @@ def expansion(
     for i in range(0, count, _BATCH):
         part = np.arange(i, min(i + _BATCH, count))
         # outside charts nothing is looked for
-        part = part[total(list(start[:, part].square())).upper < reach**2 * (1 - MARGIN)]
+        part = part[total(rows(start[:, part].square())).upper < reach**2 * (1 - MARGIN)]
+        if not len(part):
+            continue
         box = start[:, part]
         wide = (box.rad > _NARROW * reach).any(0)
         solve = solver(part)
@@ -241,9 +252,8 @@ def _over(solve, at, box, order, centre, reach):
     more by what the sharper coefficients of lower degree make of the higher.
     """
     found, good = solve(box, order, None)
-    good = good & in_chart(
-        found[: len(centre), 0], centre, reach
-    )  # so that it is what is found at the middle
+    # so that it is what was found at the middle
+    good = good & in_chart(found[: len(centre), 0], centre, reach)
     found = sharpened(found, at, box.rad, len(box), order)
     once, again = solve(box, order, found)
     if once is not found:

@@ -106,7 +106,8 @@ def combined(weights: Any, b: Balls) -> Balls:
         f = weights[:, i].reshape(-1, *[1] * (b.mid.ndim - 1))
         # each term is rounded once, and passes through fewer than n + 1 sums with others
         mid += f * b.mid[i]
-        rad += np.abs(f) * (b.rad[i] + (count + 3) * UNIT * np.abs(b.mid[i]))
+        with np.errstate(over="ignore", invalid="ignore"):
+            rad += np.abs(f) * (b.rad[i] + (count + 3) * UNIT * np.abs(b.mid[i]))
     touched = total([(np.abs(w).max() > 0) * 1.0 for w in weights.T]) > 0
     return Balls(mid, up(rad, count) + 1e-300 * touched)
 
@@ -128,7 +129,7 @@ def _around(series, most, radius):
     last = np.broadcast_to(most, series.shape[1:])
     found = []
     for i in range(len(series) - 1, -1, -1):
-        with np.errstate(invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             change = up((i + 1) * up(radius * last))
         over = Balls(series.mid[i], up(series.rad[i] + np.where(last > 0, change, 0.0)))
         found.append(over)
