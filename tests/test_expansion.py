@@ -119,6 +119,11 @@ def compare(x, box, expected, scale):
             assert low - allowed <= value <= high + allowed, (nu, value, low, high)
 
 
+def ends(x):
+    """Lower and upper ends of the coefficients of expansions."""
+    return [u.coefficients.lower for u in x], [u.coefficients.upper for u in x]
+
+
 def against_points(m, share=0.7, seed=0, count=3):
     """Random points of random boxes, all coordinates and their derivatives."""
     order = 4 if m.dim < 3 else 3
@@ -127,12 +132,16 @@ def against_points(m, share=0.7, seed=0, count=3):
     middle = places(m, count, share, seed)
     half = rng.uniform(0.002, 0.05 if m.dim < 3 else 0.02, count) * m.reach
     over, at = (m.expansion(centres, frames, boxes(middle, half, order, o)) for o in (True, False))
-    with ctx.workprec(BITS):
-        for box, (c, v) in enumerate(zip(centres, frames)):
+    for box, (c, v) in enumerate(zip(centres, frames)):
+        with ctx.workprec(BITS):
             for x, off in ((at, 0), (over, half[box] * rng.uniform(-1, 1, m.dim))):
                 t = middle[box] + off
                 t = np.clip(t, middle[box] - half[box], middle[box] + half[box])
                 compare(x, box, derivatives(around(m, c, v, t), m.dim, order), half[box])
+        corners = middle[box] + half[box] * np.array(list(product((-1, 1), repeat=m.dim)))
+        near = m.inverse_chart(c, v, corners)
+        low, high = (np.array([e[0, box] for e in es]) for es in ends(over))
+        assert (low - 1e-11 <= near).all() and (near <= high + 1e-11).all()
     # points of the middles are known to rounding
     assert max(u.coefficients.rad.max() for u in at) < 1e-13
 
@@ -351,6 +360,26 @@ def test_no_boxes_points_and_all_of_space(kind):
         for u, near in zip(m.expansion(c, v, [Taylor(value, m.dim, 0)] * m.dim), c.T):
             assert (np.abs(u.coefficients.mid[0] - near) <= u.coefficients.rad[0] + 1e-15).all()
             assert (u.coefficients.rad < 2e-3).all()
+
+
+@pytest.mark.parametrize("make", [lambda: manifolds.Sphere(0.4), lambda: manifolds.circle(0.4)])
+def test_nothing_is_found_where_nothing_is(make):
+    """Existence does not rest on the reach, which is wrong here."""
+    m = make()
+    radius, m.reach = m.reach, 3 * m.reach
+    count = 200
+    centres, frames = charts(m, count, 7)
+    t = places(m, count, 1.0, 7)
+    t *= (np.linspace(0.8, 1.4, count) * radius / np.linalg.norm(t, axis=1))[:, None]
+    for share in (0.0, 0.02, 0.1, 0.4):
+        half = np.full(count, share * radius)
+        x = m.expansion(centres, frames, boxes(t, half, 1))
+        known = np.isfinite(x[0].coefficients.rad[0])
+        far = np.sqrt(((np.abs(t) + half[:, None]) ** 2).sum(1))
+        assert not known[far >= radius].any()
+        assert share or known[far < 0.97 * radius].all()
+    with pytest.raises(InputError), np.errstate(invalid="ignore"):
+        m.chart_point(centres[0], frames[0], [arb(1.1 * radius)] + [arb(0)] * (m.dim - 1))
 
 
 def test_a_union_knows_its_other_parts():

@@ -244,7 +244,11 @@ def expansion(
             found, good = _over(solve[wide], at, box, order, centres[part].T, reach)
             x = found[:ambient]
             mid[..., part[good]], rad[..., part[good]] = x.mid[..., good], x.rad[..., good]
-    return substituted(Balls(mid, rad), t)
+    found = substituted(Balls(mid, rad), t)
+    unknown = ~np.isfinite(rad[:, 0]).all(0)
+    for u in found:
+        u.coefficients.rad[:, unknown] = np.inf  # also those of zero times something
+    return found
 
 
 def _over(solve, at, box, order, centre, reach):
