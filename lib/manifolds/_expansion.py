@@ -7,9 +7,10 @@ W = 0``, of which balls are found.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import reduce
 from operator import add, mul
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,8 @@ _NARROW = 2.0**-30  # boxes of a radius below this, in units of the reach, count
 _BATCH = 2048  # boxes at once
 
 
-class Charts(NamedTuple):
+@dataclass(frozen=True)
+class Charts:
     """One chart for each of ``P`` boxes.
 
     Attributes
@@ -35,11 +37,16 @@ class Charts(NamedTuple):
     normal: Balls
 
     def __getitem__(self, part: Any) -> "Charts":
-        return Charts(*(a[..., part] for a in self))
+        return Charts(self.centre[..., part], self.tangent[..., part], self.normal[..., part])
 
     def place(self, t: Balls, z: Balls) -> Balls:
         """The points ``c + P t + W z``: balls (d, P) and (D - d, P) to (D, P)."""
         return Balls(self.centre) + product(self.tangent, t) + product(self.normal, z)
+
+
+def rows(b: Balls) -> list[Balls]:
+    """Along the first axis."""
+    return [b[i] for i in range(len(b))]
 
 
 def stack(parts: list[Balls]) -> Balls:
@@ -57,45 +64,37 @@ def total(parts: list) -> Any:
     return reduce(add, parts)
 
 
-def product(a: Balls, b: Balls) -> Balls:
-    """``sum_j a_ij b_j..`` of balls or arrays (m, n, P) and (n, .., P): (m, .., P)."""
+def product(a: Any, b: Balls) -> Balls:
+    """``sum_j a_ij b_j..`` for balls or an array (m, n, P) and balls (n, .., P): (m, .., P)."""
     extra = (None,) * (b.mid.ndim - 2)
     return total([a[:, j][(slice(None), *extra)] * b[j][None] for j in range(a.shape[1])])
 
 
 def each_chart(centres: Any, frames: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The distinct charts, as centres (A, D) and frames (A, D, d), and which box has which (P,)."""
-    rows = np.concatenate([centres, frames.reshape(len(frames), -1)], axis=1)
-    first, place = np.unique(rows, axis=0, return_index=True, return_inverse=True)[1:]
+    both = np.concatenate(
+        [centres, frames.reshape(len(frames), frames.shape[1] * frames.shape[2])], axis=1
+    )
+    first, place = np.unique(both, axis=0, return_index=True, return_inverse=True)[1:]
     return centres[first], frames[first], place.reshape(-1)
-
-
-def stretch(frames: Any) -> np.ndarray:
-    """``mu`` of frames (A, D, d) that are ``mu`` times orthonormal ones up to rounding, a float:
-    the mean length of their columns; (A,).
-    """
-    return np.sqrt((frames**2).sum(-2).mean(-1))
 
 
 def charts_of(centres: Any, frames: Any) -> Charts:
     """`Charts` of float64 arrays (P, D) and (P, D, d).
 
-    With ``mu`` the `stretch` of ``V`` and ``V^T V = mu^2 (1 + E)``, ``|E| <= e``: ``(1 + E)^-1 = 1
-    - E + R``, ``|R| <= e^2 / (1 - e)``; and ``W = W_0 - P V^T W_0`` for a basis ``W_0`` of the
-    complement, orthonormal up to rounding.
+    With ``V^T V = 1 + E``, ``|E| <= e``: ``(1 + E)^-1 = 1 - E + R``, ``|R| <= e^2 / (1 - e)``; and
+    ``W = W_0 - P V^T W_0`` for a basis ``W_0`` of the complement, orthonormal up to rounding.
     """
     centres, frames, place = each_chart(centres, frames)
     dim = frames.shape[2]
     complement = np.linalg.qr(frames, mode="complete")[0][:, :, dim:]
     v, w = (np.moveaxis(m, 0, -1) for m in (frames, complement))
-    shrink = reciprocal(Balls(stretch(frames)).square())
-    gram = product(Balls(np.swapaxes(v, 0, 1)), Balls(v)) * shrink
-    off = gram - np.eye(dim)[:, :, None]
+    off = product(Balls(np.swapaxes(v, 0, 1)), Balls(v)) - np.eye(dim)[:, :, None]
     e = up(off.size.sum(1).max(0), dim)
     with np.errstate(divide="ignore", invalid="ignore"):
         rest = np.where(e < 0.5, up(up(e**2) / (1 - e)), np.inf)
     inverse = np.eye(dim)[:, :, None] - off + Balls(np.zeros(off.shape), rest)
-    tangent = product(Balls(v), inverse * shrink)
+    tangent = product(Balls(v), inverse)
     normal = Balls(w) - product(tangent, product(Balls(np.swapaxes(v, 0, 1)), Balls(w)))
     return Charts(centres.T, tangent, normal)[place]
 
@@ -146,18 +145,18 @@ def substituted(x: Balls, t: list[Taylor]) -> list[Taylor]:
     for u in moves:
         u.coefficients.rad[0] = 0.0
     if first.order == 0:
-        return [Taylor(c, first.dim, 0) for c in x]
+        return [Taylor(c, first.dim, 0) for c in rows(x)]
     if first.dim == len(t) and all(_is_along(u, k) for k, u in enumerate(moves)):
         slopes = [u.coefficients[1 + k] for k, u in enumerate(moves)]
         factor = stack([_power(slopes, nu, Balls(np.ones(len(slopes[0])))) for nu in powers])
-        return [Taylor(c * factor, first.dim, first.order) for c in x]
+        return [Taylor(c * factor, first.dim, first.order) for c in rows(x)]
     place = {tuple(nu): i for i, nu in enumerate(powers)}
     known: list[Taylor] = []
     for nu in powers[1:]:
         k = int(np.flatnonzero(nu)[0])
         before = place[tuple(nu - np.eye(len(t), dtype=int)[k])]
         known.append(known[before - 1] * moves[k] if before else moves[k])
-    return [total([u * c for u, c in zip(known, row[1:])]) + row[0] for row in x]
+    return [total([u * c for u, c in zip(known, rows(row[1:]))]) + row[0] for row in rows(x)]
 
 
 def _is_along(u, axis):
@@ -193,7 +192,7 @@ def in_chart(x: Balls, centre: Any, reach: float) -> Any:
     x : Balls, shape (D, P)
     centre : float64 array, shape (D, P)
     """
-    return total(list((x - centre).square())).upper < 2 * reach**2 * (1 - MARGIN)
+    return total(rows((x - centre).square())).upper < 2 * reach**2 * (1 - MARGIN)
 
 
 def expansion(
@@ -210,9 +209,10 @@ def expansion(
     ----------
     solver : callable
         ``solver(part)`` is, for the boxes with these numbers, a function of balls ``T`` (d, P), an
-        order and ``None`` or coefficients found before: it returns coefficients (D, n, P), for all
-        ``t`` in ``T``, of the expansion around ``t``, and whether they are proved. After the ``D``
-        rows of ``x`` may come those of other functions of ``t``.
+        order, and ``None`` or coefficients found before. It returns coefficients (D, n, P), for all
+        ``t`` in ``T``, of the expansion around ``t``, and whether they are proved; after the ``D``
+        rows of ``x`` may come those of other functions of ``t``. Indexed, it is one of some of the
+        boxes.
     centres, frames : float64 arrays, shapes (P, D) and (P, D, d)
     t : list of Taylor
     reach : float
@@ -221,14 +221,15 @@ def expansion(
     """
     dim, order = len(t), t[0].order
     start = stack([u.coefficients[0] for u in t])
-    far = (reach * stretch(frames)) ** 2 * (1 - MARGIN)  # of V^T (x - c), squared
     count, ambient = centres.shape
     mid = np.zeros((ambient, len(exponents(dim, order)), count))
     rad = np.full(mid.shape, np.inf)
     for i in range(0, count, _BATCH):
         part = np.arange(i, min(i + _BATCH, count))
         # outside charts nothing is looked for
-        part = part[total(list(start[:, part].square())).upper < far[part]]
+        part = part[total(rows(start[:, part].square())).upper < reach**2 * (1 - MARGIN)]
+        if not len(part):
+            continue
         box = start[:, part]
         wide = (box.rad > _NARROW * reach).any(0)
         solve = solver(part)
@@ -236,13 +237,18 @@ def expansion(
         x = at[:ambient]
         good = good & in_chart(x[:, 0], centres[part].T, reach) & holds(x[:, 0])
         mid[..., part[good]], rad[..., part[good]] = x.mid[..., good], x.rad[..., good]
-        part, at, box = part[wide & good], at[..., wide & good], box[:, wide & good]
+        wide &= good
+        part, at, box = part[wide], at[..., wide], box[:, wide]
         rad[..., part] = np.inf
         if len(part):
-            found, good = _over(solver(part), at, box, order, centres[part].T, reach)
+            found, good = _over(solve[wide], at, box, order, centres[part].T, reach)
             x = found[:ambient]
             mid[..., part[good]], rad[..., part[good]] = x.mid[..., good], x.rad[..., good]
-    return substituted(Balls(mid, rad), t)
+    found = substituted(Balls(mid, rad), t)
+    unknown = ~np.isfinite(rad[:, 0]).all(0)
+    for u in found:
+        u.coefficients.rad[:, unknown] = np.inf  # also those of zero times something
+    return found
 
 
 def _over(solve, at, box, order, centre, reach):
@@ -250,9 +256,10 @@ def _over(solve, at, box, order, centre, reach):
     more by what the sharper coefficients of lower degree make of the higher.
     """
     found, good = solve(box, order, None)
-    good = good & in_chart(
-        found[: len(centre), 0], centre, reach
-    )  # so that it is what is found at the middle
+    # so that it is what was found at the middle
+    good = good & in_chart(found[: len(centre), 0], centre, reach)
     found = sharpened(found, at, box.rad, len(box), order)
-    found, again = solve(box, order, found)
-    return sharpened(found, at, box.rad, len(box), order), good & again
+    once, again = solve(box, order, found)
+    if once is not found:
+        once = sharpened(once, at, box.rad, len(box), order)
+    return once, good & again

@@ -6,7 +6,6 @@ for. Everything is done in the few coordinates of the frame of the curve; the am
 enters in the last step.
 """
 
-from functools import partial
 from math import factorial
 from typing import Any
 
@@ -29,7 +28,7 @@ def expansion_of_curve(
     line = _Line(curve, centres, frames)
 
     def solver(part):
-        return partial(_solved, line, part)
+        return _Arcs(line, part)
 
     return expansion(solver, centres, frames, t, reach)
 
@@ -75,27 +74,42 @@ class _Line:
 
     def series(self, s, count):
         """Taylor coefficients of the coordinates in the frame: at floats ``s`` (P,), balls (count,
-        p, P); and bounds (count + 1, p) of them everywhere.
+        p, P); and bounds (p,) of the next ones everywhere.
         """
         c = self.curve
         with precision():
             values = [arb(x).sin_cos() for x in s.tolist()]
             sine, cosine = (Balls.from_flint([v[i] for v in values], s.shape) for i in range(2))
-        a, b = cosine, sine
-        parts = [[] for _ in range(count)]
-        most = np.zeros((count + 1, c.cosine.shape[1]))
-        for k, (p, q) in enumerate(zip(c.cosine, c.sine), 1):
-            if k > 1:  # cos kt and sin kt
-                a, b = a * cosine - b * sine, a * sine + b * cosine
-            turns = (a, b), (-b, a), (-a, -b), (b, -a)
-            for i in range(count + 1):
-                factor = k**i / factorial(i)
-                most[i] += factor * (np.abs(p) + np.abs(q))
-                if i < count:
-                    u, v = turns[i % 4]
-                    wave = u[None] * Balls(p[:, None]) + v[None] * Balls(q[:, None])
-                    parts[i].append(wave * Balls(np.array(factor), 2 * UNIT * factor))
-        return stack([total(q) for q in parts]), up(most, 4 * len(c.cosine))
+        waves = [(cosine, sine)]
+        for _ in range(1, len(c.cosine)):  # cos kt and sin kt
+            a, b = waves[-1]
+            waves.append((a * cosine - b * sine, a * sine + b * cosine))
+        a, b = (stack([w[i] for w in waves]) for i in range(2))
+        turns = (a, b), (-b, a), (-a, -b), (b, -a)
+        found = []
+        for i in range(count):
+            factor = np.array([k**i / factorial(i) for k in range(1, len(waves) + 1)])[:, None]
+            u, v = (w * Balls(factor, 2 * UNIT * factor) for w in turns[i % 4])
+            found.append(combined(c.cosine.T, u) + combined(c.sine.T, v))
+        size = np.abs(c.cosine) + np.abs(c.sine)
+        factor = np.array([k**count / factorial(count) for k in range(1, len(waves) + 1)])
+        return stack(found), up(total(list(factor[:, None] * size)), 4 * len(waves))
+
+
+def combined(weights: Any, b: Balls) -> Balls:
+    """``weights b``, a float matrix (m, n) times balls (n, .., P), summed from left to right: the
+    same for every number of boxes, as products of matrices are not.
+    """
+    count = weights.shape[1]
+    mid, rad = np.zeros((2, len(weights), *b.shape[1:]))
+    for i in range(count):
+        f = weights[:, i].reshape(-1, *[1] * (b.mid.ndim - 1))
+        # each term is rounded once, and passes through fewer than n + 1 sums with others
+        mid += f * b.mid[i]
+        with np.errstate(over="ignore", invalid="ignore"):
+            rad += np.abs(f) * (b.rad[i] + (count + 3) * UNIT * np.abs(b.mid[i]))
+    touched = total([(np.abs(w).max() > 0) * 1.0 for w in weights.T]) > 0
+    return Balls(mid, up(rad, count) + 1e-300 * touched)
 
 
 def _floats(curve, s):
@@ -115,7 +129,7 @@ def _around(series, most, radius):
     last = np.broadcast_to(most, series.shape[1:])
     found = []
     for i in range(len(series) - 1, -1, -1):
-        with np.errstate(invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             change = up((i + 1) * up(radius * last))
         over = Balls(series.mid[i], up(series.rad[i] + np.where(last > 0, change, 0.0)))
         found.append(over)
@@ -123,16 +137,51 @@ def _around(series, most, radius):
     return stack(found[::-1])
 
 
-def _solved(line, part, box, order, before):
-    """Coefficients (D, n, P) over boxes of ``t``, and whether they are proved."""
-    t = box[0]
-    middle = line.parameters(part, t.mid)
-    series, most = line.series(middle, order + 1 + _MORE)
-    weights = line.weights[:, part]
-    along = total([w[None] * u for w, u in zip(weights, _by_coordinate(series))])
-    steep = total([w.size * m for w, m in zip(weights, most[-1])])
-    steep = up(steep, len(weights))
-    gap = along[0] + line.offset[part] - t
+class _Arcs:
+    """Parts of the curve over boxes of ``t``, one in each of ``P`` charts."""
+
+    def __init__(self, line, part, middle=None):
+        self.line = line
+        self.part = part
+        self.middle = middle  # parameters
+
+    def __getitem__(self, part):
+        """Some of the boxes."""
+        return _Arcs(self.line, self.part[part], self.middle[part])
+
+    def __call__(self, box, order, before):
+        """Coefficients (D, n, P) over boxes of ``t``, and whether they are proved."""
+        if before is not None:  # nothing was sharpened that is used here
+            return before, np.isfinite(before.rad).all((0, 1))
+        line, part, t = self.line, self.part, box[0]
+        if self.middle is None:
+            self.middle = line.parameters(part, t.mid)
+        middle = self.middle
+        series, most = line.series(middle, order + 1 + _MORE)
+        weights = line.weights[:, part]
+        along = total([w[None] * u for w, u in zip(weights, _by_coordinate(series))])
+        steep = up(total([w.size * m for w, m in zip(weights, most)]), len(weights))
+        gap = along[0] + line.offset[part] - t
+        found, proved = _parameters(gap, along, steep, middle)
+        away = (found - middle).size
+        powers = _inverse_powers(_around(along, steep, away)[: order + 1], order)
+        plane = _around(series, most[:, None], away)
+        rows = [plane[0]]
+        for j in range(1, order + 1):
+            rows.append(total([plane[i] * powers[i][j] for i in range(1, j + 1)]))
+        x = combined(
+            line.curve.frame,
+            Balls(*(np.swapaxes(a, 0, 1) for a in (stack(rows).mid, stack(rows).rad))),
+        )
+        x[:, 0] = x[:, 0] + line.curve.middle[:, None]
+        return x, proved & np.isfinite(x.rad).all((0, 1))
+
+
+def _parameters(gap, along, steep, middle):
+    """Balls (P,) of parameters at which ``G = t``, by Krawczyk's operator, and whether that there
+    is one and only one is proved: from ``G - t`` and the series of ``G`` at floats, and a bound of
+    what comes after these.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         inverse = np.where(along.mid[1] != 0, 1 / along.mid[1], 1.0)
     start = Balls(middle) - gap * inverse
@@ -157,15 +206,7 @@ def _solved(line, part, box, order, before):
     proved = np.isfinite(found.rad)
     sure = np.flatnonzero(proved)
     found[sure] = intersection(found[sure], image(sure, found[sure]))
-    away = (found - middle).size
-    powers = _inverse_powers(_around(along, steep, away)[: order + 1], order)
-    plane = _around(series, most[-1][:, None], away)
-    rows = [plane[0]]
-    for j in range(1, order + 1):
-        rows.append(total([plane[i] * powers[i][j] for i in range(1, j + 1)]))
-    x = _ambient(line.curve, stack(rows))
-    x = x if before is None else intersection(before, x)
-    return x, proved & np.isfinite(x.rad).all((0, 1))
+    return found, proved
 
 
 def _by_coordinate(series):
@@ -174,8 +215,8 @@ def _by_coordinate(series):
 
 
 def _inverse_powers(g, order):
-    """The powers 1 to ``order`` of ``s(t) - s``, as coefficients (order + 1, P) in ``t``: the series
-    that inverts the one with coefficients ``g``, degree by degree.
+    """The powers 1 to ``order`` of ``s(t) - s``, as coefficients (order + 1, P) in ``t``: of the
+    series that inverts the one with coefficients ``g``, degree by degree.
     """
     count = g.shape[1]
     if order == 0:
@@ -197,19 +238,3 @@ def _inverse_powers(g, order):
     for i in range(2, order + 1):
         powers[i] = powers[i - 1] * move
     return {i: u.coefficients for i, u in powers.items()}
-
-
-def _ambient(curve, plane):
-    """``middle + U y`` for balls (n, p, P): (D, n, P), summed coordinate by coordinate."""
-    count = plane.shape[1]
-    mid = np.zeros((len(curve.middle), len(plane), plane.shape[2]))
-    rad = np.zeros_like(mid)
-    for i in range(count):
-        f = curve.frame[:, i, None, None]
-        # each term is rounded once, and passes through fewer than p + 1 sums with other terms
-        mid += f * plane.mid[:, i]
-        rad += np.abs(f) * (plane.rad[:, i] + (count + 3) * UNIT * np.abs(plane.mid[:, i]))
-    rad = up(rad + 1e-300 * (rad > 0), count)
-    x = Balls(mid, rad)
-    x[:, 0] = x[:, 0] + curve.middle[:, None]
-    return x

@@ -15,7 +15,7 @@ from flint import arb, arb_mat, ctx
 
 from lib.errors import require
 from lib.formulas import evaluate, variables
-from lib.manifolds._expansion import stretch
+from lib.intervals import Balls
 
 _NEWTON = 30
 _TRIES = 8
@@ -48,12 +48,12 @@ def point_of_zeros(manifold: Any, centre: Any, frame: Any, t: list[arb], reach: 
         rows = [[evaluate(e, known) for e in row] for row in slopes]
         return arb_mat(rows) * normal
 
-    near = _near(manifold, centre, frame, t)[0]
+    near = manifold.inverse_chart(centre, frame, np.array([[float(s.mid()) for s in t]]))[0]
     z = _zero(value, slope, flat, _column(basis.T @ (near - centre)))
     x = place(flat, z).entries()
     _check_near(x, centre, reach)
-    inside = all(-1e-6 < s < 1 + 1e-6 for s in x)
-    require(inside, "t", t, "the coordinates of a point of the manifold; this zero is none")
+    holds = manifold._holds(Balls.from_flint(x, (len(x), 1)))[0]
+    require(holds, "t", t, "the coordinates of a point of the manifold; this zero is none")
     return x
 
 
@@ -89,7 +89,8 @@ def point_of_curve(curve: Any, centre: Any, frame: Any, t: list[arb], reach: flo
     def slope(along, s):
         return arb_mat([[sum((w * u for w, u in zip(weights, plane(s[0, 0], 1))), arb(0))]])
 
-    start = _column(curve.parameter(_near(curve, centre, frame, t)))
+    near = curve.inverse_chart(centre, frame, np.array([[float(t[0].mid())]]))
+    start = _column(curve.parameter(near))
     s = _zero(value, slope, arb_mat([t]), start)[0, 0]
     y = plane(s, 0)
     x = [
@@ -98,12 +99,6 @@ def point_of_curve(curve: Any, centre: Any, frame: Any, t: list[arb], reach: flo
     ]
     _check_near(x, centre, reach)
     return x
-
-
-def _near(manifold, centre, frame, t):
-    """The point in float64, (1, D)."""
-    mu = float(stretch(frame))
-    return manifold.inverse_chart(centre, frame / mu, np.array([[float(s.mid()) / mu for s in t]]))
 
 
 def _zero(value: Callable, slope: Callable, t: arb_mat, z: arb_mat) -> arb_mat:
@@ -119,15 +114,15 @@ def _zero(value: Callable, slope: Callable, t: arb_mat, z: arb_mat) -> arb_mat:
             break
     inverse = _solved(slope(middle, z).mid(), None).mid()
     start = z - inverse * value(t, z)
-    one = arb_mat(
-        z.nrows(), z.nrows(), [int(i % (z.nrows() + 1) == 0) for i in range(z.nrows() ** 2)]
-    )
+    one = arb_mat([[int(i == j) for j in range(z.nrows())] for i in range(z.nrows())])
     radius = small + 4 * _largest(start - z)
     for _ in range(_TRIES):
         box = _around(z, radius)
         image = start + (one - inverse * slope(t, box)) * (box - z)
         if all(b.contains_interior(k) for b, k in zip(box.entries(), image.entries())):
-            return start + (one - inverse * slope(t, image)) * (image - z)
+            both = [k.union(m) for k, m in zip(image.entries(), z.entries())]
+            rest = one - inverse * slope(t, arb_mat(z.nrows(), 1, both))
+            return start + rest * (image - z)
         radius = 2 * _largest(image - z) + small
         if not radius < 1:
             break
@@ -177,8 +172,7 @@ def _check(manifold, centre, frame, t, reach):
     require(len(t) == manifold.dim, "t", t, f"{manifold.dim} numbers")
     square = sum((s * s for s in t), arb(0))
     allowed = f"shorter than the reach, {reach:.6g}"
-    far = (arb(reach) * float(stretch(np.asarray(frame)))) ** 2 * (1 - _MARGIN)
-    require(square < far, "t", t, allowed)
+    require(square < arb(reach) ** 2 * (1 - _MARGIN), "t", t, allowed)
 
 
 def _check_near(x, centre, reach):

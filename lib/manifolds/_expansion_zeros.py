@@ -117,9 +117,14 @@ def _newton(system, charts, t):
 class _Patches:
     """Parts of the manifold over boxes of ``t``, one in each of ``P`` charts."""
 
-    def __init__(self, system, charts):
+    def __init__(self, system, charts, start=None):
         self.system = system
         self.charts = charts
+        self.start = start  # floats at the middles
+
+    def __getitem__(self, part):
+        """Some of the boxes, with the same coordinates."""
+        return _Patches(self.system, self.charts[part], [a[..., part] for a in self.start])
 
     def __call__(self, box, order, before):
         """Coefficients (D + k, n, P) of ``x`` and ``z`` over boxes of ``t``, and whether they are
@@ -134,20 +139,26 @@ class _Patches:
     def _locate(self, box):
         """Order zero: whether existence and uniqueness are proved."""
         charts, system, dim = self.charts, self.system, len(box)
-        z, inverse, slope = _newton(system, charts, box.mid)
+        if self.start is None:
+            self.start = _newton(system, charts, box.mid)
+        z, inverse, slope = self.start
         self.middle = middle = charts.place(Balls(box.mid), Balls(z))
         tangent = charts.tangent + product(charts.normal, Balls(slope))
         self.moves = moves = joined(tangent, charts.normal, 1)
         self.inverse = inverse
         move = Balls(np.zeros(box.shape), box.rad)
-        first = system.series(middle, moves, 1)
-        start = -product(inverse, first[:, 0])
+        second = system.series(middle, moves, 2)
+        start = -product(inverse, second[:, 0])
 
         def image(part, z):
-            """Of Krawczyk's operator, for all ``t`` of the boxes: by the mean-value theorem."""
-            steps = joined(move[:, part], z)
+            """Of Krawczyk's operator, for all ``t`` of the boxes: by the mean-value theorem, of
+            ``F`` and of its derivatives, on boxes that reach from 0 to ``z``.
+            """
+            steps = joined(move[:, part], _from_zero(z))
             x = middle[:, part] + product(moves[..., part], steps)
-            j = product(inverse[..., part], system.series(x, moves[..., part], 1)[:, 1:])
+            over = system.series(x, moves[..., part], 2)
+            over = sharpened(over, second[..., part], steps.size, len(steps), 2)
+            j = product(inverse[..., part], over[:, 1 : 1 + len(steps)])
             rest = np.eye(len(z))[:, :, None] - j[:, dim:]
             return start[:, part] - product(j[:, :dim], move[:, part]) + product(rest, z)
 
@@ -167,16 +178,18 @@ class _Patches:
         proved = np.isfinite(found.rad).all(0)
         sure = np.flatnonzero(proved)
         found[:, sure] = intersection(found[:, sure], image(sure, found[:, sure]))
-        self.steps = joined(move, found)
-        self.first = middle + product(moves, self.steps)
+        self.found = found
+        self.first = middle + product(moves, joined(move, found))
+        self.steps = joined(move, _from_zero(found))
         return proved
 
     def _expand(self, box, order):
-        """``F`` over the boxes of ``t`` and ``z``, by the mean-value form from ``x_m``."""
+        """``F`` over boxes of ``t`` and ``z`` that reach to ``x_m``, by the mean-value form from
+        there.
+        """
         self.degree = int(max(min(order, self.system.degree), 1))
-        at, over = (
-            self.system.series(x, self.moves, self.degree) for x in (self.middle, self.first)
-        )
+        reached = self.middle + product(self.moves, self.steps)
+        at, over = (self.system.series(x, self.moves, self.degree) for x in (self.middle, reached))
         half = self.steps.size
         self.series = sharpened(over, at, half, len(half), self.degree)
 
@@ -185,8 +198,8 @@ class _Patches:
         powers = exponents(dim, order)
         degree = powers.sum(1)
         ambient, count = self.first.shape
-        size = len(self.steps) - dim
-        first = joined(self.first, self.steps[dim:]) if before is None else before[:, 0]
+        size = len(self.found)
+        first = joined(self.first, self.found) if before is None else before[:, 0]
         mid, rad = np.zeros((2, ambient + size, len(powers), count))
         mid[:, 0], rad[:, 0] = first.mid, first.rad
         linear = self.series[:, 1 + dim : 1 + dim + size]
@@ -238,6 +251,11 @@ class _Patches:
         nothing = Balls(np.zeros((len(self.series), z.shape[2])))
         found = stack([nothing if u is None else u for u in sums])
         return Balls(np.swapaxes(found.mid, 0, 1), np.swapaxes(found.rad, 0, 1))
+
+
+def _from_zero(z):
+    """The smallest boxes around boxes and 0."""
+    return Balls.between(np.minimum(z.lower, 0.0), np.maximum(z.upper, 0.0))
 
 
 def _grown(b, count):
