@@ -526,7 +526,10 @@ def test_points_are_float64_tensors_everywhere(domain):
 
 @pytest.mark.parametrize(
     "formula, dim, order, cells, terms",
-    [("sin(2*x1)*exp(x2/2)*cos(2*x3)", 3, 3, 32, 39304), ("cos(2*pi*x1)*exp(x2)", 2, 4, 256, 67081)],
+    [
+        ("sin(2*x1)*exp(x2/2)*cos(2*x3)", 3, 3, 32, 39304),
+        ("cos(2*pi*x1)*exp(x2)", 2, 4, 256, 67081),
+    ],
 )
 def test_large_networks_at_a_million_points(formula, dim, order, cells, terms):
     a = built(formula, dim, order=order, cells=cells)
