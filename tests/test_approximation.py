@@ -526,13 +526,16 @@ def test_points_are_float64_tensors_everywhere(domain):
 
 @pytest.mark.parametrize(
     "formula, dim, order, cells, terms",
-    [("sin(2*x1)*exp(x2/2)*cos(2*x3)", 3, 3, 32, 39304), (WAVE2, 2, 4, 256, 67081)],
+    [
+        ("sin(2*x1)*exp(x2/2)*cos(2*x3)", 3, 3, 32, 39304),
+        ("cos(2*pi*x1)*exp(x2)", 2, 4, 256, 67081),
+    ],
 )
 def test_large_networks_at_a_million_points(formula, dim, order, cells, terms):
     a = built(formula, dim, order=order, cells=cells)
     m = a.measure(10**6, module_points=0)
     assert a.coefficients.size == terms and m.points == 10**6
-    assert m.value <= a.bound.value <= 10 * m.value and m.slope <= a.bound.slope <= 10 * m.slope
+    assert m.value <= a.bound.value <= 4 * m.value and m.slope <= a.bound.slope <= 4 * m.slope
     x = torch.tensor([m.value_at, m.slope_at], dtype=torch.float64)
     f, df = a.target.value_and_gradient(x)
     g, dg = a.sparse.value_and_gradient(x)

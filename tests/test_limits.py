@@ -271,7 +271,7 @@ def test_numbers_of_the_exercises():
     }
     assert bound[23] <= 0.5e-3 < bound[22] and 1 / 23**2 < 2e-3
     assert splines.interior_peano_constant(4, 4, 0) / float(limits.favard(4)) == pytest.approx(
-        2.05, abs=5e-3
+        1.24, abs=5e-3
     )
 
 
@@ -318,7 +318,7 @@ def test_the_table_of_the_chapter_is_that_of_the_claim():
 
 @pytest.mark.parametrize(
     "m, D, N, waves",
-    [(2, 2, 32, 12), (2, 3, 16, 4), (3, 2, 32, 16), (3, 3, 16, 8), (4, 2, 32, 2), (4, 3, 16, 2)],
+    [(2, 2, 32, 12), (2, 3, 16, 4), (3, 2, 32, 2), (3, 3, 16, 2), (4, 2, 32, 2), (4, 3, 16, 2)],
 )
 def test_the_errors_of_the_axes_add(m, D, N, waves):
     """On sums of Euler splines, to a thousandth; the powers of ``q`` in the bound are not felt."""
@@ -338,29 +338,30 @@ def test_the_errors_of_the_axes_add(m, D, N, waves):
 
 
 def test_constants_at_the_boundary_are_those_the_chapter_quotes():
-    """The Peano constants of the top order are those of the interior, ``q`` and ``q_1`` are not."""
+    """All constants are larger than in the interior, the Peano constants of the top order by
+    5 %.
+    """
     text = PAGE.split("*Two and more.*")[1].split("```")[0]
     for m in (2, 3, 4):
         for s in (0, 1):
-            assert splines.peano_constant(m, 2 * m, m, s) == pytest.approx(
-                splines.interior_peano_constant(m, m, s), rel=1e-3
-            )
+            more = splines.peano_constant(m, 2 * m, m, s) / splines.interior_peano_constant(m, m, s)
+            assert more == pytest.approx(1 if m == 2 else 1.05, abs=5e-3)
     for m, column in ((3, 0), (4, 1)):
         for words, norm in (
-            ("powers of $q=1.48$, $2.12$", splines.operator_norm),
-            ("instead of $1.65$ and $2.70$", splines.slope_norm),
+            ("powers of $q=1.31$, $1.43$", splines.operator_norm),
+            ("instead of $1.57$ and $1.58$", splines.slope_norm),
         ):
             assert words in text
             assert float(re.findall(r"\d\.\d+", words)[column]) == pytest.approx(
                 norm(m, 2 * m), abs=5e-3
             )
         for words, norm in (
-            ("$q$ is $1.25$ and $1.72$", splines.interior_operator_norm),
-            ("$q_1$ is $1.50$ and $1.40$", splines.interior_slope_norm),
+            ("$q$ is $1.25$ and $1.36$", splines.interior_operator_norm),
+            ("$q_1$ is $1.50$ and $1.51$", splines.interior_slope_norm),
         ):
             assert words in text
             assert float(re.findall(r"\d\.\d+", words)[column]) == pytest.approx(norm(m), abs=5e-3)
-        words = "$3.80$, $3.66$ for $m=3$ and $8.92$, $4.61$ for $m=4$"
+        words = "$3.80$, $3.65$ for $m=3$ and $4.67$, $4.03$ for $m=4$"
         assert words in text
         bound = splines.jackson_bound(
             m, 2 * m, m, dict.fromkeys(splines.needed_derivatives(2, m), 1.0), interior=True

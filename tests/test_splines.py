@@ -2,10 +2,12 @@
 bound.
 """
 
+import importlib.util
 from fractions import Fraction as F
 from functools import cache
 from itertools import product
 from math import comb, factorial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from helpers import ORDERS, UNIT, truncated_power_bspline
 from lib import splines
 from lib.claims import _kernels as kernels
 from lib.errors import InputError
+from lib.limits import favard
 from lib.norms import Norms
 
 ORDER_AND_CELLS = [(m, N) for m in ORDERS for N in (m, m + 1, 2 * m + 1)]
@@ -83,20 +86,39 @@ def test_quasi_interpolant_reproduces_polynomials_exactly(m, N):
 
 
 @pytest.mark.parametrize("m, N", ORDER_AND_CELLS)
-def test_nodes_lie_in_the_domain_and_the_open_support(m, N):
+def test_nodes_lie_in_the_domain_and_the_closed_support(m, N):
     for j in range(1 - m, N):
         nodes, weights = splines.functional(m, N, j)
         assert len(nodes) == len(weights) == len(set(nodes))
         assert all(0 <= t <= N for t in nodes)
         if 0 <= j <= N - m:
-            assert all(j < t < j + m for t in nodes)
+            assert all(j <= t <= j + m for t in nodes)
 
 
 @pytest.mark.parametrize("m, N", ORDER_AND_CELLS)
 def test_functionals_are_mirror_symmetric(m, N):
-    for j in range(1 - m, N if m < 5 else 0):  # at order 5 the boundary functionals only
+    for j in range(1 - m, N):
         mirrored = {N - t: w for t, w in zip(*splines.functional(m, N, N - m - j))}
         assert dict(zip(*splines.functional(m, N, j))) == mirrored
+
+
+def test_the_interior_functional_of_order_4_is_right_in_the_mean_for_two_more_degrees():
+    """The mean of ``Q p - p`` over a cell, exactly; for other members of the family it is not
+    zero.
+    """
+
+    def mean(nodes, weights, p):
+        read = [sum(w * (j + t) ** p for t, w in zip(nodes, weights)) for j in range(-3, 1)]
+        pieces = splines.pieces(4)
+        spline = [sum(c * pieces[-j][k] for j, c in zip(range(-3, 1), read)) for k in range(4)]
+        return sum(F(c) / (k + 1) for k, c in enumerate(spline)) - F(1, p + 1)
+
+    nodes, weights = splines.functional(4, 16, 0)
+    assert (nodes, weights[0]) == ((0, 1, 2, 3, 4), F(7, 240))
+    assert [mean(nodes, weights, p) for p in range(6)] == [0] * 6
+    for a in (F(0), F(1, 36), F(3, 100)):
+        others = (a, -F(1, 6) - 4 * a, F(4, 3) + 6 * a, -F(1, 6) - 4 * a, a)
+        assert [mean(nodes, others, p) for p in range(4)] == [0] * 4 != mean(nodes, others, 4)
 
 
 @pytest.mark.parametrize("m", ORDERS)
@@ -316,6 +338,78 @@ def test_interior_peano_constant_is_tight(m, alpha, s):
     )
 
 
+@pytest.mark.parametrize("m", ORDERS)
+def test_interior_constants_are_near_those_of_the_classes(m):
+    for s in (0, 1):
+        exact = float(favard(m - s))
+        assert exact < splines.interior_peano_constant(m, m, s) < 1.25 * exact
+
+
+@pytest.mark.parametrize("m", ORDERS)
+def test_the_boundary_costs_five_per_cent(m):
+    found = [
+        (splines.operator_norm(m, 2 * m), splines.interior_operator_norm(m)),
+        (splines.slope_norm(m, 2 * m), splines.interior_slope_norm(m)),
+        *(
+            (splines.peano_constant(m, 2 * m, a, s), splines.interior_peano_constant(m, a, s))
+            for order, a, s in PEANO
+            if order == m
+        ),
+    ]
+    for everywhere, inside in found:
+        assert inside * (1 - 1.1e-4) <= everywhere <= 1.05 * (1 + 2e-3) * inside
+    # what the chapter says of coarse meshes
+    for N in range(m, 2 * m):
+        for s in (0, 1):
+            assert splines.peano_constant(m, N, m, s) <= 1.02 * splines.peano_constant(
+                m, 2 * m, m, s
+            )
+        assert splines.operator_norm(m, N) <= 1.02 * splines.operator_norm(m, 2 * m)
+        assert splines.slope_norm(m, N) <= 1.02 * splines.slope_norm(m, 2 * m)
+
+
+# ---- the search for the functionals
+
+
+@cache
+def _search():
+    path = Path(__file__).resolve().parent.parent / "scripts/search_functionals.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("m", (3, 4))
+def test_the_search_finds_the_table_and_nothing_better(m):
+    """Nodes and weights, and the largest quotient of a boundary constant by the interior one.
+
+    Of that quotient five parts in ten thousand are given away for fewer nodes, and some by
+    rounding the weights.
+    """
+    found, reached, least = _search().boundary(m)
+    for j, nodes, weights in found:
+        ours = sorted(zip(*splines.functional(m, 4 * m, j)))
+        assert nodes == [t for t, _ in ours]
+        assert weights == pytest.approx([float(w) for _, w in ours], abs=0.01)
+    quotients = [
+        splines.operator_norm(m, 2 * m) / splines.interior_operator_norm(m),
+        splines.slope_norm(m, 2 * m) / splines.interior_slope_norm(m),
+        *(
+            splines.peano_constant(m, 2 * m, a, s) / splines.interior_peano_constant(m, a, s)
+            for order, a, s in PEANO
+            if order == m and a > 1
+        ),
+    ]
+    assert least <= reached <= max(quotients) * 1.001 and reached >= 0.998 * max(quotients)
+
+
+def test_the_search_finds_the_interior_functional():
+    weights, sizes = _search().interior(4, [F(k) for k in range(5)], 1.3)
+    assert weights == pytest.approx([float(w) for w in splines.functional(4, 16, 0)[1]], abs=5e-3)
+    assert sizes[4, 0] == pytest.approx(splines.interior_peano_constant(4, 4, 0), rel=5e-3)
+
+
 def test_exact_constants_of_piecewise_linear_interpolation():
     for found, exact in (
         (splines.peano_constant(2, 8, 2, 0), 1 / 8),
@@ -323,7 +417,7 @@ def test_exact_constants_of_piecewise_linear_interpolation():
         (splines.operator_norm(2, 8), 1),
         (splines.slope_norm(2, 8), 1),
     ):
-        assert exact <= found <= exact * (1 + 1.1e-3)
+        assert exact <= found <= exact * (1 + 1.1e-4)
 
 
 @pytest.mark.parametrize("m", ORDERS)
@@ -332,7 +426,7 @@ def test_constants_do_not_change_with_the_mesh(m):
         constant = splines.peano_constant(m, 2 * m, m, s)
         _encloses(constant, _largest_error(m, 3 * m, m, s))
         assert splines.peano_constant(m, 100, m, s) == constant
-        assert abs(splines.peano_constant(m, 2 * m - 1, m, s) / constant - 1) <= 1.1e-3
+        assert abs(splines.peano_constant(m, 2 * m - 1, m, s) / constant - 1) <= 1.1e-4
     for norm in (splines.operator_norm, splines.slope_norm):
         assert norm(m, 100) == norm(m, 2 * m)
 
@@ -484,6 +578,16 @@ def test_constants_cover_the_right_half_too(m):
     x = np.linspace(N / 2, N, 4001)[:-1]
     basis = np.stack([BSpline(knots, e, m - 1)(x) for e in np.eye(N + m - 1)], axis=1)
     assert np.abs(basis @ quasi.matrix.toarray()).sum(1).max() <= splines.operator_norm(m, N)
+
+
+@pytest.mark.parametrize("m", ORDERS)
+def test_cells_left_out_are_images_of_others(m):
+    """The two bounds of a cell and of its mirror image, and of neighbours in the interior."""
+    N = 2 * m + 1
+    assert kernels.different_cells(m, N) == ([0] if m == 2 else list(range(m)))
+    bounds = [kernels._peano_of_cell(m, N, cell, 2, 1) for cell in (0, N - 1, m - 1, m)]
+    assert bounds[0] == pytest.approx(bounds[1], rel=1e-9)
+    assert bounds[2] == pytest.approx(bounds[3], rel=1e-9)
 
 
 @pytest.mark.parametrize("m, alpha, s", [(2, 1, 0), (2, 2, 1), (3, 3, 0), (4, 2, 1), (5, 5, 1)])

@@ -7,6 +7,7 @@ Reads the report of ``python -m lib verify --json`` through ``evidence`` and the
 import json
 from collections import Counter
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from docutils import nodes
@@ -131,14 +132,16 @@ class HarmlessTable(_Table):
 
 
 class ConstantsTable(_Table):
-    """The constants of chapter 02, computed while the book is built."""
+    """The constants of chapter 02, computed while the book is built: of all cells, and of the
+    interior ones below.
+    """
 
     def rows(self):
         from lib import splines
 
         yield [
             "$m$",
-            r"$\Lambda_m$ interior",
+            "cells",
             r"$\Lambda_m$",
             "$q$",
             "$q_1$",
@@ -146,19 +149,31 @@ class ConstantsTable(_Table):
         ]
         for m in splines.ORDERS:
             N = 2 * m
-            constants = [
-                number(splines.peano_constant(m, N, a, s)) if a <= m else ""
-                for s in (0, 1)
-                for a in range(1 + s, 6)
-            ]
-            yield [
-                str(m),
-                number(float(splines.weight_sum(m, interior=True))),
-                number(float(splines.weight_sum(m))),
-                number(splines.operator_norm(m, N)),
-                number(splines.slope_norm(m, N)),
-                *constants,
-            ]
+            for cells, interior, norms, peano in (
+                (
+                    "all",
+                    False,
+                    (splines.operator_norm(m, N), splines.slope_norm(m, N)),
+                    partial(splines.peano_constant, m, N),
+                ),
+                (
+                    "interior",
+                    True,
+                    (splines.interior_operator_norm(m), splines.interior_slope_norm(m)),
+                    partial(splines.interior_peano_constant, m),
+                ),
+            ):
+                yield [
+                    "" if interior else str(m),
+                    cells,
+                    number(float(splines.weight_sum(m, interior))),
+                    *map(number, norms),
+                    *(
+                        number(peano(a, s)) if a <= m else ""
+                        for s in (0, 1)
+                        for a in range(1 + s, 6)
+                    ),
+                ]
 
 
 class FunctionalsTable(_Table):

@@ -137,7 +137,7 @@ def lem_functionals(build, m, N):
     """Number of functionals with a node out of place, weights that do not sum to 1, or a norm above
     Lambda_m.
 
-    Out of place: outside the domain or, for interior terms, outside the open support.
+    Out of place: outside the domain or, for interior terms, outside the closed support.
     """
     wrong = 0
     for j in range(1 - m, N):
@@ -145,7 +145,7 @@ def lem_functionals(build, m, N):
         wrong += sum(not 0 <= t <= N for t in nodes) + (sum(weights) != 1)
         wrong += sum(abs(w) for w in weights) > splines.weight_sum(m, interior=0 <= j <= N - m)
         if 0 <= j <= N - m:
-            wrong += sum(not j < t < j + m for t in nodes)
+            wrong += sum(not j <= t <= j + m for t in nodes)
     return 0, wrong
 
 
