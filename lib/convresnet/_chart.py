@@ -64,9 +64,7 @@ class PartitionFunction:
             (self.centre.shape, self.earlier.shape),
             "arrays (D,) and (B, D)",
         )
-        require(
-            0 < self.inner < self.outer, "inner", self.inner, f"between 0 and {self.outer:g}"
-        )
+        require(0 < self.inner < self.outer, "inner", self.inner, f"between 0 and {self.outer:g}")
 
     def __reduce__(self):
         return _anew(self)

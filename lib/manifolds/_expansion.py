@@ -79,22 +79,32 @@ def each_chart(centres: Any, frames: Any) -> tuple[np.ndarray, np.ndarray, np.nd
     return centres[first], frames[first], place.reshape(-1)
 
 
+def stretch(frames: Any) -> np.ndarray:
+    """``mu`` of frames (A, D, d) that are ``mu`` times orthonormal ones up to rounding, a float:
+    the mean length of their columns; (A,).
+    """
+    return np.sqrt((frames**2).sum(-2).mean(-1))
+
+
 def charts_of(centres: Any, frames: Any) -> Charts:
     """`Charts` of float64 arrays (P, D) and (P, D, d).
 
-    With ``V^T V = 1 + E``, ``|E| <= e``: ``(1 + E)^-1 = 1 - E + R``, ``|R| <= e^2 / (1 - e)``; and
-    ``W = W_0 - P V^T W_0`` for a basis ``W_0`` of the complement, orthonormal up to rounding.
+    With ``mu`` the `stretch` of ``V`` and ``V^T V = mu^2 (1 + E)``, ``|E| <= e``: ``(1 + E)^-1 = 1
+    - E + R``, ``|R| <= e^2 / (1 - e)``; and ``W = W_0 - P V^T W_0`` for a basis ``W_0`` of the
+    complement, orthonormal up to rounding.
     """
     centres, frames, place = each_chart(centres, frames)
     dim = frames.shape[2]
     complement = np.linalg.qr(frames, mode="complete")[0][:, :, dim:]
     v, w = (np.moveaxis(m, 0, -1) for m in (frames, complement))
-    off = product(Balls(np.swapaxes(v, 0, 1)), Balls(v)) - np.eye(dim)[:, :, None]
+    shrink = reciprocal(Balls(stretch(frames)).square())
+    gram = product(Balls(np.swapaxes(v, 0, 1)), Balls(v)) * shrink
+    off = gram - np.eye(dim)[:, :, None]
     e = up(off.size.sum(1).max(0), dim)
     with np.errstate(divide="ignore", invalid="ignore"):
         rest = np.where(e < 0.5, up(up(e**2) / (1 - e)), np.inf)
     inverse = np.eye(dim)[:, :, None] - off + Balls(np.zeros(off.shape), rest)
-    tangent = product(Balls(v), inverse)
+    tangent = product(Balls(v), inverse * shrink)
     normal = Balls(w) - product(tangent, product(Balls(np.swapaxes(v, 0, 1)), Balls(w)))
     return Charts(centres.T, tangent, normal)[place]
 
@@ -221,13 +231,14 @@ def expansion(
     """
     dim, order = len(t), t[0].order
     start = stack([u.coefficients[0] for u in t])
+    far = (reach * stretch(frames)) ** 2 * (1 - MARGIN)  # of V^T (x - c), squared
     count, ambient = centres.shape
     mid = np.zeros((ambient, len(exponents(dim, order)), count))
     rad = np.full(mid.shape, np.inf)
     for i in range(0, count, _BATCH):
         part = np.arange(i, min(i + _BATCH, count))
         # outside charts nothing is looked for
-        part = part[total(rows(start[:, part].square())).upper < reach**2 * (1 - MARGIN)]
+        part = part[total(rows(start[:, part].square())).upper < far[part]]
         if not len(part):
             continue
         box = start[:, part]

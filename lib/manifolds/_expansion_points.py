@@ -15,6 +15,7 @@ from flint import arb, arb_mat, ctx
 
 from lib.errors import require
 from lib.formulas import evaluate, variables
+from lib.manifolds._expansion import stretch
 from lib.intervals import Balls
 
 _NEWTON = 30
@@ -48,7 +49,7 @@ def point_of_zeros(manifold: Any, centre: Any, frame: Any, t: list[arb], reach: 
         rows = [[evaluate(e, known) for e in row] for row in slopes]
         return arb_mat(rows) * normal
 
-    near = manifold.inverse_chart(centre, frame, np.array([[float(s.mid()) for s in t]]))[0]
+    near = _near(manifold, centre, frame, t)[0]
     z = _zero(value, slope, flat, _column(basis.T @ (near - centre)))
     x = place(flat, z).entries()
     _check_near(x, centre, reach)
@@ -89,8 +90,7 @@ def point_of_curve(curve: Any, centre: Any, frame: Any, t: list[arb], reach: flo
     def slope(along, s):
         return arb_mat([[sum((w * u for w, u in zip(weights, plane(s[0, 0], 1))), arb(0))]])
 
-    near = curve.inverse_chart(centre, frame, np.array([[float(t[0].mid())]]))
-    start = _column(curve.parameter(near))
+    start = _column(curve.parameter(_near(curve, centre, frame, t)))
     s = _zero(value, slope, arb_mat([t]), start)[0, 0]
     y = plane(s, 0)
     x = [
@@ -99,6 +99,12 @@ def point_of_curve(curve: Any, centre: Any, frame: Any, t: list[arb], reach: flo
     ]
     _check_near(x, centre, reach)
     return x
+
+
+def _near(manifold, centre, frame, t):
+    """The point in float64, (1, D)."""
+    mu = float(stretch(frame))
+    return manifold.inverse_chart(centre, frame / mu, np.array([[float(s.mid()) / mu for s in t]]))
 
 
 def _zero(value: Callable, slope: Callable, t: arb_mat, z: arb_mat) -> arb_mat:
@@ -172,7 +178,8 @@ def _check(manifold, centre, frame, t, reach):
     require(len(t) == manifold.dim, "t", t, f"{manifold.dim} numbers")
     square = sum((s * s for s in t), arb(0))
     allowed = f"shorter than the reach, {reach:.6g}"
-    require(square < arb(reach) ** 2 * (1 - _MARGIN), "t", t, allowed)
+    far = (arb(reach) * float(stretch(np.asarray(frame)))) ** 2 * (1 - _MARGIN)
+    require(square < far, "t", t, allowed)
 
 
 def _check_near(x, centre, reach):
