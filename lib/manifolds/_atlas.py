@@ -20,6 +20,8 @@ from lib.targets import Target
 
 MAXIMUM_CHARTS = 5000
 _NET = 1 / 12  # radius of the certificate's net, in units of the reach
+# ... and of the one on which the partition is looked at
+_FINE = {1: 1 / 96, 2: 1 / 64}
 _LOOKED = 20_000  # points of the net, at random, at which the reach is checked
 _CHECKED = 150  # points of a chart between which injectivity is checked
 # of the smallest slack of squared distances: what the network's squares may add to a distance
@@ -327,24 +329,26 @@ class Atlas:
             [self.partition_function(i)(points).numpy() for i in range(len(self))], axis=1
         )
 
-    # ---- what the partition costs, bounded on the net
+    # ---- what the partition costs, bounded on a finer net
 
     @cached_property
-    def _net_tree(self):
-        return cKDTree(self.net)
+    def _fine(self):
+        """A net, its radius, and the tree of its points."""
+        points, radius = self.manifold.net(self.manifold.reach * _FINE.get(self.dim, _NET))
+        return points, radius, cKDTree(points)
 
     def _near_net(self, i):
         """The points of the net that may be within ``r_1`` of a centre at a distance of the net's
         radius, and how far from it they are.
         """
-        near = self._net_tree.query_ball_point(self.centres[i], self.chart_radius + self.net_radius)
-        near = np.array(near, int)
-        return near, np.linalg.norm(self.net[near] - self.centres[i], axis=1)
+        points, radius, tree = self._fine
+        near = np.array(tree.query_ball_point(self.centres[i], self.chart_radius + radius), int)
+        return near, np.linalg.norm(points[near] - self.centres[i], axis=1)
 
     @cached_property
     def overlap(self) -> int:
         """``A``: at most so many functions of the partition are positive at a point."""
-        count = np.zeros(len(self.net), int)
+        count = np.zeros(len(self._fine[0]), int)
         for i in range(len(self)):
             count[self._near_net(i)[0]] += 1
         return int(count.max())
@@ -355,23 +359,30 @@ class Atlas:
         (``lem-partition-slope``).
 
         At a point of the net, with its radius added to or taken from distances: charts count up to
-        the one at which ``sum w_k`` surely reaches 1; the functions before it have the slopes of
-        their ``w_k``, and the one that reaches 1 at most the sum of those.
+        the one at which ``sum w_k`` surely reaches 1.  The functions before it have the slopes of
+        their ``w_k``, and the one that reaches 1 that of their sum, in which ``x - c_k`` are added
+        as vectors where it is sure that ``w_k > 0``.
         """
+        points, radius, _ = self._fine
         beta = 1 / (self.chart_radius**2 - self.inner)
         squares = self.ambient_dim * 4.0 ** (-self.refinement - 1)
-        rough = self.ambient_dim**0.5 * 2.0**-self.refinement
-        surely, before, largest = np.zeros((3, len(self.net)))
+        rough = beta * self.ambient_dim**0.5 * 2.0**-self.refinement
+        surely, before, others, largest = np.zeros((4, len(points)))
+        sums = np.zeros(points.shape)
         for i in range(len(self)):
             near, distance = self._near_net(i)
             near, distance = (a[surely[near] < 1] for a in (near, distance))
-            far = distance + self.net_radius
-            slope = beta * (2 * np.minimum(far, self.chart_radius) + rough)
-            here = before[near] + np.maximum(slope, before[near])
+            far = distance + radius
+            slope = 2 * beta * np.minimum(far, self.chart_radius) + rough
+            together = 2 * beta * np.linalg.norm(sums[near], axis=1) + others[near]
+            here = before[near] + np.maximum(slope, np.minimum(before[near], together))
             largest[near] = np.maximum(largest[near], here)
             before[near] += slope
+            sure = far < self.chart_radius
+            sums[near[sure]] += points[near[sure]] - self.centres[i]
+            others[near] += np.where(sure, 2 * beta * radius + rough, slope)
             surely[near] += beta * np.maximum(self.chart_radius**2 - far**2 - squares, 0)
-        return float(largest.max())
+        return float(largest.max()) * (1 + _ROUNDING)
 
 
 def ordered(centres: Float64[np.ndarray, "A D"], chart_radius: float) -> Float64[np.ndarray, "A D"]:

@@ -79,7 +79,7 @@ def each_chart(centres: Any, frames: Any) -> tuple[np.ndarray, np.ndarray, np.nd
     return centres[first], frames[first], place.reshape(-1)
 
 
-def stretch(frames: Any) -> np.ndarray:
+def stretch(frames: Any) -> Any:
     """``mu`` of frames (A, D, d) that are ``mu`` times orthonormal ones up to rounding, a float:
     the mean length of their columns; (A,).
     """

@@ -15,8 +15,8 @@ from flint import arb, arb_mat, ctx
 
 from lib.errors import require
 from lib.formulas import evaluate, variables
-from lib.manifolds._expansion import stretch
 from lib.intervals import Balls
+from lib.manifolds._expansion import stretch
 
 _NEWTON = 30
 _TRIES = 8

@@ -143,14 +143,13 @@ class ChartsPatch:
         """Points for parameters (P, d), in float64: (P, D)."""
         number = np.clip(np.floor(s[:, 0] / self.cells), 0, len(self.atlas) - 1).astype(int)
         y = self._centred(s, number) / self.cells
+        farthest = 0.99 * self.manifold.reach / (2 * self.atlas.chart_radius)
         found = np.empty((len(s), self.manifold.ambient_dim))
         for i in np.unique(number):
             mine = number == i
-            # corners of boxes at the rim may lie beyond the ball
-            length = np.linalg.norm(y[mine], axis=1, keepdims=True)
-            found[mine] = self.atlas.inverse(
-                i, y[mine] * np.minimum(1, 0.5 / np.maximum(length, 0.5))
-            )
+            # corners of wide boxes at the rim may lie where the chart cannot be inverted
+            length = np.maximum(np.linalg.norm(y[mine], axis=1, keepdims=True), 1e-300)
+            found[mine] = self.atlas.inverse(i, y[mine] * np.minimum(1, farthest / length))
         return found
 
     def point(self, s: Float64[np.ndarray, " p"]) -> list[arb]:
