@@ -158,8 +158,8 @@ def localised_error(
     overlap: int,
     lipschitz: float,
 ) -> Norms:
-    """Localised terms ``c_j mu_n(rho_i, M~_j)`` against ``c_j rho_i M_j``: the sums of both, in value
-    and slope (``lem-localised-term``).
+    """Localised terms ``c_j mu_n(rho_i, M~_j)`` against ``c_j rho_i M_j``: their sums, in value and
+    slope (``lem-localised-term``).
 
     Parameters
     ----------
