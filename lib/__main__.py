@@ -99,11 +99,13 @@ def _approximate(arguments):
     steps = iter(_bar(arguments.quiet)(["bound the derivatives", "build", "measure", "save"]))
     next(steps)
     start = time.perf_counter()
-    target = lib.Target.from_sympy(arguments.formula.strip(), arguments.dim)
+    place = None if arguments.on is None else lib.manifolds.manifold(arguments.on, arguments.dim)
+    dim = arguments.dim if place is None else place.ambient_dim
+    target = lib.Target.from_sympy(arguments.formula.strip(), dim)
     next(steps)
     a = lib.approximate(
         target,
-        lib.Cube(target.dim),
+        lib.Cube(target.dim) if place is None else place,
         order=arguments.order,
         cells=arguments.cells,
         tolerance=arguments.tolerance,
@@ -124,7 +126,7 @@ def _approximate(arguments):
     certificate = a.certify() if arguments.certify else None
     if certificate is not None:
         for norm, (low, high) in zip(_NORMS, certificate):
-            print(f"{norm:11} certified from {low:.4e} to {high:.4e} over the whole cube")
+            print(f"{norm:11} certified from {low:.4e} to {high:.4e} over the whole domain")
     failed = [what for what, held in _checks(a, measured, certificate, sizes) if not held]
     for what in failed:
         print(f"FAILED: {what}")
@@ -132,12 +134,15 @@ def _approximate(arguments):
         facts = {
             "formula": target.formula,
             "dim": a.dim,
+            "domain": repr(a.domain),
             "order": a.order,
             "cells": a.cells,
             "refinement": a.refinement,
             "alpha": a.alpha,
             "passed": not failed,
             "bound": dict(zip(_NORMS, a.bound)),
+            "rigorous": a.bound.rigorous,
+            "breakdown": a.bound.breakdown,
             "certified": certificate and dict(zip(_NORMS, certificate)),
             "measured": vars(measured),
             "module_built": built,
@@ -163,9 +168,12 @@ def _check_folder(out):
 def _say_what_was_built(a, measured, sizes, built, seconds):
     from lib.convresnet import threads
 
-    print(f"target      {a.target.formula} on [0,1]^{a.dim}, smoothness used: {a.alpha}")
+    place = f"[0,1]^{a.dim}" if a.bound.reach is None else a.domain
+    print(f"target      {a.target.formula} on {place}, smoothness used: {a.alpha}")
     print(
-        f"spline      order {a.order}, {a.cells} cells per axis, {a.coefficients.size} terms;"
+        f"spline      order {a.order}, {a.cells} cells per axis"
+        + (f" of {len(a.charts)} charts" if a.bound.reach else "")
+        + f", {a.coefficients.size} terms;"
         f" refinement {a.refinement}"
     )
     kept = "within the" if sizes.within(a.promised) else "OUTSIDE the"
@@ -176,9 +184,16 @@ def _say_what_was_built(a, measured, sizes, built, seconds):
     for norm, bound, error in zip(_NORMS, a.bound, measured):
         ratio = bound / max(error, 5e-324)
         print(f"{norm:11} bound {bound:.3e}  sampled {error:.3e}  ratio {ratio:.2f}")
+    if a.bound.reach is not None:
+        seen = a.bound.breakdown
+        print(
+            f"target      sup|f| {seen['sup |f| seen']:.3e}  sup|grad f|"
+            f" {seen['sup |grad f| seen']:.3e} (sampled); the bound is"
+            + (" rigorous" if a.bound.rigorous else " no proof: the reach is assumed")
+        )
     print(
         f"constants   C'_0={a.constant[0]:.4g} C'_1={a.constant[1]:.4g}: bound = C'_s"
-        f" T^(-({a.alpha}-s)/{a.dim})"
+        f" T^(-({a.alpha}-s)/{a.bound.dim})"
     )
     print(
         f"sampled at {measured.points} points, seed {measured.seed}, {measured.module_points} of"
@@ -307,18 +322,25 @@ def _parser():
     )
     build.add_argument("formula")
     build.add_argument("--dim", type=int)
+    build.add_argument(
+        "--on",
+        metavar="MANIFOLD",
+        help="instead of the cube: circle, ellipse, trefoil, sphere, ellipsoid, torus, peanut, so3,"
+        ' or formulas of a level set, as "(x1-1/2)**2 + (x2-1/2)**2 - 1/9"; the formula is in the'
+        " coordinates of the space around it",
+    )
     build.add_argument("--order", type=int, default=4)
     build.add_argument("--cells", type=int)
     build.add_argument("--tolerance", type=float)
     build.add_argument("--kernel-size", type=int, default=2)
-    build.add_argument("--blocks", type=int, default=1)
+    build.add_argument("--blocks", type=int)
     build.add_argument("--terms-per-block", type=int)
     build.add_argument("--points", type=int, default=1 << 14)
     build.add_argument("--seed", type=int, default=0)
     build.add_argument("--out", type=_name, metavar="FOLDER", help="save the network there")
     build.add_argument("--json", type=_name, metavar="FILE", help="write the report")
     build.add_argument(
-        "--certify", action="store_true", help="enclose both errors over the whole cube"
+        "--certify", action="store_true", help="enclose both errors over the whole domain"
     )
     build.add_argument("--quiet", action="store_true", help="no progress bar")
     build.set_defaults(run=_approximate)

@@ -188,12 +188,9 @@ def _error_of(s: Subject) -> ErrorOf:
 
 
 def _theorem_helps(s, error, upper):
-    """Whether a rigorous a priori bound is below what was found, on a cube and for the network of
-    the theorem.
-    """
+    """Whether a rigorous a priori bound is below what was found, for the network of the theorem."""
     return (
         error.unchanged
-        and isinstance(s.patch, CubePatch)
         and s.bound is not None
         and s.bound.rigorous
         and (upper[0] > s.bound.value or upper[1] > s.bound.slope)

@@ -12,9 +12,10 @@ import numpy as np
 import sympy
 
 from lib.convresnet import Chart, Construction, ConvResNet, PartitionFunction
-from lib.domains import Bound, Cube, CubePatch, CubeProblem, Domain, Patch, bound
+from lib.domains import Bound, Cube, CubePatch, CubeProblem, Domain, Patch, Problem, bound
 from lib.errors import require
 from lib.formulas import parse_on_cube
+from lib.manifolds import ChartsPatch
 from lib.norms import Norms
 from lib.targets import Target
 
@@ -60,14 +61,18 @@ class Subject:
         return f"{self.formula} on {self.patch.describe()}"
 
     def a_priori(self) -> Norms:
-        """The bounds of Theorem A, from the formula on: nothing of them is taken from the
+        """The bounds of Theorems A and B, from the formula on: nothing of them is taken from the
         approximation but its charts; infinite if they are not rigorous.
-
-        On a cube.
         """
         c = self.construction
-        target = Target.from_sympy(self.formula, self.domain.dim)
-        problem = CubeProblem(target, Cube(self.domain.dim), c.order)
+        target = Target.from_sympy(self.formula, self.domain.ambient_dim)
+        problem: Problem
+        if type(self.patch) is CubePatch:
+            problem = CubeProblem(target, Cube(self.domain.dim), c.order)
+        elif type(self.patch) is ChartsPatch:
+            problem = self.patch.atlas.problem(target, c.order)
+        else:
+            return _NOTHING
         found = bound(problem, c.charts, self.cells, c.refinement)
         return Norms(*found) if found.rigorous else _NOTHING
 

@@ -10,6 +10,7 @@ from lib.manifolds._closed_forms import RotationGroup, Sphere
 from lib.manifolds._curves import FourierCurve, circle, ellipse, isometry, reach_enclosure, trefoil
 from lib.manifolds._images import image_rotations, rotated
 from lib.manifolds._level_sets import LevelSet, ellipsoid, peanut, torus
+from lib.manifolds._named import NAMES, manifold
 from lib.manifolds._norms import (
     Grid,
     box_expansions,
@@ -33,6 +34,7 @@ __all__ = [
     "ChartsPatch",
     "FourierCurve",
     "LevelSet",
+    "NAMES",
     "Manifold",
     "ManifoldProblem",
     "RotationGroup",
@@ -51,6 +53,7 @@ __all__ = [
     "lines",
     "living_cells",
     "living_terms",
+    "manifold",
     "peanut",
     "projected_radius",
     "reach_enclosure",
