@@ -16,7 +16,7 @@ from lib.splines import check_order
 from lib.targets import Target
 
 _POLYNOMIAL_REFINEMENT = 30
-_MAXIMUM_TERMS = 6_000_000
+_MAXIMUM_TERMS = 8_000_000
 _MAXIMUM_BLOCKS = 10_000  # where there are fewer terms
 
 

@@ -21,7 +21,7 @@ from lib.targets import Target
 MAXIMUM_CHARTS = 5000
 _NET = 1 / 12  # radius of the certificate's net, in units of the reach
 # ... and of the one on which the partition is looked at
-_FINE = {1: 1 / 96, 2: 1 / 64}
+_FINE = {1: 1 / 96, 2: 1 / 64, 3: 1 / 24}
 _LOOKED = 20_000  # points of the net, at random, at which the reach is checked
 _CHECKED = 150  # points of a chart between which injectivity is checked
 # of the smallest slack of squared distances: what the network's squares may add to a distance

@@ -47,9 +47,11 @@ class Grid(NamedTuple):
     needed: Bool[np.ndarray, "..."]
 
     @classmethod
-    def of(cls, dim: int, order: int, cells: int) -> "Grid":
-        """The grid for splines on ``cells`` cells: these themselves if they are few."""
-        boxes = min(cells, BOXES.get(dim, 4))
+    def of(cls, dim: int, order: int, cells: int, most: int | None = None) -> "Grid":
+        """The grid for splines on ``cells`` cells: these themselves unless there are more than
+        ``most``, by default the `BOXES` of the dimension.
+        """
+        boxes = min(cells, BOXES.get(dim, 4) if most is None else most)
         window = ceil((order - 1 - inset(order)) * boxes / cells - 1e-12)
         inside = np.zeros((boxes + 2 * window,) * dim, bool)
         inside[tuple(living_cells(dim, boxes).T + window)] = True

@@ -127,7 +127,7 @@ class ManifoldProblem:
         )
 
     def _enclose_smoothness(self, cells):
-        grid = Grid.of(self.dim, self.order, cells)
+        grid = self._grid(cells)
         while True:
             bounds, smooth = enclosed_norms(self.atlas, self.target.expression, grid, self.alpha)
             if smooth:
@@ -169,7 +169,7 @@ class ManifoldProblem:
         """The largest bound of each derivative over all charts, in units of the ball's diameter."""
         norms = next(iter(self._norms.values()), None)
         if norms is None:
-            norms = self._chart_norms(Grid.of(self.dim, self.order, self.minimum_cells))
+            norms = self._chart_norms(self._grid(self.minimum_cells))
         return {nu: float(array.max()) for nu, array in norms.items()}
 
     # ---- sizes
@@ -205,13 +205,17 @@ class ManifoldProblem:
 
     # ---- the bound of the splines
 
+    def _grid(self, cells):
+        """Boxes for a mesh: samples allow smaller ones than enclosures do."""
+        return Grid.of(self.dim, self.order, cells, None if self.enclosed else self._steps // 2)
+
     def chart_errors(self, cells: int) -> Jackson:
         """``h^alpha J_0(g_i)`` and ``h^{alpha-1} J_1(g_i)``, the largest over all charts, in the
         coordinates of charts (``lem-local-jackson``); the slope is the Euclidean length of the
         partials.
         """
         if cells not in self._errors:
-            grid = Grid.of(self.dim, self.order, cells)
+            grid = self._grid(cells)
             local = {nu: grid.nearby(array) for nu, array in self._chart_norms(grid).items()}
             known = np.logical_and.reduce([np.isfinite(array) for array in local.values()])
             infinite = Jackson(np.inf, np.inf, (np.inf,) * self.dim)
