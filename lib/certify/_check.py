@@ -1,8 +1,10 @@
-"""A second, slower proof of a certificate on the cube that takes nothing from it but its boxes, its
-points and its claims.
+"""A second, slower proof of a certificate that takes nothing from it but its boxes, its points and
+its claims.
 
 Shared with `lib.certify.certify` are the construction of the network and the tables of the B-spline
-and its folds; what is proved over one box is in `lib.certify._proof` (book: ``thm-certificate``).
+and its folds, on a manifold also its charts and the constants of the partition; what is proved over
+one box is in `lib.certify._proof` (book: ``thm-certificate``) and `lib.certify._proof_charts`
+(``cor-certified-manifold``).
 """
 
 from fractions import Fraction
@@ -10,22 +12,25 @@ from itertools import product
 from math import prod
 from typing import Any
 
-import numpy as np
 from flint import ctx
 
 from lib.certify._certificate import check_form
 from lib.certify._digest import digest
 from lib.certify._proof import Proof
+from lib.certify._proof_charts import ChartsProof
 from lib.certify._subject import subject
 from lib.convresnet import Construction
-from lib.domains import Cube
+from lib.domains import Cube, CubePatch
 from lib.errors import require
+from lib.manifolds import ChartsPatch
 
 # of the balls, 27 more than the numbers of a network have; halvings of a box where the claim does
 # not follow at once
 _BITS, _DEEPER = 80, 6
 # at single points, where 40 levels double an error each and quotients lose the bits of a step
 _POINT_BITS = 500
+# what an error may change from a point of a manifold to the nearest float
+_NEXT = 1e-6
 
 
 def check(certificate: Any, approximation: Any) -> int:
@@ -35,7 +40,7 @@ def check(certificate: Any, approximation: Any) -> int:
     ----------
     certificate : Certificate
     approximation : lib.Approximation
-        On a cube, with an unchanged network and a formula.
+        On a cube or a manifold, with an unchanged network and a formula.
 
     Returns
     -------
@@ -46,61 +51,60 @@ def check(certificate: Any, approximation: Any) -> int:
     ------
     InputError
         If the certificate is about something else or its parts have another form, the boxes do not
-        cover the cube, the network is not the construction, or an end does not follow.
+        cover the domain, the network is not the construction, or an end does not follow.
     """
     check_form(certificate)  # a frozen object can be changed all the same
     s = subject(approximation)
     _same_subject(certificate, s)
-    dim = s.domain.dim
-    roots = (s.cells,) * dim
+    roots = s.patch.roots
     require(
         certificate.roots == roots,
         "certificate",
         certificate.roots,
-        f"of boxes of {s.cells} cells a side",
+        f"of boxes that begin at {roots}",
     )
-    boxes = _boxes(certificate.level, certificate.index, dim)
+    boxes = _boxes(certificate.level, certificate.index, len(roots))
     require(
         _cover(boxes, roots),
         "certificate",
         f"{len(boxes)} boxes",
-        "boxes that cover the cube without overlap",
+        "boxes that cover the domain without overlap",
     )
     before, ctx.prec = ctx.prec, _BITS
     try:
-        proof = Proof(s)
+        on_cube = type(s.domain) is Cube
+        proof = Proof(s) if on_cube else ChartsProof(s)
         count = _prove_upper_ends(proof, certificate, boxes)
         ctx.prec = _POINT_BITS
-        _prove_lower_ends(proof, certificate)
+        (_prove_lower_ends if on_cube else _prove_lower_ends_of_charts)(proof, certificate)
         return count
     finally:
         ctx.prec = before
 
 
 def _same_subject(certificate, s):
-    """Refuse anything but a certificate of this formula on a cube by an unchanged network."""
-    require(type(s.domain) is Cube, "approximation", s.domain, "on a cube")
+    """Refuse anything but a certificate of this formula by an unchanged network, on a cube or on
+    the charts of an atlas.
+    """
+    require(
+        type(s.patch) in (CubePatch, ChartsPatch),
+        "approximation",
+        s.domain,
+        "on a cube or manifold",
+    )
     c = s.construction
-    dim = s.domain.dim
-    require(len(c.charts) == 1, "approximation", f"{len(c.charts)} charts", "with one chart")
-    chart = c.charts[0]
-    terms = chart.indices.tolist()
-    require(
-        chart.partition is None
-        and chart.cells == s.cells
-        and not chart.offset.any()
-        and chart.matrix.tolist() == [[s.cells * (i == k) for i in range(dim)] for k in range(dim)],
-        "approximation",
-        "another chart",
-        f"of the mesh of the cube, u = {s.cells} x, without a partition",
-    )
-    require(
-        all(type(i) is int and -c.order < i < s.cells for j in terms for i in j)
-        and len(set(map(tuple, terms))) == len(terms) == len(chart.coefficients),
-        "approximation",
-        "its indices",
-        f"with one index from {1 - c.order} to {s.cells - 1} a term and axis, none twice",
-    )
+    if type(s.patch) is CubePatch:
+        _is_the_cube(c.charts, s.cells, s.domain.dim)
+    for chart in c.charts:
+        terms = chart.indices.tolist()
+        require(
+            chart.cells == s.cells
+            and all(type(i) is int and -c.order < i < s.cells for j in terms for i in j)
+            and len(set(map(tuple, terms))) == len(terms) == len(chart.coefficients),
+            "approximation",
+            "its indices",
+            f"with one index from {1 - c.order} to {s.cells - 1} a term and axis, none twice",
+        )
     require(
         Construction.built(c, s.network),
         "approximation",
@@ -118,6 +122,19 @@ def _same_subject(certificate, s):
         "certificate",
         certificate.description,
         f"described as {s.description!r}",
+    )
+
+
+def _is_the_cube(charts, cells, dim):
+    require(len(charts) == 1, "approximation", f"{len(charts)} charts", "with one chart")
+    chart = charts[0]
+    require(
+        chart.partition is None
+        and not chart.offset.any()
+        and chart.matrix.tolist() == [[cells * (i == k) for i in range(dim)] for k in range(dim)],
+        "approximation",
+        "another chart",
+        f"of the mesh of the cube, u = {cells} x, without a partition",
     )
 
 
@@ -142,30 +159,35 @@ def _prove_upper_ends(proof, certificate, boxes):
     """Both upper ends on every box, halved where they do not follow at once, or by Theorem A;
     returns the boxes needed.
     """
-    claims = certificate.value.upper, certificate.slope.upper
+    claims = proof.allowed((certificate.value.upper, certificate.slope.upper))
     theorem = None
     todo = [(box, 0) for box in boxes]
     count = 0
     while todo:
         (level, index), depth = todo.pop()
         count += 1
-        value, slopes = proof.bounds(
-            [Fraction(2 * i + 1, 2 ** (level + 1)) for i in index], Fraction(1, 2 ** (level + 1))
-        )
-        follow = [
-            claim == np.inf or all(f <= claim for f in found)
-            for found, claim in zip(([value], slopes), claims)
-        ]
+        middle = [Fraction(2 * i + 1, 2 ** (level + 1)) for i in index]
+        radius = Fraction(1, 2 ** (level + 1))
+        if proof.outside(middle, radius):
+            continue
+        value, slopes = proof.bounds(middle, radius)
+        follow = [all(f <= claim for f in found) for found, claim in zip(([value], slopes), claims)]
         if all(follow):
             continue
         if depth == _DEEPER and theorem is None:
             theorem = tuple(proof.subject.a_priori())
         if depth == _DEEPER:
             require(
-                all(f or bound <= claim for f, claim, bound in zip(follow, claims, theorem)),
+                all(
+                    f or bound <= claim
+                    for f, claim, bound in zip(
+                        follow, (certificate.value.upper, certificate.slope.upper), theorem
+                    )
+                ),
                 "certificate",
                 (level, index),
-                f"a box with errors below {claims[0]:.6g} and {claims[1]:.6g}; found are "
+                f"a box with errors below {float(claims[0]):.6g} and {float(claims[1]):.6g}; found"
+                " are "
                 f"{float(value):.6g} and {', '.join(f'{float(f):.6g}' for f in slopes)}",
             )
             continue
@@ -195,6 +217,30 @@ def _prove_lower_ends(proof, certificate):
             "certificate",
             (name, enclosure.lower),
             f"a lower end that is reached at {place}; found is {float(found):.6g}",
+        )
+
+
+def _prove_lower_ends_of_charts(proof, certificate):
+    """Both lower ends, next to their points, which are floats: up to one part in ``1e6``."""
+    ends = (
+        ("value", certificate.value, certificate.value_at),
+        ("slope", certificate.slope, certificate.slope_at),
+    )
+    for k, (name, enclosure, place) in enumerate(ends):
+        require(
+            len(place) == proof.subject.domain.ambient_dim and all(0 <= t <= 1 for t in place),
+            "certificate",
+            (f"{name}_at", place),
+            "with points of the manifold",
+        )
+        if enclosure.lower == 0:
+            continue
+        found = proof.lower_ends(place)[k]
+        require(
+            found * (1 + _NEXT) >= enclosure.lower,
+            "certificate",
+            (name, enclosure.lower),
+            f"a lower end that is reached next to {place}; found is {float(found):.6g}",
         )
 
 

@@ -82,6 +82,14 @@ class Proof:
 
     # ---- one box
 
+    def outside(self, middle, radius):
+        """Whether a box lies outside the domain: none does."""
+        return False
+
+    def allowed(self, claims):
+        """What boxes may have at most so that two claims follow."""
+        return tuple(map(arb, claims))
+
     def bounds(self, middle, radius):
         """Upper bounds of the error and of its slopes for ``|s - middle| <= radius``, in mesh
         units.
@@ -92,19 +100,19 @@ class Proof:
         polynomial = self.polynomial(cell)
         coefficients = {}
         for over in (False, True):
-            r = _arb(radius) if over else arb(0)
-            t = [arb(_arb(p).mid(), r) for p in place]
-            x = {v: arb(_arb(s).mid(), r) / self.cells for v, s in zip(self.symbols, middle)}
+            r = as_arb(radius) if over else arb(0)
+            t = [arb(as_arb(p).mid(), r) for p in place]
+            x = {v: arb(as_arb(s).mid(), r) / self.cells for v, s in zip(self.symbols, middle)}
             values: dict = {}
             for nu in self.indices:
                 f = _value(self.derivative(nu), x, values)
                 for n in nu:
                     f = f / factorial(n)
                 g = f / self.cells ** sum(nu) - self.taylor(polynomial, t, nu)
-                coefficients[nu, over] = g * _arb(radius) ** sum(nu)
+                coefficients[nu, over] = g * as_arb(radius) ** sum(nu)
         value = self.largest(coefficients, None) + value_off
         slopes = [
-            (self.largest(coefficients, k) / _arb(radius) + slope_off[k]) * self.cells
+            (self.largest(coefficients, k) / as_arb(radius) + slope_off[k]) * self.cells
             for k in range(self.dim)
         ]
         return value, slopes
@@ -146,13 +154,15 @@ class Proof:
         place = [self.cells * t for t in x]
         cell = [min(int(s), self.cells - 1) for s in place]
         total = arb(0)
-        known = {v: _arb(t) for v, t in zip(self.symbols, x)}
+        known = {v: as_arb(t) for v, t in zip(self.symbols, x)}
         for k in product(range(self.order), repeat=self.dim):
             j = tuple(i - p for i, p in zip(cell, k))
             if j in self.coefficients:
-                term = _fold_sum(self.order, self.n, place[0] - j[0])
+                term = fold_sum(self.order, self.n, as_arb(place[0] - j[0]))
                 for s, i in zip(place[1:], j[1:]):
-                    term = _product(self.n, _fold_sum(self.order, self.n, s - i), term)
+                    term = network_product(
+                        self.n, fold_sum(self.order, self.n, as_arb(s - i)), term
+                    )
                 total += self.coefficients[j] * term
         return _value(self.derivative((0,) * self.dim), known, {}) - total
 
@@ -161,9 +171,9 @@ class Proof:
         here = self.error(x)
         for axis in range(self.dim):
             step = _STEP if x[axis] < Fraction(1, 2) else -_STEP
-            yield abs(self.error([t + step * (k == axis) for k, t in enumerate(x)]) - here) / _arb(
-                _STEP
-            )
+            yield abs(
+                self.error([t + step * (k == axis) for k, t in enumerate(x)]) - here
+            ) / as_arb(_STEP)
 
     # ---- the network against the spline
 
@@ -176,7 +186,7 @@ class Proof:
         the network misses both.
         """
         m, (eps, delta, unit) = self.order, self.constants
-        t = arb(_arb(place).mid(), _arb(radius))
+        t = arb(as_arb(place).mid(), as_arb(radius))
         piece = pieces(m)[k]
         size = sum((t**e * c.numerator / c.denominator for e, c in enumerate(piece)), arb(0))
         steep = sum(
@@ -189,7 +199,7 @@ class Proof:
             z = (Fraction(width) - distance) / Fraction(scale)
             if z <= 0:
                 continue
-            z, weight = min(_arb(z), arb(1)), arb(a)
+            z, weight = min(as_arb(z), arb(1)), arb(a)
             s = min(2 * z + delta, arb(2))
             ends, e = {
                 2: ((arb(0), arb(0)), arb(0)),
@@ -250,7 +260,7 @@ class Proof:
         return arb(1.01) * (self.dim * factor + (self.dim - 1) * times + 2 * m**self.dim + 4)
 
 
-def _arb(x):
+def as_arb(x):
     return arb(x.numerator) / x.denominator
 
 
@@ -261,7 +271,7 @@ def _positive(t):
     return arb(0) if t <= 0 else arb(0).union(arb(t.upper()))
 
 
-def _square(n, z):
+def network_square(n, z):
     """``sq_n(z)`` of a ball in [0, 1], level by level."""
     result, g = z, z
     for k in range(1, n + 1):
@@ -270,21 +280,22 @@ def _square(n, z):
     return result
 
 
-def _product(n, a, b):
+def network_product(n, a, b):
     """``mu_n(a, b)``."""
-    return _positive(_square(n, (a + b) / 2) - _square(n, abs(a - b) / 2))
+    return _positive(network_square(n, (a + b) / 2) - network_square(n, abs(a - b) / 2))
 
 
-def _fold_sum(order, n, x):
-    """``N~_m`` at a rational number, with the weights as they are stored."""
+def fold_sum(order, n, x):
+    """``N~_m`` at a ball, with the weights as they are stored."""
     total = arb(0)
+    distance = abs(x - arb(order) / 2)
     for _, sign, a, width, scale in fold_terms(order):
-        z = _arb(max(Fraction(0), Fraction(width) - abs(x - Fraction(order, 2))) / Fraction(scale))
+        z = _positive(arb(width) - distance) / arb(scale)
         power = {
             1: lambda z: z,
-            2: lambda z: _square(n, z),
-            3: lambda z: _product(n, z, _square(n, z)),
-            4: lambda z: _square(n, _square(n, z)),
+            2: lambda z: network_square(n, z),
+            3: lambda z: network_product(n, z, network_square(n, z)),
+            4: lambda z: network_square(n, network_square(n, z)),
         }[order - 1](z)
         total += arb(sign * a) * power
     return _positive(total)

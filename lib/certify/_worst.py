@@ -9,9 +9,11 @@ import torch
 
 from lib.certify._points import attained
 from lib.certify._search import NORMS
+from lib.domains import Boxes
 
 _HOPELESS = 1.05  # times a bound to be proved: where the error is so large at a point, give up
 _WORST, _POINTS = 4, 128  # boxes looked at by each criterion, points in each
+_ANYWHERE = 4096  # other points
 
 
 class _Seen(NamedTuple):
@@ -26,14 +28,17 @@ class _Seen(NamedTuple):
 
 
 def _look(subject, error, search):
-    """At random points of the worst boxes."""
+    """At random points of the worst boxes and of the whole domain."""
     patch = subject.patch
     columns = [search.table[name + end] for name in NORMS for end in ("", "_seen")]
     rows = np.unique([r for column in columns for r in np.argsort(-column)[:_WORST]])
     boxes = search.boxes(rows)
     shape = (len(rows), _POINTS, patch.dim)
-    off = boxes.radius[:, None, None] * np.random.default_rng(0).uniform(-1, 1, shape)
-    s = (boxes.middle[:, None] + off).reshape(-1, patch.dim)
+    rng = np.random.default_rng(0)
+    off = boxes.radius[:, None, None] * rng.uniform(-1, 1, shape)
+    anywhere = rng.uniform(0, search.roots, (_ANYWHERE, patch.dim))
+    anywhere = anywhere[patch.counts(Boxes(anywhere, np.zeros(_ANYWHERE)))]
+    s = np.concatenate([(boxes.middle[:, None] + off).reshape(-1, patch.dim), anywhere])
     x = torch.from_numpy(np.clip(patch.points(s), 0, 1))
     # the same function, if no weight was changed
     network = subject.construction.sparse if error.unchanged else subject.network

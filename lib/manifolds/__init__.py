@@ -8,6 +8,7 @@ from lib.manifolds._cells import inset, living_cells, living_terms, projected_ra
 from lib.manifolds._choose import choose_atlas, score
 from lib.manifolds._closed_forms import RotationGroup, Sphere
 from lib.manifolds._curves import FourierCurve, circle, ellipse, isometry, reach_enclosure, trefoil
+from lib.manifolds._expansion_points import parameter_of_curve
 from lib.manifolds._images import image_rotations, rotated
 from lib.manifolds._level_sets import LevelSet, ellipsoid, peanut, torus
 from lib.manifolds._named import NAMES, manifold
@@ -54,6 +55,7 @@ __all__ = [
     "living_cells",
     "living_terms",
     "manifold",
+    "parameter_of_curve",
     "peanut",
     "projected_radius",
     "reach_enclosure",

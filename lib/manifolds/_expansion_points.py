@@ -59,7 +59,18 @@ def point_of_zeros(manifold: Any, centre: Any, frame: Any, t: list[arb], reach: 
 
 
 def point_of_curve(curve: Any, centre: Any, frame: Any, t: list[arb], reach: float) -> list[arb]:
-    """`Geometry.chart_point` of a `FourierCurve`: one equation for the parameter."""
+    """`Geometry.chart_point` of a `FourierCurve`."""
+    y = _plane(curve, parameter_of_curve(curve, centre, frame, t, reach), 0)
+    x = [
+        sum((u * float(f) for u, f in zip(y, row)), arb(float(m)))
+        for row, m in zip(curve.frame, curve.middle)
+    ]
+    _check_near(x, centre, reach)
+    return x
+
+
+def parameter_of_curve(curve: Any, centre: Any, frame: Any, t: list[arb], reach: float) -> arb:
+    """The parameter of a point of a chart: the zero of one equation."""
     _check(curve, centre, frame, t, reach)
     direction = [arb(float(v)) for v in frame[:, 0]]
     # of the plane coordinates, and of the centre
@@ -71,34 +82,30 @@ def point_of_curve(curve: Any, centre: Any, frame: Any, t: list[arb], reach: flo
         ((arb(float(m)) - float(c)) * v for m, c, v in zip(curve.middle, centre, direction)), arb(0)
     )
 
-    def plane(s, order):
-        found = []
-        for a, b in zip(curve.cosine.T, curve.sine.T):
-            total = arb(0)
-            for k, (p, q) in enumerate(zip(a, b), 1):
-                sine, cosine = (k * s).sin(), (k * s).cos()
-                if order:
-                    sine, cosine = k * cosine, -k * sine
-                total += cosine * float(p) + sine * float(q)
-            found.append(total)
-        return found
-
     def value(along, s):
-        y = plane(s[0, 0], 0)
+        y = _plane(curve, s[0, 0], 0)
         return arb_mat([[sum((w * u for w, u in zip(weights, y)), offset) - along[0, 0]]])
 
     def slope(along, s):
-        return arb_mat([[sum((w * u for w, u in zip(weights, plane(s[0, 0], 1))), arb(0))]])
+        y = _plane(curve, s[0, 0], 1)
+        return arb_mat([[sum((w * u for w, u in zip(weights, y)), arb(0))]])
 
     start = _column(curve.parameter(_near(curve, centre, frame, t)))
-    s = _zero(value, slope, arb_mat([t]), start)[0, 0]
-    y = plane(s, 0)
-    x = [
-        sum((u * float(f) for u, f in zip(y, row)), arb(float(m)))
-        for row, m in zip(curve.frame, curve.middle)
-    ]
-    _check_near(x, centre, reach)
-    return x
+    return _zero(value, slope, arb_mat([t]), start)[0, 0]
+
+
+def _plane(curve, s, order):
+    """The curve, or its derivative, in the coordinates of its frame, without the centre."""
+    found = []
+    for a, b in zip(curve.cosine.T, curve.sine.T):
+        total = arb(0)
+        for k, (p, q) in enumerate(zip(a, b), 1):
+            sine, cosine = (k * s).sin(), (k * s).cos()
+            if order:
+                sine, cosine = k * cosine, -k * sine
+            total += cosine * float(p) + sine * float(q)
+        found.append(total)
+    return found
 
 
 def _near(manifold, centre, frame, t):

@@ -99,11 +99,15 @@ class ChartsPatch:
         The map of a chart is that of the stored weights, ``matrix x + offset`` up to what its
         biases add up to.
         """
-        unit, columns, middles, slack = self._maps()
+        unit, columns, middles, slack = self.maps()
         t = [(v + Balls(-middles[number, k], slack[number, k])) * unit for k, v in enumerate(u)]
         return self.manifold.expansion(self.atlas.centres[number], columns[number], t)
 
-    def _maps(self):
+    def maps(
+        self,
+    ) -> tuple[
+        float, Float64[np.ndarray, "A D d"], Float64[np.ndarray, "A d"], Float64[np.ndarray, "A d"]
+    ]:
         """A power of two ``s``, the matrices ``s matrix^T`` (A, D, d), and the mesh coordinates of
         the centres with what they may be off, (A, d) each.
         """
@@ -158,7 +162,7 @@ class ChartsPatch:
         return self._place(number, [arb(float(v)) for v in self._centred(s[None], number)[0]])
 
     def _place(self, number, centred):
-        unit, columns, *_ = self._maps()
+        unit, columns, *_ = self.maps()
         t = [arb(unit) * v for v in centred]
         return self.manifold.chart_point(self.atlas.centres[number], columns[number], t)
 
@@ -173,7 +177,7 @@ class ChartsPatch:
         (``lem-geodesic``).
         """
         number = int(np.clip(np.floor(s[0] / self.cells), 0, len(self.atlas) - 1))
-        along = self._maps()[1][number].T @ direction
+        along = self.maps()[1][number].T @ direction
         along = along / max(np.abs(along).max(), 1e-300)
         centred = self._centred(s[None], number)[0]
         y = self._place(number, [arb(float(v)) + step * float(a) for v, a in zip(centred, along)])
