@@ -88,7 +88,7 @@ def certify(
     finally:
         record.keep()
     lower, at = lower_ends(s, error, search)
-    upper = tuple(error.total(Norms(*search.upper())))
+    upper = tuple(error.total(search.table))
     finished = bool(np.isfinite(upper).all() and (search.excess(gap, goal.shares) <= 1).all())
     if goal.at_most is None and _theorem_helps(s, error, upper):
         upper = tuple(map(min, upper, s.a_priori()))

@@ -12,6 +12,7 @@ import numpy as np
 from lib.certify._cells import place
 from lib.certify._changed import changed_terms
 from lib.certify._deviation import alive_terms, factor_deviations, term_deviations
+from lib.certify._search import NORMS
 from lib.certify._seen import missing, samples
 from lib.certify._spline import cell_polynomial, composed, spline_knots
 from lib.convresnet import rounding
@@ -127,24 +128,33 @@ class ErrorOf:
             sums.slopes[:] += slopes
         return Found(*self._upper(local, error, sums), *seen)
 
-    def total(self, found):
-        """The two bounds on the whole domain from the largest ones over boxes, `lib.Norms`: on a
-        manifold with what localising costs (``cor-certified-manifold``).
+    def total(self, table):
+        """The two bounds on the whole domain from those of boxes, `lib.Norms`: on a manifold put
+        together near each point of a net, with what localising costs (``cor-certified-manifold``).
+
+        Parameters
+        ----------
+        table : structured array (B,)
+            Of a `lib.certify._search.Search`.
         """
         if self.localisation is None:
-            return found
-        return found + Norms(0.0, self.localisation.lipschitz * found.value) + self._localised
+            return Norms(*(float(table[name].max()) for name in NORMS))
+        cells = [
+            self.domain.in_cells(table["level"], table["index"], table[name]) for name in NORMS
+        ]
+        found = self.domain.together.bounds(*cells)
+        return Norms(*(float(b.max()) for b in found)) + self.localised
 
     def shares(self, at_most):
         """Bounds for the boxes, from which bounds on the whole domain follow: `lib.Norms`."""
         if self.localisation is None:
             return Norms(*at_most)
-        value, slope = (a - b for a, b in zip(at_most, self._localised))
+        value, slope = (a - b for a, b in zip(at_most, self.localised))
         value = min(value, slope / (2 * self.localisation.lipschitz))
         return Norms(max(value, 0.0), max(slope - self.localisation.lipschitz * value, 0.0))
 
     @cached_property
-    def _localised(self):
+    def localised(self):
         """By how much localised terms ``mu_n(rho_i, M~_j)`` miss ``rho_i M~_j``, times their
         coefficients, in value and slope (``lem-localised-term``).
         """
@@ -177,10 +187,11 @@ class ErrorOf:
         rigorous.
         """
         at, inner = error[0], sums.has_knots
-        values = samples(at, lacking[0], inner) + sums.value
+        middle = self.domain.contains(local.boxes.middle)
+        values = samples(at, lacking[0], inner, middle) + sums.value
         corners = np.array(
             [
-                samples(at.derivative(k), lacking[1 + k], inner) / local.boxes.radius
+                samples(at.derivative(k), lacking[1 + k], inner, middle) / local.boxes.radius
                 + sums.slopes[k]
                 for k in range(self.domain.dim)
             ]

@@ -82,14 +82,6 @@ class Proof:
 
     # ---- one box
 
-    def outside(self, middle, radius):
-        """Whether a box lies outside the domain: none does."""
-        return False
-
-    def allowed(self, claims):
-        """What boxes may have at most so that two claims follow."""
-        return tuple(map(arb, claims))
-
     def bounds(self, middle, radius):
         """Upper bounds of the error and of its slopes for ``|s - middle| <= radius``, in mesh
         units.

@@ -119,11 +119,13 @@ class ChartsProof(Proof):
         size = (1 + 2.0**-41) * self.order**self.dim * largest
         return Norms(size * local.overlap * 4.0 ** (-self.n - 1), size * slope)
 
-    def allowed(self, claims):
-        """What boxes may have at most so that two claims follow: arb."""
-        value = arb(claims[0]) - arb(self.beside.value)
-        slope = arb(claims[1]) - arb(self.beside.slope)
-        return value, slope - arb(self.patch.localisation.lipschitz) * value
+    def together(self, level, index, bounds):
+        """Bounds of value and slope near the points of a net from those of boxes, (B, 2): two
+        float arrays (P,), with what localising costs.
+        """
+        cells = [self.patch.in_cells(level, index, b) for b in bounds.T]
+        found = self.patch.together.bounds(*cells)
+        return tuple(f + b for f, b in zip(found, self.beside))
 
     # ---- single points
 

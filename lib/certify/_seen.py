@@ -43,7 +43,7 @@ def missing(function, domain, boxes, at):
     Returns
     -------
     float array, shape (1 + p, 2^p, P)
-        Values and slopes.
+        Values and slopes; NaN at corners outside the domain.
     """
     dim = at.dim
     corners = _corners(dim)
@@ -53,14 +53,18 @@ def missing(function, domain, boxes, at):
     x = torch.from_numpy(np.ascontiguousarray(domain.points(places.reshape(-1, dim))))
     found = function(x).numpy().reshape(len(boxes), -1).T - _polynomial(at, s)
     found = found.reshape(1 + 2 * dim, len(corners), -1)
-    return np.concatenate([found[:1], (found[1 : 1 + dim] - found[1 + dim :]) / (2 * _ASIDE)])
+    found = np.concatenate([found[:1], (found[1 : 1 + dim] - found[1 + dim :]) / (2 * _ASIDE)])
+    at_corners = places[:, : len(corners)].reshape(-1, dim)
+    inside = domain.contains(at_corners).reshape(len(boxes), -1).T
+    return np.where(inside, found, np.nan)
 
 
-def samples(taylor, lacking, inner):
+def samples(taylor, lacking, inner, middle):
     """Moduli at the middles and (unless ``inner``) at the corners of the boxes: (1 + 2^p, P).
 
-    ``lacking`` (2^p, P) is what the polynomials of the target lack at the corners.
+    ``lacking`` (2^p, P) is what the polynomials of the target lack at the corners; ``middle`` (P,)
+    says which middles lie in the domain: elsewhere nothing is seen.
     """
     found = np.abs(_polynomial(taylor, _corners(taylor.dim)) + lacking)
-    centre = np.abs(taylor.coefficients.mid[0])
+    centre = np.where(middle, np.abs(taylor.coefficients.mid[0]), 0.0)
     return np.concatenate([centre[None], np.where(np.isnan(found) | inner, centre, found)])

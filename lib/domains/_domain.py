@@ -180,6 +180,9 @@ class Patch(Protocol):
     def counts(self, boxes: Any) -> Bool[np.ndarray, " P"]:
         """Which boxes meet the domain: elsewhere there is no error."""
 
+    def contains(self, s: Float64[np.ndarray, "P p"]) -> Bool[np.ndarray, " P"]:
+        """Which parameters are those of points of the domain that count."""
+
     def boxes_of(self, chart: int, local: Any) -> Int[np.ndarray, " P"]:
         """Which boxes belong to a chart."""
 

@@ -91,6 +91,10 @@ class CubePatch:
         """Which boxes meet the domain: all of them."""
         return np.ones(len(boxes), bool)
 
+    def contains(self, s: Float64[np.ndarray, "P p"]) -> Bool[np.ndarray, " P"]:
+        """Which parameters are those of points that count: all."""
+        return np.ones(len(s), bool)
+
     def boxes_of(self, chart: int, local: Local) -> Int[np.ndarray, " P"]:
         """The boxes that belong to a chart, of which there is one."""
         return np.arange(len(local.boxes))

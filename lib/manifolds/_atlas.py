@@ -337,9 +337,16 @@ class Atlas:
         points, radius = self.manifold.net(self.manifold.reach * _FINE.get(self.dim, _NET))
         return points, radius, cKDTree(points)
 
-    def _near_net(self, i):
-        """The points of the net that may be within ``r_1`` of a centre at a distance of the net's
-        radius, and how far from it they are.
+    @property
+    def fine_net(self) -> tuple[Float64[np.ndarray, "P D"], float]:
+        """A finer net (P, D) and its radius: bounds that hold near each of its points hold on the
+        manifold.
+        """
+        return self._fine[:2]
+
+    def near_net(self, i: int) -> tuple[Int[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
+        """The points of `fine_net` within ``r_1`` and its radius of a centre, and how far from it
+        they are.
         """
         points, radius, tree = self._fine
         near = np.array(tree.query_ball_point(self.centres[i], self.chart_radius + radius), int)
@@ -350,7 +357,7 @@ class Atlas:
         """``A``: at most so many functions of the partition are positive at a point."""
         count = np.zeros(len(self._fine[0]), int)
         for i in range(len(self)):
-            count[self._near_net(i)[0]] += 1
+            count[self.near_net(i)[0]] += 1
         return int(count.max())
 
     @cached_property
@@ -370,7 +377,7 @@ class Atlas:
         surely, before, others, largest = np.zeros((4, len(points)))
         sums = np.zeros(points.shape)
         for i in range(len(self)):
-            near, distance = self._near_net(i)
+            near, distance = self.near_net(i)
             near, distance = (a[surely[near] < 1] for a in (near, distance))
             far = distance + radius
             slope = 2 * beta * np.minimum(far, self.chart_radius) + rough

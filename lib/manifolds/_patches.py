@@ -2,6 +2,7 @@
 ``cor-certified-manifold``).
 """
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from lib.domains import Boxes, Local, Localisation, box_variables
 from lib.errors import require
 from lib.intervals import Balls, Taylor, up
 from lib.manifolds._atlas import Atlas
+from lib.manifolds._together import Together
 
 # relative: of the mesh coordinates that biases add up to, of the radii and slopes of a partition
 # whose weights are rounded; far more than the roundings, far less than what is claimed
@@ -71,10 +73,37 @@ class ChartsPatch:
         u[:, 0] -= number * self.cells
         return u - self.cells / 2
 
+    @cached_property
+    def together(self) -> Together:
+        """How bounds in the charts make bounds on the manifold."""
+        return Together(self.atlas, self.cells)
+
+    def in_cells(
+        self, level: Int[np.ndarray, " B"], index: Int[np.ndarray, "B p"], bounds: Any
+    ) -> Float64[np.ndarray, "A C"]:
+        """The largest bound (B,) of the boxes of each cell of each chart: (A, N^d)."""
+        found = np.zeros((len(self.atlas), self.cells**self.dim))
+        np.maximum.at(found, self.cells_of(level, index), bounds)
+        return found
+
+    def cells_of(
+        self, level: Int[np.ndarray, " B"], index: Int[np.ndarray, "B p"]
+    ) -> tuple[Int[np.ndarray, " B"], Int[np.ndarray, " B"]]:
+        """The chart and the cell, in one index, of each box."""
+        cell = index >> level[:, None]
+        number = cell[:, 0] // self.cells
+        cell[:, 0] -= number * self.cells
+        return number, np.ravel_multi_index(tuple(cell.T), (self.cells,) * self.dim)
+
     def counts(self, boxes: Boxes) -> Bool[np.ndarray, " P"]:
         """Which boxes meet the ball of their chart."""
         gap = np.abs(self._centred(boxes.middle, self._number(boxes))) - boxes.radius[:, None]
         return (np.maximum(gap, 0) ** 2).sum(1) <= self.cells**2 / 4 * (1 + _STORED)
+
+    def contains(self, s: Float64[np.ndarray, "P p"]) -> Bool[np.ndarray, " P"]:
+        """Which parameters lie in the ball of their chart."""
+        number = np.clip(np.floor(s[:, 0] / self.cells), 0, len(self.atlas) - 1).astype(int)
+        return (self._centred(s, number) ** 2).sum(1) <= self.cells**2 / 4
 
     def boxes_of(self, chart: int, local: Local) -> Int[np.ndarray, " P"]:
         """The boxes that belong to a chart: their rows."""
