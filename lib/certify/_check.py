@@ -12,6 +12,7 @@ from itertools import product
 from math import prod
 from typing import Any
 
+import numpy as np
 from flint import ctx
 
 from lib.certify._certificate import check_form
