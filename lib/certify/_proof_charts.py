@@ -40,7 +40,7 @@ class ChartsProof(Proof):
             {tuple(j): arb(v) for j, v in zip(k.indices.tolist(), k.coefficients.tolist())}
             for k in c.charts
         ]
-        self.polynomials_of = [{} for _ in c.charts]
+        self.polynomials_of: list[dict] = [{} for _ in c.charts]
         self.indices = indices(self.dim, self.order)
         self.rounding = 0  # floats are not points of a manifold
         self.unit, self.columns, self.middles, self.slack = s.patch.maps()
@@ -157,7 +157,7 @@ class ChartsProof(Proof):
                 sum((arb(float(a)) * v for a, v in zip(row, x)), arb(float(o)))
                 for row, o in zip(chart.matrix, chart.offset)
             ]
-            cell = [int(v.mid().floor().unique_fmpz()) for v in u]
+            cell = [int(float(v.mid().floor())) for v in u]
             for k in product(range(self.order), repeat=self.dim):
                 j = tuple(i - p for i, p in zip(cell, k))
                 c = self.of_chart[number].get(j)

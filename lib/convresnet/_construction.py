@@ -145,6 +145,7 @@ class Construction:
         chart = self.charts[0]
         dim = chart.dim
         localised = chart.partition is not None
+        refinement = 0 if chart.partition is None else chart.partition.refinement
         terms = -(-sum(len(c.indices) for c in self.charts) // self.blocks)
         power_depth = {2: 0, 3: n + 2, 4: 2 * n + 4, 5: 2 * n + 3}[order]
         width = {2: 2, 3: 6, 4: 10, 5: 9}[order]
@@ -156,7 +157,7 @@ class Construction:
             max(float(np.abs(c.coefficients).max()) for c in self.charts),
         ]
         if localised:
-            depth += chart.partition.refinement + 1 + dim * (n + 3)
+            depth += refinement + 1 + dim * (n + 3)
             met = [m for m, _ in self._runs() if m]
             a = max(map(len, met))
             b = max(len(distinct_centres([self.charts[i] for i in m])[0]) for m in met)

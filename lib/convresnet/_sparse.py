@@ -206,7 +206,8 @@ class SparseEvaluator:
 
         def handed(in_rho):
             in_w = -((in_rho * (~free & (left > 0))) @ self._earlier)
-            np.add.at(in_w, (slice(None), self._own), in_rho * free)
+            rows = np.arange(len(in_w))[:, None]
+            np.add.at(in_w, (rows, self._own[None]), in_rho * free)
             return -in_w * (w > 0)
 
         return np.minimum(own, left), handed

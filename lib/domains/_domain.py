@@ -50,8 +50,6 @@ class Problem(Protocol):
         ``d``, the number of mesh coordinates, and ``m``.
     alpha : int
         The smoothness that is used.
-    derivative_bounds : dict
-        ``{multi-index: bound}`` of what enters the bound.
     minimum_cells, maximum_cells : int or infinity
         The meshes that can be used.
     slope_factor : float
@@ -67,11 +65,14 @@ class Problem(Protocol):
     dim: int
     order: int
     alpha: int
-    derivative_bounds: dict
     minimum_cells: int
     maximum_cells: float
     slope_factor: float
     reach: float | None
+
+    @property
+    def derivative_bounds(self) -> dict:
+        """``{multi-index: bound}`` of what enters the bound."""
 
     @property
     def localisation(self) -> Localisation | None:

@@ -177,6 +177,7 @@ def _where_the_rest_goes():
             lambda: sum_alive(
                 u,
                 shut,
+                False,
                 chart,
                 sparse._tables,
                 ORDER,

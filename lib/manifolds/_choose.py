@@ -27,7 +27,7 @@ def score(atlas: Atlas, target: Any, order: int, cells: int, charts: int = 3) ->
     ``N^{-(m-1)}``, so this compares atlases fairly.  Norms are estimates: sampled in a few charts,
     on a coarse grid.
     """
-    which = np.unique(np.linspace(0, len(atlas) - 1, charts).astype(int))
+    which = np.unique(np.linspace(0, len(atlas) - 1, charts).astype(int)).tolist()
     grid = Grid.of(atlas.dim, order, cells)
     steps = _STEPS.get(atlas.dim, 8)
     norms = estimated_norms(atlas, target.values, grid, order, which, steps)

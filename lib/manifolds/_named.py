@@ -1,6 +1,7 @@
 """Manifolds by name, or by the formulas of a level set, as the command line takes them."""
 
 import re
+from collections.abc import Callable
 
 from lib.errors import require
 from lib.manifolds._base import Manifold
@@ -8,7 +9,7 @@ from lib.manifolds._closed_forms import RotationGroup, Sphere
 from lib.manifolds._curves import circle, ellipse, trefoil
 from lib.manifolds._level_sets import LevelSet, ellipsoid, peanut, torus
 
-NAMES = {
+NAMES: dict[str, Callable[[], Manifold]] = {
     "circle": circle,
     "ellipse": ellipse,
     "trefoil": trefoil,

@@ -120,7 +120,8 @@ class ChartsPatch:
             u = box_variables(moved, order, over)
             own.append(u)
             found.append(self.expansion(number, u))
-        return Local(boxes, *found, tuple(own))
+        at, over_boxes = found
+        return Local(boxes, at, over_boxes, tuple(own))
 
     def expansion(self, number: Int[np.ndarray, " P"], u: list[Taylor]) -> list[Taylor]:
         """The points with mesh coordinates ``u`` in charts with these numbers: D expansions.
