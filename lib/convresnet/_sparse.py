@@ -99,6 +99,7 @@ class SparseEvaluator:
         if self.partition is not None:
             centres, rows = distinct_centres(charts)
             self._own = np.array([r[-1] for r in rows])
+            self._height = self.partition.gain * self.partition.outer
             # which distances each chart looks at before its own
             self._earlier = csr_matrix(
                 (
@@ -199,7 +200,7 @@ class SparseEvaluator:
         """The partition functions (P, charts) from ``beta d~^2`` (P, centres), and the map that
         hands derivatives in them on to these distances (``lem-partition-net``).
         """
-        w = np.maximum(self.partition.gain * self.partition.outer - v, 0)
+        w = np.maximum(self._height - v, 0)
         own = w[:, self._own]
         left = np.maximum(1 - (self._earlier @ w.T).T, 0)
         free = own <= left  # rho = w_i, else what the earlier ones leave

@@ -46,7 +46,8 @@ def distinct_centres(charts: list[Chart]) -> tuple[Float64[np.ndarray, "S D"], l
     rows : list of int arrays
         For each chart the rows of its earlier centres and, last, of its own.
     """
-    mine = [np.concatenate([c.partition.earlier, c.partition.centre[None]]) for c in charts]
+    functions = [c.partition for c in charts if c.partition is not None]
+    mine = [np.concatenate([p.earlier, p.centre[None]]) for p in functions]
     centres, place = np.unique(np.concatenate(mine), axis=0, return_inverse=True)
     ends = np.cumsum([len(m) for m in mine])
     return centres, np.split(place.reshape(-1), ends[:-1])
@@ -84,9 +85,9 @@ def linear_forms(
     if first is None:
         steps = np.maximum(-matrix, 0)
         start = np.zeros(offset.shape)
-        parts = [(matrix[:, :, None], offset, steps, start)]
+        parts: list[tuple] = [(matrix[:, :, None], offset, steps, start)]
     else:
-        own = np.stack([c.partition.centre for c in charts])
+        own = np.stack([c.partition.centre for c in charts if c.partition is not None])
         steps = -matrix * own[:, None]
         # |x - c| < r_1 wherever rho is not zero, so no partial sum is below minus this there
         start = np.linalg.norm(matrix, axis=2) * first.outer**0.5
