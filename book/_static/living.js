@@ -133,36 +133,62 @@
     },
 
     charts(data, stage) {
-      const atlas = control(stage, "slider", "radius r₁/τ of the bumps", data.atlases.map(a => [String(a.ratio), a]), 7);
-      const turn = control(stage, "slider", "turn", d3.range(0, 360, 10).map(v => [`${v}°`, v]), 3);
-      const pick = control(stage, "slider", "chart on the circle", d3.range(8).map(v => [String(v + 1), v]), 0);
+      const atlas = control(stage, "slider", "radius r₁/τ of the balls", data.atlases.map(a => [String(a.ratio), a]), 1);
+      const turn = control(stage, "slider", "turn (or drag the sphere)", d3.range(0, 360, 10).map(v => [`${v}°`, v]), 3);
+      const pick = control(stage, "slider", "function on the circle", d3.range(8).map(v => [String(v + 1), v]), 0);
       const place = ([x, y, z]) => [Math.atan2(y, x) * 180 / Math.PI, Math.asin(Math.max(-1, Math.min(1, z))) * 180 / Math.PI];
       const cap = (c, chord) => d3.geoCircle().center(place(c)).radius(2 * Math.asin(chord / (2 * data.radius)) * 180 / Math.PI)();
       const circle = {type: "LineString", coordinates: [...data.circle, data.circle[0]].map(place)};
+      const square = (c, p) => data.radius ** 2 * d3.sum(c, (v, k) => (v - p[k]) ** 2);
+      /* rho_i = min(w_i, what the earlier ones leave), on points around the centre. */
+      function field(a, i) {
+        const w = (k, p) => Math.max(0, a.outer - square(a.centres[k], p)) / (a.outer - a.inner);
+        const near = d3.range(i).filter(k => square(a.centres[k], a.centres[i]) < 4 * a.outer), c = a.centres[i];
+        const points = [], step = Math.sqrt(a.outer) / data.radius / 13;
+        const u = Math.abs(c[2]) < 0.9 ? [-c[1], c[0], 0] : [0, -c[2], c[1]], length = Math.hypot(...u), e = u.map(v => v / length);
+        const n = [c[1] * e[2] - c[2] * e[1], c[2] * e[0] - c[0] * e[2], c[0] * e[1] - c[1] * e[0]];
+        for (let s = -13; s <= 13; s++) for (let t = -13; t <= 13; t++) {
+          const q = c.map((v, k) => v + step * (s * e[k] + t * n[k])), size = Math.hypot(...q), p = q.map(v => v / size);
+          const rho = Math.min(w(i, p), Math.max(0, 1 - d3.sum(near, k => w(k, p))));
+          if (rho > 0) points.push([...place(p), rho]);
+        }
+        return points;
+      }
+      let drag = null, spin = [0, -25];
+      window.addEventListener("pointerup", () => { drag = null; });
+      window.addEventListener("pointermove", event => {
+        if (!drag) return;
+        spin = [drag[2] + (event.clientX - drag[0]) / 2, Math.max(-90, Math.min(90, drag[3] - (event.clientY - drag[1]) / 2))];
+        stage.draw();
+      });
       stage.draw = () => {
-        const a = atlas(), alive = Object.keys(a.partition).map(Number), peak = i => d3.max(a.partition[i][1]);
-        alive.sort((i, j) => peak(j) - peak(i));
-        const chosen = alive[pick() % alive.length];
-        const globe = stage.plot({title: "bumps on the sphere; one of them and a great circle", tall: true, axis: null,
-          projection: {type: "orthographic", rotate: [-turn(), -25]}, marks: [
+        const a = atlas(), positive = Object.keys(a.partition).map(Number), peak = i => d3.max(a.partition[i][1]);
+        positive.sort((i, j) => peak(j) - peak(i));
+        const chosen = positive[pick() % positive.length], r1 = Math.sqrt(a.outer);
+        const globe = stage.plot({title: "centres, balls, one function (orange) and a great circle", tall: true, axis: null,
+          projection: {type: "orthographic", rotate: [spin[0] - turn(), spin[1]]}, marks: [
             Plot.sphere({stroke: "currentColor", strokeOpacity: 0.5}),
-            Plot.geo(a.centres.map(c => cap(c, a.bump)), {stroke: BLUE, strokeOpacity: 0.6}),
-            Plot.geo(cap(a.centres[chosen], a.bump), {stroke: ORANGE, strokeWidth: 2.5, fill: ORANGE, fillOpacity: 0.25}),
+            Plot.geo(a.centres.map(c => cap(c, r1)), {stroke: BLUE, strokeOpacity: 0.4}),
+            Plot.dot(field(a, chosen), {x: "0", y: "1", fill: ORANGE, fillOpacity: d => d[2], r: 2.5}),
+            Plot.geo(cap(a.centres[chosen], r1), {stroke: ORANGE, strokeWidth: 2.5}),
             Plot.geo(circle, {stroke: GREEN, strokeWidth: 2}),
-            Plot.dot(a.centres.map(place), {x: d => d[0], y: d => d[1], r: 2, fill: "currentColor"})]});
-        const bumps = alive.flatMap(i => {
-          const values = new Map(a.partition[i][0].map((k, at) => [k, a.partition[i][1][at]]));
-          return data.angle.map((t, k) => ({t, i, rho: values.get(k) || 0}));
+            Plot.dot(a.centres.map(place), {x: "0", y: "1", r: 2, fill: "currentColor"})]});
+        globe.style.cursor = "grab";
+        globe.style.touchAction = "pan-y";
+        globe.addEventListener("pointerdown", event => { drag = [event.clientX, event.clientY, ...spin]; event.preventDefault(); });
+        const values = positive.flatMap(i => {
+          const known = new Map(a.partition[i][0].map((k, at) => [k, a.partition[i][1][at]]));
+          return data.angle.map((t, k) => ({t, i, rho: known.get(k) || 0}));
         });
-        const sum = d3.rollups(bumps, v => d3.sum(v, d => d.rho), d => d.t);
+        const sum = d3.rollups(values, v => d3.sum(v, d => d.rho), d => d.t);
         const partition = stage.plot({title: "partition of unity along the circle; its sum dashed", x: {label: "angle in degrees"},
           y: {domain: [0, 1.05]}, marks: [
-            Plot.lineY(bumps, {x: "t", y: "rho", z: "i", stroke: BLUE, strokeOpacity: 0.45}),
-            Plot.areaY(bumps.filter(d => d.i === chosen), {x: "t", y: "rho", fill: ORANGE, fillOpacity: 0.35}),
-            line(bumps.filter(d => d.i === chosen), ORANGE, {x: "t", y: "rho"}), line(sum, GREEN, dashed)]});
+            Plot.lineY(values, {x: "t", y: "rho", z: "i", stroke: BLUE, strokeOpacity: 0.45}),
+            Plot.areaY(values.filter(d => d.i === chosen), {x: "t", y: "rho", fill: ORANGE, fillOpacity: 0.35}),
+            line(values.filter(d => d.i === chosen), ORANGE, {x: "t", y: "rho"}), line(sum, GREEN, dashed)]});
         stage.show([globe, partition],
-          `${a.centres.length} charts, bumps of radius ${a.ratio} τ, at most ${a.overlap} alive at a point, ${alive.length} alive on ` +
-          `the circle. The gates need at least N₀ = ${a.mesh} cells a chart (m = 4).`);
+          `${a.centres.length} charts of radius ${a.ratio} τ, at most ${a.overlap} functions positive at a point, Λ ≤ ${a.steepness}/τ; ` +
+          `number ${chosen + 1} is shown, none looks at more than ${a.earlier} earlier ones. Charts need at least N₀ = ${a.mesh} cells (m = 4).`);
       };
     },
 
