@@ -57,7 +57,7 @@ class ChartsProof(Proof):
         _, place = self._place(middle)
         half = Fraction(self.cells, 2)
         gaps = [max(Fraction(0), abs(u - half) - radius) for u in place]
-        return sum(g * g for g in gaps) > half * half
+        return sum(g * g for g in gaps) >= half * half
 
     def _place(self, middle):
         number = int(middle[0] // self.cells)

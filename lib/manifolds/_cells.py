@@ -1,6 +1,6 @@
 """Which mesh cells and terms of a chart matter (book: ``lem-federer``, ``lem-local-jackson``)."""
 
-from math import ceil
+from math import ceil, floor
 from typing import Any
 
 import numpy as np
@@ -60,8 +60,9 @@ def smallest_mesh(reach: float, chart_radius: float, dim: int, order: int) -> in
     """``N_0``: from there on the nodes of the functionals of all terms lie where charts can be
     inverted.
 
-    ``r_1 (1 + 2 sqrt(d) (m - delta_m) / N) <= 0.99 tau`` (``lem-local-jackson``).
+    ``r_1 (1 + 2 sqrt(d) (m - floor(delta_m)) / N) <= 0.99 tau`` (``lem-local-jackson``): with the
+    whole part of ``delta_m``, so that also the cells in which nodes are lie there.
     """
     order = check_order(order)
-    spread = 2 * chart_radius * dim**0.5 * (order - inset(order))
+    spread = 2 * chart_radius * dim**0.5 * (order - floor(inset(order)))
     return max(order, ceil(spread / (_MARGIN * reach - chart_radius) * (1 + 1e-12)))
