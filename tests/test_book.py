@@ -458,8 +458,8 @@ def test_the_partition_on_the_circle_by_hand(by_hand):
     x = 0.5 + 0.4 * np.array([[np.cos(0.3), np.sin(0.3)]])
     f = [by_hand.partition_function(i) for i in range(4)]
     w = [float(p.gain * (p.outer - p.squared_distances(torch.from_numpy(x))[0, -1])) for p in f]
-    assert "$w=1.516$, $0.278$, $0.251$: the second one takes everything" in text
-    assert w[0] < 0 and np.allclose(w[1:], (1.516, 0.278, 0.251), atol=5e-4)
+    assert "$w=1.478$, $0.240$, $0.213$: the second one takes everything" in text
+    assert w[0] < 0 and np.allclose(w[1:], (1.478, 0.240, 0.213), atol=5e-4)
     assert by_hand.partition(x)[0, 1] == 1
 
 
@@ -494,7 +494,7 @@ def test_the_bound_of_theorem_b_by_hand(by_hand):
     assert "together $9.05\\cdot10^{-5}$ and $0.0187$" in text and a.bound.rigorous
     assert a.refinement == 21 and a.bound.network.slope == pytest.approx(0.0020, abs=5e-5)
     seen = a.measure(points=100_000, module_points=0)
-    assert seen == pytest.approx((1.8e-6, 5.5e-4), rel=0.03)
+    assert (seen.value, seen.slope) == pytest.approx((1.8e-6, 5.5e-4), rel=0.03)
     assert parts["sup |grad f| seen"] == pytest.approx(13.9, abs=0.05)
     sizes = a.architecture.promised
     assert "$L=4+1+1+4+3+46+24=83$" in text and "$J=19\\cdot11=209$" in text
@@ -531,7 +531,7 @@ def test_the_table_of_theorem_b_on_the_circle():
     rows = [
         [c.strip() for c in line.strip("|").split("|")]
         for line in _page("07_manifold_theorem").splitlines()
-        if line.startswith("| ") and line.count("|") == 11
+        if line.startswith("| ") and line.count("|") == 11 and "---" not in line
     ]
     assert len(rows) >= 19
     for row in rows[1:]:
