@@ -162,7 +162,7 @@
             line(bumps.filter(d => d.i === chosen), ORANGE, {x: "t", y: "rho"}), line(sum, GREEN, dashed)]});
         stage.show([globe, partition],
           `${a.centres.length} charts of radius ${a.ratio} τ, at most ${a.overlap} alive at a point, ${alive.length} alive on ` +
-          `the circle. The gates need at least N₀ = ${a.mesh} cells a chart (m = 4).`);
+          `the circle. Nodes lie in the charts from N₀ = ${a.mesh} cells on (m = 4).`);
       };
     },
 
