@@ -24,7 +24,7 @@ CURVES = {
 }
 CELLS = (5, 6, 8, 11, 16, 23, 32, 45, 64)
 LEVELS = range(8)
-RADII = (0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)  # of charts, over the reach
+RADII = (0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)  # of bumps, over the reach
 
 
 def rounded(values, digits=6):
@@ -122,7 +122,7 @@ def blocks():
 
 
 def charts():
-    """Chapter 06: atlases of the sphere by the radius of their charts, and the partition of unity
+    """Chapter 06: atlases of the sphere by the radius of their bumps, and the partition of unity
     along a great circle.
     """
     sphere = Sphere()
@@ -133,14 +133,14 @@ def charts():
     )
     atlases = []
     for ratio in RADII:
-        atlas = Atlas(sphere, 0.7 * ratio * sphere.reach, ratio * sphere.reach)
-        rho = atlas.partition(circle).T
+        atlas = Atlas(sphere, 0.7 * ratio * sphere.reach, ratio * sphere.reach, 4)
+        rho = np.stack([atlas.partition(i, circle) for i in range(len(atlas))])
         alive = {i: np.flatnonzero(rho[i]) for i in range(len(atlas)) if rho[i].any()}
         atlases.append(
             {
                 "ratio": ratio,
                 "centres": [rounded(2 * c - 1, 5) for c in atlas.centres],
-                "bump": atlas.chart_radius,
+                "bump": atlas.bump_radius,
                 "overlap": atlas.overlap,
                 "mesh": atlas.smallest_mesh(4),
                 "partition": {i: [at.tolist(), rounded(rho[i, at], 4)] for i, at in alive.items()},

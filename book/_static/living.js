@@ -133,7 +133,7 @@
     },
 
     charts(data, stage) {
-      const atlas = control(stage, "slider", "radius r₁/τ of the charts", data.atlases.map(a => [String(a.ratio), a]), 7);
+      const atlas = control(stage, "slider", "radius r₁/τ of the bumps", data.atlases.map(a => [String(a.ratio), a]), 7);
       const turn = control(stage, "slider", "turn", d3.range(0, 360, 10).map(v => [`${v}°`, v]), 3);
       const pick = control(stage, "slider", "chart on the circle", d3.range(8).map(v => [String(v + 1), v]), 0);
       const place = ([x, y, z]) => [Math.atan2(y, x) * 180 / Math.PI, Math.asin(Math.max(-1, Math.min(1, z))) * 180 / Math.PI];
@@ -143,7 +143,7 @@
         const a = atlas(), alive = Object.keys(a.partition).map(Number), peak = i => d3.max(a.partition[i][1]);
         alive.sort((i, j) => peak(j) - peak(i));
         const chosen = alive[pick() % alive.length];
-        const globe = stage.plot({title: "balls of charts on the sphere; one of them and a great circle", tall: true, axis: null,
+        const globe = stage.plot({title: "bumps on the sphere; one of them and a great circle", tall: true, axis: null,
           projection: {type: "orthographic", rotate: [-turn(), -25]}, marks: [
             Plot.sphere({stroke: "currentColor", strokeOpacity: 0.5}),
             Plot.geo(a.centres.map(c => cap(c, a.bump)), {stroke: BLUE, strokeOpacity: 0.6}),
@@ -161,8 +161,8 @@
             Plot.areaY(bumps.filter(d => d.i === chosen), {x: "t", y: "rho", fill: ORANGE, fillOpacity: 0.35}),
             line(bumps.filter(d => d.i === chosen), ORANGE, {x: "t", y: "rho"}), line(sum, GREEN, dashed)]});
         stage.show([globe, partition],
-          `${a.centres.length} charts of radius ${a.ratio} τ, at most ${a.overlap} alive at a point, ${alive.length} alive on ` +
-          `the circle. Nodes lie in the charts from N₀ = ${a.mesh} cells on (m = 4).`);
+          `${a.centres.length} charts, bumps of radius ${a.ratio} τ, at most ${a.overlap} alive at a point, ${alive.length} alive on ` +
+          `the circle. The gates need at least N₀ = ${a.mesh} cells a chart (m = 4).`);
       };
     },
 
