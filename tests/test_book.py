@@ -6,7 +6,6 @@ import importlib
 import json
 import re
 import sys
-from dataclasses import replace
 from math import pi
 from pathlib import Path
 from xml.etree import ElementTree
@@ -20,7 +19,6 @@ from lib import contrast, convresnet, manifolds, relu, splines
 from lib.claims import REGISTRY, select
 from lib.claims._registry import rests_on
 from lib.contrast import _cases as cases
-from lib.convresnet import Construction
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
@@ -113,12 +111,15 @@ def test_statements_of_the_design_are_all_there():
         "lem-angle",
         "lem-chart",
         "lem-atlas",
-        "lem-partition",
         "lem-distance-net",
-        "lem-gate",
-        "lem-product-gate",
-        "prop-chart-local",
+        "lem-partition-net",
+        "lem-partition-slope",
+        "lem-chart-norms",
+        "lem-local-jackson",
+        "lem-localised-term",
+        "prop-local-realisation",
         "thm-manifold",
+        "cor-manifold-rate",
         "cor-ambient",
         "lem-bump",
         "thm-bernstein",
@@ -134,7 +135,8 @@ def test_statements_of_the_design_are_all_there():
         "lem-deviation",
         "lem-rounding",
         "thm-certificate",
-        "cor-certified-curve",
+        "lem-knots",
+        "cor-certified-manifold",
     } <= set(STATEMENTS)
 
 
@@ -419,76 +421,147 @@ def test_training_is_quoted_as_the_table_has_it():
     )
 
 
+WAVE = "sin(6*x1)*exp(x2)+x1*x2"
+
+
 @pytest.fixture(scope="module")
-def sphere():
-    """The network of the first picture of notebook 07 and its atlas."""
-
-    def wave(x):
-        return torch.sin(6 * x[:, 0]) * torch.exp(x[:, 1]) + x[:, 0] * x[:, -1]
-
-    atlas = manifolds.choose_atlas(manifolds.Sphere(), 4, 16)
-    return lib.approximate(wave, atlas, order=4, cells=16), atlas
+def by_hand():
+    """The atlas of the circle in chapters 6 and 7."""
+    circle = manifolds.circle(0.4)
+    return manifolds.Atlas(circle, 0.7 * 0.45 * circle.reach, 0.45 * circle.reach)
 
 
-def test_moduli_and_cancellation_on_the_sphere(sphere):
-    """Bound over the largest sum of the moduli of the charts' errors, and that over the largest
-    error.
+def test_the_partition_on_the_circle_by_hand(by_hand):
+    """What chapter 6 computes with a pencil, from its formulas and from the library."""
+    text = _page("06_manifolds")
+    assert len(by_hand) == 16 and len(by_hand.net) == 38 and by_hand.refinement == 4
+    assert "Thirty-eight points" in text and "sixteen of them" in text
+    assert by_hand.net_radius == pytest.approx(0.0331, abs=5e-5)
+    assert by_hand.cover_radius == pytest.approx(0.0991, abs=5e-5)
+    beta = 1 / (by_hand.chart_radius**2 - by_hand.inner)
+    assert "=48.50," in text and beta == pytest.approx(48.50, abs=5e-3)
+
+    x = np.array([[0.9, 0.5]])
+    off = relu.square(torch.tensor([0.9, 0.5], dtype=torch.float64), 4).sum() - 0.81 - 0.25
+    assert "=0.0009375+0$" in text and float(off) == pytest.approx(0.0009375)
+    square = ((x - by_hand.centres) ** 2).sum(1)
+    near = np.flatnonzero(square < by_hand.chart_radius**2)
+    angles = np.degrees(np.arctan2(*(by_hand.centres[near] - 0.5).T[::-1]))
+    w = beta * (by_hand.chart_radius**2 - square[near] - float(off))
+    assert np.allclose(angles, (-25.32, 22.05, -6.37), atol=5e-3)
+    assert np.allclose(np.sqrt(square[near]), (0.1753, 0.1530, 0.0445), atol=5e-5)
+    assert np.allclose(w, (0.0352, 0.3907, 1.4301), atol=5e-5)
+    rho = by_hand.partition(x)[0]
+    assert np.allclose(rho[near], (0.0352, 0.3907, 0.5741), atol=5e-5)
+    assert "$0.0352+0.3907+0.5741=1$" in text and rho.sum() == 1
+
+    x = 0.5 + 0.4 * np.array([[np.cos(0.3), np.sin(0.3)]])
+    f = [by_hand.partition_function(i) for i in range(4)]
+    w = [float(p.gain * (p.outer - p.squared_distances(torch.from_numpy(x))[0, -1])) for p in f]
+    assert "$w=1.478$, $0.240$, $0.213$: the second one takes everything" in text
+    assert w[0] < 0 and np.allclose(w[1:], (1.478, 0.240, 0.213), atol=5e-4)
+    assert by_hand.partition(x)[0, 1] == 1
+
+
+def test_the_slope_of_the_partition_by_hand(by_hand):
+    text = _page("06_manifolds")
+    beta = 1 / (by_hand.chart_radius**2 - by_hand.inner)
+    first = 2 * beta * (by_hand.overlap - 1) * (2 * by_hand.chart_radius + 2**0.5 / 2**4)
+    last = 6 * (by_hand.overlap - 1) * by_hand.chart_radius
+    last /= by_hand.chart_radius**2 - by_hand.cover_radius**2
+    assert "above it is $82.4$" in text and "=87.0$, with $A=3$" in text and by_hand.overlap == 3
+    assert by_hand.lipschitz == pytest.approx(82.4, abs=0.05)
+    assert first == pytest.approx(87.0, abs=0.05) and by_hand.lipschitz <= first <= last
+
+
+def test_the_bound_of_theorem_b_by_hand(by_hand):
+    """Chapter 7 on the circle: mesh, bound, network, errors."""
+    text = _page("07_manifold_theorem")
+    assert [by_hand.smallest_mesh(m) for m in (2, 3, 4, 5)] == [2, 5, 7, 9]
+    assert "it is $2,5,7,9$ on the circle by hand" in text
+    a = lib.approximate(lib.Target.from_sympy(WAVE, 2), by_hand, order=4, cells=16)
+    parts = a.bound.breakdown
+    derivative, scale = parts["largest derivative"], parts["chart scale b"]
+    k = [splines.interior_peano_constant(4, 4, s) for s in (0, 1)]
+    assert derivative == pytest.approx(368.8, abs=0.05)
+    assert np.allclose((*k, scale), (0.01609, 0.04504, 2.778), rtol=5e-4)
+    value, slope = k[0] * derivative / 16**4, scale * k[1] * derivative / 16**3
+    assert (value, slope) == pytest.approx((9.05e-5, 0.01126), rel=1e-3)
+    assert parts["Lambda"] * value == pytest.approx(0.00746, rel=1e-3)
+    # the largest derivative counts for value and slope, here at one cell
+    assert a.bound.spline.value == pytest.approx(value)
+    assert a.bound.spline.slope == pytest.approx(slope + parts["Lambda"] * value)
+    assert "together $9.05\\cdot10^{-5}$ and $0.0187$" in text and a.bound.rigorous
+    assert a.refinement == 21 and a.bound.network.slope == pytest.approx(0.0020, abs=5e-5)
+    seen = a.measure(points=100_000, module_points=0)
+    assert (seen.value, seen.slope) == pytest.approx((1.8e-6, 5.5e-4), rel=0.03)
+    assert parts["sup |grad f| seen"] == pytest.approx(13.9, abs=0.05)
+    sizes = a.architecture.promised
+    assert "$L=4+1+1+4+3+46+24=83$" in text and "$J=19\\cdot11=209$" in text
+    assert (sizes.L, sizes.J) == (83, 209) and sizes.kappa1 == pytest.approx(97.0, abs=0.05)
+    assert len(a.coefficients) == 304
+
+
+def test_nothing_off_all_balls_and_little_near_the_circle(by_hand):
+    """Chapter 7, *Off the manifold*: zero, bitwise, where no centre is nearer than ``r_1``; off
+    by 0.034 at a distance of 0.01.
     """
-    a, atlas = sphere
-    points = atlas.manifold.draw(20_000, 3)
-    x = torch.from_numpy(points)
-    f = a.target.values(points)
-    total = 0.0
-    moduli = 0.0
-    for i, chart in enumerate(a.charts):
-        error = (
-            f * atlas.partition(i, points)
-            - Construction([chart], a.order, a.refinement).sparse(x).detach().numpy()
-        )
-        total, moduli = total + error, moduli + np.abs(error)
-    assert "the bound is 8.5 times the largest such sum" in _page("07_manifold_theorem")
-    assert "and that is 6.9 times the largest error" in _page("07_manifold_theorem")
-    assert a.bound.value / moduli.max() == pytest.approx(8.5, rel=0.1)
-    assert moduli.max() / np.abs(total).max() == pytest.approx(6.9, rel=0.1)
-
-
-def test_living_terms_and_far_sheets(sphere):
-    """Without gates: up to ``R_1'`` terms are alive nearer than ``R_*`` only; on the far sheet
-    they are alive, too.
-    """
-    a, atlas = sphere
-    points = atlas.manifold.draw(4000, 4)
-    living = atlas.living_radius(a.order, a.cells)
-    seen = 0
-    for i in range(0, len(atlas), 16):
-        bare = replace(a.charts[i], gate=None, coefficients=np.ones(len(a.charts[i].coefficients)))
-        alive = (
-            Construction([bare], a.order, a.refinement)
-            .sparse(torch.from_numpy(points))
-            .detach()
-            .numpy()
-            > 0
-        )
-        distance = np.linalg.norm(points - atlas.centres[i], axis=1)
-        assert (distance[alive & (distance <= atlas.open_radius)] < living).all()
-        seen += (alive & (distance > atlas.closed_radius)).sum()
-    assert seen > 0 and living <= atlas.open_radius
-
-
-def test_a_partition_of_networks_that_is_exact():
-    """The remedy of the last exercise of chapter 7: minima of piecewise linear bumps add up to
-    one.
-    """
-    x = np.linspace(0, 1, 3001)
-    bumps = [
-        np.clip(2 - np.abs(x - c) / 0.1, 0, 1) for c in (0.05, 0.62, 0.2, 0.45, 0.3, 0.8, 0.95)
+    target = lib.Target.from_sympy(WAVE, 2)
+    a = lib.approximate(target, by_hand, order=4, cells=16)
+    x = np.random.default_rng(0).random((4000, 2))
+    square = ((x[:, None] - by_hand.centres) ** 2).sum(2).min(1)
+    values = a.sparse(torch.from_numpy(x)).numpy()
+    far = square >= by_hand.chart_radius**2
+    assert far.sum() > 100 and not values[far].any() and values[~far].any()
+    angle = np.linspace(0, 2 * np.pi, 4000, endpoint=False)
+    ray = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    off = [
+        np.abs(
+            a.sparse(torch.from_numpy(0.5 + (0.4 + s) * ray)).numpy()
+            - target.values(0.5 + 0.4 * ray)
+        ).max()
+        for s in (-0.01, 0.01)
     ]
-    left = np.ones_like(x)
-    for eta in bumps:
-        rho = np.minimum(eta, left)
-        assert (rho >= 0).all() and (rho <= eta).all()
-        left = left - rho
-    assert np.max(bumps, axis=0).min() == 1 and np.abs(left).max() < 1e-15
+    assert "by up to $0.034$" in _page("07_manifold_theorem")
+    assert max(off) == pytest.approx(0.034, abs=5e-4)
+
+
+def test_the_table_of_theorem_b_on_the_circle():
+    """Its rows for the circle, and that no bound of a slope reaches the steepest slope."""
+    rows = [
+        [c.strip() for c in line.strip("|").split("|")]
+        for line in _page("07_manifold_theorem").splitlines()
+        if line.startswith("| ") and line.count("|") == 11 and "---" not in line
+    ]
+    assert len(rows) >= 17
+    for row in rows[1:]:
+        assert float(row[-3]) < float(row[-2]) < float(row[-1])
+    circle = manifolds.circle(0.4)
+    target = lib.Target.from_sympy(WAVE, 2)
+    for m, row in zip((2, 3, 4), (r for r in rows if r[0].startswith("circle"))):
+        atlas = manifolds.choose_atlas(circle, target, m, 32)
+        a = lib.approximate(target, atlas, order=m, cells=32)
+        seen = a.measure(points=100_000, module_points=0)
+        assert int(row[1]) == m and int(row[2]) == 32
+        assert int(row[4]) == len(a.coefficients)
+        found = (seen.value, a.bound.value, seen.slope, a.bound.slope)
+        assert found == pytest.approx([float(c) for c in row[5:9]], rel=0.05)
+
+
+def test_maxima_are_a_partition_too():
+    """The exercise of chapter 6: records of the ``w_i``, in sums and slopes."""
+    x = np.linspace(0, 1, 30_001)
+    w = [np.clip(2 - np.abs(x - c) / 0.1, 0, None) for c in (0.05, 0.62, 0.2, 0.45, 0.3, 0.8, 0.95)]
+    overlap = np.sum([v > 0 for v in w], axis=0).max()
+    largest = np.zeros_like(x)
+    rhos = []
+    for v in w:
+        before, largest = largest, np.maximum(largest, np.minimum(1, v))
+        rhos.append(largest - before)
+        assert (rhos[-1] >= 0).all() and not rhos[-1][v == 0].any()
+    assert np.abs(np.sum(rhos, axis=0) - 1).max() < 1e-15
+    slopes = np.abs(np.diff(rhos, axis=1)).sum(0) / (x[1] - x[0])
+    assert slopes.max() <= 2 * (overlap - 1) * 10 * (1 + 1e-9)
 
 
 def test_every_module_of_the_library_page_leads_back_to_a_page():
