@@ -3,9 +3,11 @@
 from functools import cache
 
 import numpy as np
+import torch
 from sklearn.datasets import load_digits
 
 from lib import manifolds
+from lib.targets import Target
 
 
 def digit(index=3):
@@ -28,6 +30,12 @@ MAKERS = {
         "curve of two equations",
     ),
     "SO(3)": manifolds.RotationGroup,
+    "two circles": lambda: manifolds.Union(
+        [
+            manifolds.FourierCurve([[0, r], [0, 0]], [[0], [r]], centre, np.eye(2))
+            for r, centre in ((0.2, [0.25, 0.3]), (0.22, [0.75, 0.65]))
+        ]
+    ),
     "image": lambda: manifolds.image_rotations(digit(), name="rotations of a digit 3"),
 }
 ALL = tuple(MAKERS)
@@ -41,11 +49,27 @@ def manifold(name):
 
 
 @cache
-def atlas(name, exponent=3):
-    """A plain atlas: bumps of radius 0.5 tau, covered to 0.375 tau (on SO(3) 0.7 and 0.55)."""
+def atlas(name):
+    """A plain atlas: charts of radius 0.5 tau, covered to 0.375 tau (on SO(3) 0.7 and 0.55)."""
     m = manifold(name)
-    bump, cover = (0.7, 0.55) if m.dim == 3 else (0.5, 0.375)
-    return manifolds.Atlas(m, cover * m.reach, bump * m.reach, exponent)
+    chart, cover = (0.7, 0.55) if m.dim == 3 else (0.5, 0.375)
+    return manifolds.Atlas(m, cover * m.reach, chart * m.reach)
+
+
+def formula(D):
+    """What is approximated in D dimensions: smooth, and no symmetry of a manifold is its own."""
+    return f"sin(3*x1)*exp(x2)+x1*x{D}"
+
+
+@cache
+def target(name):
+    """The `lib.Target` of this formula, on a manifold of many dimensions as a torch function."""
+    D = manifold(name).ambient_dim
+    if D > 16:  # more than formulas may have
+        return Target(
+            lambda x: torch.sin(3 * x[:, 0]) * torch.exp(x[:, 1]) + x[:, 0] * x[:, -1], dim=D
+        )
+    return Target.from_sympy(formula(D), D)
 
 
 def pairs(name, count, near=None, seed=0):
