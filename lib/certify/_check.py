@@ -242,8 +242,8 @@ def _prove_upper_ends_of_charts(proof, certificate, boxes):
     bounds = _bounds_of_charts(proof, level, index)
     count = len(level)
     for depth in range(_DEEPER + 1):
-        found = proof.together(level, index, bounds)
-        beyond = [f > claim for f, claim in zip(found, claims)]
+        near = proof.together(level, index, bounds)
+        beyond = [f > claim for f, claim in zip(near, claims)]
         if not any(b.any() for b in beyond):
             return count
         if depth == _DEEPER:
@@ -258,11 +258,15 @@ def _prove_upper_ends_of_charts(proof, certificate, boxes):
         deeper = np.repeat(level[rows] + 1, len(corners))
         kept = np.ones(len(level), bool)
         kept[rows] = False
-        bounds = np.concatenate([bounds[kept], _bounds_of_charts(proof, deeper, halves)])
+        # a bound of the whole is one of its halves: near the middle of a bump it is the better one
+        found = np.minimum(
+            _bounds_of_charts(proof, deeper, halves), np.repeat(bounds[rows], len(corners), axis=0)
+        )
+        bounds = np.concatenate([bounds[kept], found])
         level, index = np.append(level[kept], deeper), np.concatenate([index[kept], halves])
         count += len(halves)
     theorem = tuple(proof.subject.a_priori())
-    ends = [float(f.max()) for f in found]
+    ends = [float(f.max()) for f in near]
     require(
         all(min(end, t) <= claim for end, t, claim in zip(ends, theorem, claims)),
         "certificate",

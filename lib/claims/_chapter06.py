@@ -333,8 +333,8 @@ def _slope_sums(a, count):
     tampered=("half of the bound", lambda a: a.lipschitz / 2),
 )
 def lem_partition_slope(build, name):
-    """``sum_i |grad_M rho_i|`` at 40 000 points against ``Lambda`` of the atlas; infinity if that is
-    larger than the closed form.
+    """``sum_i |grad_M rho_i|`` at 40 000 points against ``Lambda`` of the atlas; infinity if that
+    is larger than the closed form.
     """
     a = atlas(name)
     beta = 1 / (a.chart_radius**2 - a.inner)

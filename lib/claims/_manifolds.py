@@ -32,7 +32,7 @@ MAKERS = {
     "SO(3)": manifolds.RotationGroup,
     "two circles": lambda: manifolds.Union(
         [
-            manifolds.FourierCurve([[0, r], [0, 0]], [[0], [r]], centre, np.eye(2))
+            manifolds.FourierCurve([[r, 0]], [[0, r]], centre, np.eye(2))
             for r, centre in ((0.2, [0.25, 0.3]), (0.22, [0.75, 0.65]))
         ]
     ),
