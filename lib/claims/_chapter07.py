@@ -384,7 +384,8 @@ def thm_manifold(build, name, m):
     against the bound; infinity where the bound of the slope is not below the largest slope of the
     target that is seen: there the zero network would do.
 
-    Also infinity for norms of formulas that are not enclosed, and for sizes that are not those promised.
+    Also infinity for norms of formulas that are not enclosed, and for sizes that are not those
+    promised.
     """
     a = build(name, m)
     few = len(a.coefficients) <= 30_000
