@@ -174,10 +174,11 @@ def _prove_upper_ends(proof, certificate, boxes):
         count += 1
         middle = [Fraction(2 * i + 1, 2 ** (level + 1)) for i in index]
         radius = Fraction(1, 2 ** (level + 1))
-        if proof.outside(middle, radius):
-            continue
         value, slopes = proof.bounds(middle, radius)
-        follow = [all(f <= claim for f in found) for found, claim in zip(([value], slopes), claims)]
+        follow = [
+            claim == np.inf or all(f <= claim for f in found)
+            for found, claim in zip(([value], slopes), claims)
+        ]
         if all(follow):
             continue
         if depth == _DEEPER and theorem is None:
