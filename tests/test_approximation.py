@@ -614,12 +614,12 @@ def test_other_coefficients_are_as_many():
         lib.convresnet.Construction([5], 3, 12)
 
 
-def test_a_gate_cannot_be_moved_in_place():
+def test_a_ball_cannot_be_moved_in_place():
     """Its centre was that of the atlas, which later approximations share."""
     a = lib.approximate(lib.Target.from_sympy("x1*x2"), lib.manifolds.circle(), order=3, cells=24)
-    for gate in (a.charts[0].gate, copy.deepcopy(a).charts[0].gate):
+    for ball in (a.charts[0].partition, copy.deepcopy(a).charts[0].partition):
         with pytest.raises(ValueError, match="read-only"):
-            gate.centre[0] += 0.2
+            ball.centre[0] += 0.2
 
 
 def test_on_a_manifold_the_bound_stays_with_its_function(tmp_path):

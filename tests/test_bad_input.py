@@ -172,7 +172,7 @@ def test_functional_without_a_term(j):
 
 
 def test_too_many_terms():
-    _refused(lambda: _approximate(order=2, cells=10**7), "cells", "10000000", "6000000 terms")
+    _refused(lambda: _approximate(order=2, cells=10**7), "cells", "10000000", "8000000 terms")
 
 
 @pytest.mark.parametrize(

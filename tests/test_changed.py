@@ -215,7 +215,7 @@ def test_slopes_on_a_manifold_are_tangential_and_within_the_bound():
     a = lib.approximate(
         lib.Target.from_sympy("sin(3*x1)*exp(x2)", 2), manifolds.circle(), order=3, cells=16
     )
-    centres = np.concatenate([np.asarray(c.gate.centre)[None] for c in a.charts])
+    centres = np.concatenate([np.asarray(c.partition.centre)[None] for c in a.charts])
     x = torch.from_numpy(np.concatenate([centres, a.domain.points(np.arange(64) / 64 * 2 * np.pi)]))
     values, slopes = a.value_and_slope(x)
     f, df = a.target.value_and_gradient(x)

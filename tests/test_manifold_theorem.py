@@ -12,9 +12,9 @@ import pytest
 import torch
 
 import lib
-from helpers import UNIT, listing, random_points, slopes, target
+from helpers import listing, random_points, slopes, target
 from lib import InputError, convresnet, manifolds, splines
-from lib.convresnet import Chart, Construction, Gate
+from lib.convresnet import Construction
 from lib.manifolds import Atlas
 
 INSET = {2: 1, 3: 0.5, 4: 1.25, 5: 0.25}
@@ -48,7 +48,7 @@ def atlas(name):
     """Gentle charts: r_0 = tau / 2, r_1 = 0.7 tau (fewer on surfaces)."""
     M = made(name)
     cover, bump = (0.5, 0.7) if M.dim == 1 else (0.6, 0.75)
-    return Atlas(M, cover * M.reach, bump * M.reach, 4)
+    return Atlas(M, cover * M.reach, bump * M.reach)
 
 
 @cache
@@ -78,39 +78,7 @@ def _nodes_in_ball(order, cells, dim):
     )
 
 
-def _full_chart(A, i, order, cells, seed=0):
-    """Chart ``i`` with every term that may be alive and random coefficients between 1/2 and 1."""
-    matrix = cells / (2 * A.bump_radius) * A.frames[i].T
-    edge = cells + 2 * order
-    indices = _nodes_in_ball(order, cells, A.dim)
-    coefficients = np.random.default_rng(seed).uniform(0.5, 1, len(indices))
-    return Chart(matrix, edge / 2 - matrix @ A.centres[i], edge, indices, coefficients, A.gate(i))
-
-
-def _squared_distance(gate, x):
-    """``sum sq_n(x_i) - 2 c.x + |c|^2`` with the interpolant by numpy and exact sums."""
-    grid = np.linspace(0, 1, 2**gate.refinement + 1)
-    squares = np.interp(x, grid, grid**2)
-    return np.array(
-        [math.fsum([*s, *(-2 * gate.centre * p), *gate.centre**2]) for s, p in zip(squares, x)]
-    )
-
-
-def _omega(gate, x):
-    return np.maximum((_squared_distance(gate, x) - gate.inner) / (gate.outer - gate.inner), 0)
-
-
 # ---- the gather layers
-
-
-def _random_chart(rng, D, d, n):
-    """Any chart in any cube: nothing here needs a manifold."""
-    c = rng.random(D)
-    reach = rng.uniform(0.1, 0.6)
-    cells = int(rng.integers(10, 40))
-    matrix = cells / reach * np.linalg.qr(rng.normal(size=(D, d)))[0].T
-    gate = Gate(c, 1.9 * reach**2, 2.2 * reach**2, n)
-    return Chart(matrix, cells / 2 - matrix @ c, 40, np.zeros((1, d), int), np.ones(1), gate)
 
 
 def _run(chain, x, channels=3):
@@ -122,188 +90,7 @@ def _run(chain, x, channels=3):
     return z[:, :, 0].detach().numpy()
 
 
-@pytest.mark.parametrize(
-    "D, d, K", [(2, 1, 2), (3, 2, 2), (3, 2, 3), (5, 1, 3), (9, 3, 2), (17, 2, 4), (64, 2, 9)]
-)
-def test_gather_delivers_coordinates_and_omega(D, d, K):
-    rng = np.random.default_rng(D + K)
-    charts = [_random_chart(rng, D, d, 6) for _ in range(3)]
-    chain = convresnet.gather_charts(charts, K)
-    assert (
-        len(chain) == 6 + 1 + max(1, math.ceil((D - 1) / (K - 1)))
-        and max(c.weight.shape[2] for c in chain) <= K
-    )
-    near = [
-        c.gate.centre
-        + c.gate.outer**0.5
-        * rng.random((60, 1)) ** (1 / D)
-        * v
-        / np.linalg.norm(v, axis=1, keepdims=True)
-        for c, v in zip(charts, rng.normal(size=(3, 60, D)))
-    ]
-    x = np.clip(
-        np.concatenate([rng.random((100, D)), *near, *[c.gate.centre[None] for c in charts]]), 0, 1
-    )
-    found = _run(chain, x)
-    inside = 0
-    for i, chart in enumerate(charts):
-        u = found[:, i * (d + 1) : i * (d + 1) + d]
-        omega = found[:, i * (d + 1) + d]
-        # 2 D additions, of numbers at most slope (2 D + 1); squares carry 2 UNIT
-        slope = 1 / (chart.gate.outer - chart.gate.inner)
-        assert np.abs(omega - _omega(chart.gate, x)).max() <= 4 * (D + 2) * UNIT * slope * (
-            2 * D + 1
-        )
-        exact = (
-            np.array(
-                [
-                    [math.fsum([*(row * p), b]) for row, b in zip(chart.matrix, chart.offset)]
-                    for p in x
-                ]
-            )
-            / 64
-        )
-        close = np.linalg.norm(x - chart.gate.centre, axis=1) < chart.gate.outer**0.5
-        size = (np.abs(chart.matrix).sum(1).max() + np.abs(chart.offset).max()) / 64
-        assert np.abs(u - np.maximum(exact, 0))[close].max() <= 4 * (D + 2) * UNIT * size
-        inside += close.sum()
-    assert inside >= 60
-
-
-@pytest.mark.parametrize("D, n", [(2, 3), (3, 5), (9, 4), (64, 7)])
-def test_squared_distance(D, n):
-    rng = np.random.default_rng(n)
-    gate = Gate(rng.random(D), 0.1, 0.2, n)
-    x = np.concatenate(
-        [rng.random((500, D)), rng.integers(0, 2**n, (20, D)) / 2**n + 2.0 ** -(n + 1)]
-    )
-    found = gate.squared_distance(torch.from_numpy(x)).numpy()
-    above = found - ((x - gate.centre) ** 2).sum(1)
-    rounding = 8 * D * UNIT
-    assert above.min() >= -rounding and above.max() <= D * 4.0 ** (-n - 1) + rounding
-    # attained in the middle of every cell
-    assert above[-20:].min() >= D * 4.0 ** (-n - 1) - rounding
-    assert np.abs(found - _squared_distance(gate, x)).max() <= rounding
-
-
 # ---- the gate
-
-
-@pytest.mark.parametrize("m", (2, 3, 4, 5))
-@pytest.mark.parametrize("d", (1, 2))
-def test_gate_is_bitwise_neutral_or_shut(m, d):
-    """The layers behind the gather, fed with coordinates and omega: untouched at 0, silent from
-    1 (indeed 1/2) on.
-    """
-    rng = np.random.default_rng(m)
-    chart, indices = _random_chart(rng, 3, d, 5), _nodes_in_ball(m, 16 - 2 * m if m < 5 else 6, d)
-    coefficients = rng.uniform(-1, 1, len(indices))
-    chart = replace(chart, cells=16, indices=indices, coefficients=coefficients)
-    free = replace(chart, gate=None)
-    whole = [slice(0, len(chart.indices))]
-    heads = [len(convresnet.gather_charts([c], 2)) for c in (chart, free)]
-    gated, plain = (
-        convresnet.term_block([c], whole, m, 8, 2)[head:] for c, head in zip((chart, free), heads)
-    )
-    u = rng.uniform(0, 1, (400, d))  # u / 2^k, mesh coordinates from 0 to 16
-
-    def through(chain, channels):
-        z = torch.from_numpy(channels)[:, :, None]
-        for numbers in chain:
-            z = torch.relu(convresnet.OneSidedConv1d.from_numbers(numbers)(z))
-        return z[:, :, 0].detach().numpy()
-
-    plain = through(plain, u)
-    assert (
-        np.array_equal(through(gated, np.column_stack([u, np.zeros(400)])), plain)
-        and (plain[:, 1:] > 0).any()
-    )
-    for omega in (0.5, 1.0, 1.7, 1e3):
-        assert not through(gated, np.column_stack([u, np.full(400, omega)])).any()
-    half = [through(gated, np.column_stack([u, np.full(400, omega)])) for omega in (0.1, 0.3)]
-    # the distance to a centre grows: every term decreases (the networks for B-splines are monotone
-    # there)
-    if d == 1:
-        assert (
-            (half[1] <= half[0] + 1e-14).all()
-            and (half[0] <= plain + 1e-14).all()
-            and (half[0] < plain).any()
-        )
-
-
-@pytest.mark.parametrize("name, m, K", [("circle", 4, 2), ("circle5", 3, 3), ("sphere", 2, 2)])
-def test_network_with_and_without_its_gate(name, m, K):
-    A = atlas(name)
-    chart = _full_chart(A, 1, m, A.smallest_mesh(m))
-    D = A.ambient_dim
-    x = np.concatenate(
-        [random_points(400, D).numpy(), A.manifold.draw(400, 1), A.manifold.draw(4000, 2)[::10]]
-    )
-    nets = [
-        convresnet.Construction([c], m, 10, K, 2).network
-        for c in (chart, replace(chart, gate=None))
-    ]
-    gated, free = (net(torch.from_numpy(x)).detach().numpy() for net in nets)
-    omega = _omega(chart.gate, x)
-    shut, open_ = omega >= 1 + 1e-12, omega == 0
-    assert shut.any() and open_.any() and not gated[shut].any()
-    assert np.abs(gated - free)[open_].max() <= 1e-12 and (gated[open_] != 0).any()
-
-
-@pytest.mark.parametrize(
-    "name, m",
-    [
-        ("circle", 2),
-        ("circle", 3),
-        ("circle", 4),
-        ("circle", 5),
-        ("circle5", 4),
-        ("ellipse", 4),
-        ("trefoil", 3),
-        ("sphere", 2),
-        ("sphere", 3),
-        ("torus", 2),
-        ("torus", 3),
-    ],
-)
-def test_terms_vanish_where_the_gate_is_half_open(name, m):
-    """From N_0 on, chart by chart, bitwise: each chart alone is 0 at points of M with 0 < omega
-    < 1, and beyond.
-    """
-    A = atlas(name)
-    N = A.smallest_mesh(m)
-    tau = A.manifold.reach
-    x = A.manifold.draw(3000 if A.dim == 1 else 10000, 7)
-    half = open_ = 0
-    for i in range(0, len(A), max(1, len(A) // 8)):
-        chart = _full_chart(A, i, m, N, seed=i)
-        omega = _omega(chart.gate, x)
-        distance = np.linalg.norm(x - A.centres[i], axis=1)
-        assert not omega[distance**2 <= 1.8 * tau**2 * (1 - 1e-12)].any()
-        assert omega[distance**2 >= 2.2 * tau**2 * (1 + 1e-12)].min(initial=1) >= 1 - 1e-12
-        value = Construction([chart], m, 8).sparse(torch.from_numpy(x)).numpy()
-        assert not value[omega > 0].any()
-        between = np.nonzero((omega > 0) & (omega < 1))[0]
-        half += len(between)
-        open_ += (value > 0).sum()
-        if i == 0:
-            module = convresnet.Construction([chart], m, 8, 2, 1).network
-            assert not module(torch.from_numpy(x[between[:50]])).any()
-    assert half >= 20 and open_ >= 20
-
-
-def test_terms_leak_below_the_smallest_mesh():
-    """The condition is not idle: with N far below N_0, terms are alive where the gate is half
-    open.
-    """
-    A = Atlas(made("circle"), 0.3, 0.38, 4)
-    m = 4
-    assert A.smallest_mesh(m) > 80
-    chart = _full_chart(A, 0, m, 8)
-    x = A.manifold.draw(3000, 7)
-    omega = _omega(chart.gate, x)
-    value = Construction([chart], m, 8).sparse(torch.from_numpy(x)).numpy()
-    assert value[(omega > 0) & (omega < 1)].max() > 0
 
 
 @pytest.mark.parametrize("name", ("ellipse", "torus", "circle"))
@@ -316,7 +103,7 @@ def test_far_sheets_need_the_gate(name):
         chart = _full_chart(A, i, m, A.smallest_mesh(m))
         far = torch.from_numpy(_omega(chart.gate, x.numpy()) >= 1 + 1e-12)
         open_, shut = (
-            Construction([c], m, 8).sparse(x)[far] for c in (replace(chart, gate=None), chart)
+            Construction([c], m, 8).sparse(x)[far] for c in (replace(chart, partition=None), chart)
         )
         assert not shut.any()
         seen = seen or open_.max() > 0.4
@@ -374,16 +161,16 @@ def test_module_is_the_sparse_evaluation_on_surfaces(name, m, K):
         for c in charts
     ]
     near = A.manifold.draw(2000, 3)
-    near = near[np.linalg.norm(near - A.centres[0], axis=1) < A.bump_radius][:40]
+    near = near[np.linalg.norm(near - A.centres[0], axis=1) < A.chart_radius][:40]
     x = torch.from_numpy(
         np.concatenate(
-            [near, A.centres[:1] + 0.1 * A.bump_radius * rng.normal(size=(20, A.ambient_dim))]
+            [near, A.centres[:1] + 0.1 * A.chart_radius * rng.normal(size=(20, A.ambient_dim))]
         )
     )
     value, gradient = slopes(convresnet.Construction(charts, m, 8, K, 4).network, x)
     found = Construction(charts, m, 8).sparse.value_and_gradient(x)
     assert (value - found[0]).abs().max() <= 1e-12 and value.abs().max() > 0.1
-    assert (gradient - found[1]).abs().max() <= 1e-10 * charts[0].cells / A.bump_radius
+    assert (gradient - found[1]).abs().max() <= 1e-10 * charts[0].cells / A.chart_radius
 
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
@@ -543,7 +330,7 @@ def test_orders_on_the_circle(m):
 
 @cache
 def _smooth_atlas():
-    return Atlas(made("circle"), 0.2, 0.28, 6)
+    return Atlas(made("circle"), 0.2, 0.28)
 
 
 def small_order(m, N):
@@ -654,7 +441,7 @@ def test_ambient_dimension_enters_only_the_depth():
         M = manifolds.circle(0.4, D)
         frame = torch.from_numpy(M.frame)
         centres = M.points(np.arange(8) * math.pi / 4)
-        charts = Atlas(M, 0.2, 0.28, 4, centres)
+        charts = Atlas(M, 0.2, 0.28, centres)
         a = lib.approximate(
             lambda x, U=frame: wave((x - 0.5) @ U), charts, order=3, cells=24, refinement=10
         )
@@ -781,7 +568,7 @@ def test_damaged_files_are_refused(tmp_path, name, damage):
 def _smallest_mesh(A, m):
     """By search, from the inequality."""
     N, tau = m, A.manifold.reach
-    while A.bump_radius * (1 + 2 * A.dim**0.5 * (m - INSET[m]) / N) > tau * 0.99**0.5:
+    while A.chart_radius * (1 + 2 * A.dim**0.5 * (m - INSET[m]) / N) > tau * 0.99**0.5:
         N += 1
     return N
 
@@ -791,22 +578,6 @@ def test_too_coarse_a_mesh_is_refused(name, m):
     least = _smallest_mesh(atlas(name), m)
     with pytest.raises(InputError, match=f"^cells = {least - 1}: must be at least N_0 = {least}"):
         lib.approximate(wave, atlas(name), order=m, cells=least - 1)
-
-
-@pytest.mark.parametrize("order", (3, 4))
-def test_chosen_bumps_are_smoother_than_the_order_used(order):
-    """Derivatives of the order used are continuous: the exponent is larger; a smaller one costs
-    smoothness.
-    """
-    assert (
-        built("circle", order=order, cells=24).alpha
-        == order
-        < manifolds.choose_atlas(made("circle"), order, 24).exponent
-    )
-    charts = Atlas(made("circle"), 0.2, 0.28, order)
-    assert lib.approximate(wave, charts, order=order, cells=24).alpha == order - 1
-    with pytest.raises(InputError, match="^atlas = .*exponent of 3"):
-        lib.approximate(wave, Atlas(made("circle"), 0.2, 0.28, 2), order=order, cells=24)
 
 
 def test_norms_in_charts_are_estimates():

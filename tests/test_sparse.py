@@ -8,7 +8,7 @@ import torch
 from scipy.interpolate import NdBSpline
 
 from lib import InputError
-from lib.convresnet import Chart, Construction, Gate, cube_chart, threads
+from lib.convresnet import Chart, Construction, PartitionFunction, cube_chart, threads
 
 ORDERS = (2, 3, 4, 5)
 
@@ -19,19 +19,20 @@ def cube(D, m, N, n=9, K=2, seed=0):
 
 
 def tilted(D, d, m, gated, count=3, N=6, seed=0):
-    """Charts with random matrices, centred in the cube; the gates are half open on part of the
-    terms.
+    """Charts with random matrices, centred in the cube; where ``gated`` they share a partition of
+    unity.
     """
     rng = np.random.default_rng(seed)
     charts = []
     indices = np.array(list(np.ndindex(*(N + m - 1,) * d))) - (m - 1)
-    for _ in range(count):
-        centre = rng.random(D)
+    centres = rng.random((count, D))
+    for i, centre in enumerate(centres):
         matrix = 4 * rng.standard_normal((d, D))
-        gate = Gate(centre, 0.05, 0.3, 8) if gated else None
+        partition = PartitionFunction(centre, centres[:i], 0.05, 0.3, 8) if gated else None
         some = rng.permutation(len(indices))[: len(indices) - 2]  # not every term, in any order
         offset = (N + m - 1) / 2 - matrix @ centre
-        charts.append(Chart(matrix, offset, N, indices[some], rng.standard_normal(len(some)), gate))
+        values = rng.standard_normal(len(some))
+        charts.append(Chart(matrix, offset, N, indices[some], values, partition))
     return charts
 
 

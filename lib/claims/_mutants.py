@@ -54,7 +54,7 @@ def _cube(formula, D, m, N, blocks, K=2):
 
 
 def _manifold(name, m, N, formula):
-    a = atlas(name, m + 1)
+    a = atlas(name)
     return approximate(
         Target.from_sympy(formula, a.ambient_dim),
         a,

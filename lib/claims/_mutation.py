@@ -29,7 +29,7 @@ def _points(name, block):
     """Points of the domain, around it and of the cube, with values and slopes by `prop-sparse`.
 
     On the cube the others are beside knots; on a manifold all are near the chart of the block, up
-    to where its gate closes.
+    to where its partition function vanishes.
     """
     a = network(name)
     rng = np.random.default_rng(2)
@@ -38,11 +38,11 @@ def _points(name, block):
         beside = rng.choice((-1, 1), x.shape) * 10.0 ** rng.uniform(-7, -3, x.shape)
         others = rng.integers(0, a.cells + 1, x.shape) / a.cells + beside
     else:  # a block is a chart
-        gate = a.charts[block].gate
+        ball = a.charts[block].partition
         x = a.domain.project(
-            gate.centre + 0.3 * gate.outer**0.5 * rng.normal(size=(_POINTS, a.dim))
+            ball.centre + 0.6 * ball.outer**0.5 * rng.normal(size=(_POINTS, a.dim))
         )
-        others = gate.centre + gate.outer**0.5 * rng.uniform(-1, 1, x.shape)
+        others = ball.centre + ball.outer**0.5 * rng.uniform(-1, 1, x.shape)
     x = torch.from_numpy(
         np.concatenate([x, np.clip(others, 0, 1), rng.random((_POINTS // 2, a.dim))])
     )
