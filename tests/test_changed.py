@@ -326,11 +326,15 @@ def test_coefficients_of_another_function_are_far_from_theirs():
     assert 0.9e-3 < problem.coefficient_error(other.charts(4), 4)[0] < 1.1e-3
 
 
-def test_a_bound_for_a_callable_or_on_a_manifold_is_not_called_rigorous():
+def test_a_bound_for_a_callable_or_with_an_assumed_reach_is_not_called_rigorous():
     target = lib.Target(lambda x: torch.sin(x[:, 0]), {(k,): 1.0 for k in range(5)})
     assert not lib.approximate(target, lib.Cube(1), order=4, cells=8).bound.rigorous
+    formula = lib.Target.from_sympy("x1", 2)
+    assert lib.approximate(formula, manifolds.circle(), order=2, cells=8).bound.rigorous
+    assumed = manifolds.LevelSet("(x1-1/2)**2+(x2-1/2)**2-1/9", 2)
+    assert not lib.approximate(formula, assumed, order=2, cells=8).bound.rigorous
     assert not lib.approximate(
-        lib.Target.from_sympy("x1", 2), manifolds.circle(), order=2, cells=8
+        lambda x: x[:, 0], manifolds.circle(), order=2, cells=8
     ).bound.rigorous
     assert _approximation().bound.rigorous
 

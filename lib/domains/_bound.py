@@ -62,7 +62,7 @@ class Bound(Norms):
     def of(cls, spline: Norms, network: Norms, rounding: Norms, **others: Any) -> "Bound":
         """The bound with these parts."""
         total = spline + network + rounding
-        return cls(total.value, total.slope, spline, network, rounding, **others)
+        return cls(float(total.value), float(total.slope), spline, network, rounding, **others)
 
     def at(self, s: float, dim: int | None = None) -> float:
         """Bound of the ``W^{s,inf}`` norm of the error, ``0 <= s <= 1`` (``lem-interpolation``).

@@ -222,9 +222,9 @@ class ManifoldProblem:
             if known.all():
                 found = jackson_bound(self.order, cells, self.alpha, local, interior=True)
                 length = np.linalg.norm(np.stack(found.partials), axis=0)
-                partials = tuple(float(p.max()) for p in found.partials)
+                partials = tuple(float(np.max(p)) for p in found.partials)
                 self._errors[cells] = Jackson(
-                    float(found.value.max()), float(length.max()), partials
+                    float(np.max(found.value)), float(np.max(length)), partials
                 )
             else:
                 self._errors[cells] = infinite
