@@ -96,7 +96,7 @@ def _run(chain, x, channels=3):
 FORMS = [  # manifold, order, cells, kernel size, blocks
     ("circle", 4, 24, 2, None),
     ("circle", 2, 16, 3, 1),
-    ("circle", 5, 24, 2, 7),
+    ("circle", 5, 32, 2, 7),
     ("circle5", 3, 24, 2, None),
     ("circle5", 4, 24, 3, 40),
     ("ellipse", 3, 24, 2, 5),
@@ -175,7 +175,7 @@ def _check_bound(name, a, count):
     assert np.abs(value - _wave(x)).max() <= a.bound.value
     if a.charts[0].dim == 1:
         module = a.network(torch.from_numpy(x[:40])).detach().numpy()
-        assert np.abs(module - value[:40]).max() <= 1e-12
+        assert np.abs(module - value[:40]).max() <= 1e-11  # Lambda is large
     found = _tangential_slopes(
         name, lambda y: a.sparse(torch.from_numpy(y)).numpy() - _wave(y), x[:80]
     )
@@ -199,7 +199,7 @@ def test_bound_holds_on_curves(name, m, N):
 def test_bound_holds_on_surfaces(name, m):
     a = small(name, order=m, cells=max(12, atlas(name).smallest_mesh(m)))
     _check_bound(name, a, 1000)
-    assert a.alpha == min(m, 3) and a.bound.dim == 2  # the exponent of the bumps is 4
+    assert a.alpha == m and a.bound.dim == 2
 
 
 @pytest.mark.parametrize("name, m", [("circle", 4), ("circle5", 3)])
@@ -269,18 +269,14 @@ def test_coefficients_are_linear_and_zero_is_zero(m):
 
 
 @pytest.mark.parametrize("m", (2, 3, 4))
-def test_constants_are_not_exact_but_within_the_bound(m):
-    """The partition of unity is not a spline: what remains has its order (fitted)."""
-    cells_used = (32, 64, 128)
-    errors = []
-    for cells in cells_used:
-        a = lib.approximate(
-            lambda x: torch.full_like(x[:, 0], 0.7), _smooth_atlas(), order=m, cells=cells
-        )
-        measured = a.measure(2048, module_points=0)
-        assert 0 < measured.value <= a.bound.value and measured.slope <= a.bound.slope
-        errors.append(measured.value)
-    assert -np.polyfit(np.log(cells_used), np.log(errors), 1)[0] >= m - 0.3
+def test_constants_are_reproduced(m):
+    """A constant is a polynomial in every chart, and the partition adds up to one."""
+    a = lib.approximate(
+        lambda x: torch.full_like(x[:, 0], 0.7), _smooth_atlas(), order=m, cells=32, refinement=30
+    )
+    measured = a.measure(2048, module_points=0)
+    assert a.bound.spline.value == 0 and measured <= a.bound
+    assert measured.value <= 1e-11 and a.bound.value <= 1e-9
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -468,8 +464,8 @@ def test_too_coarse_a_mesh_is_refused(name, m):
     "begin, call",
     [
         (
-            "cells = 9: must be at least 10",
-            lambda: lib.approximate(wave, made("sphere"), order=5, cells=9),
+            "cells = 5: must be at least 7",
+            lambda: lib.approximate(wave, made("sphere"), order=5, cells=5),
         ),
         ("cells = 24.0", lambda: lib.approximate(wave, made("circle"), cells=24.0)),
         ("cells = None", lambda: lib.approximate(wave, made("circle"))),

@@ -30,7 +30,7 @@ def wave(x):
 def built(name, m):
     M = MAKERS[name]()
     return lib.approximate(
-        wave, Atlas(M, 0.55 * M.reach, 0.7 * M.reach), order=m, cells=30, refinement=24
+        wave, Atlas(M, 0.55 * M.reach, 0.7 * M.reach), order=m, cells=36, refinement=24
     )
 
 
