@@ -53,8 +53,12 @@ class ChartsProof(Proof):
     # ---- one box
 
     def outside(self, middle, radius):
-        """Whether a box lies beyond the ball of its chart."""
-        _, place = self._place(middle)
+        """Whether a box lies beyond the ball of its chart, or where its function of the partition
+        vanishes.
+        """
+        number, place = self._place(middle)
+        if not self.patch.atlas.living(self.cells)[(number, *(int(u) for u in place))]:
+            return True
         half = Fraction(self.cells, 2)
         gaps = [max(Fraction(0), abs(u - half) - radius) for u in place]
         return sum(g * g for g in gaps) >= half * half

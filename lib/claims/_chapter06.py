@@ -347,8 +347,8 @@ def lem_partition_slope(build, name):
 class _Narrow(Grid):
     """The boxes of a grid with their middles, half as wide."""
 
-    def middles(self):
-        return Grid(self.boxes // 2, *self[1:]).middles()
+    def middles(self, index):
+        return Grid(self.boxes // 2, *self[1:]).middles(index)
 
 
 def _bounds(a, expression, grid_of_boxes, alpha):

@@ -7,7 +7,7 @@ import torch
 
 from lib.certify._layers import stream, through
 from lib.claims._mutants import mutate, network, numbers_of
-from lib.convresnet import COORDINATES
+from lib.convresnet import COORDINATES, Convolution
 from lib.intervals import Balls, matmul
 
 _BOXES = {1: 128, 2: 48, 3: 16}  # a side, for proofs that a channel is dead
@@ -45,6 +45,9 @@ def harmless(mutant):
         return "the coordinates are not read any more"
     if not _reaches(chain, mutant.layer, rows):
         return "it only enters with the coefficient zero"
+    if _renamed(chain, changed, mutant.layer):
+        return "two factors change places"
+    before, after, chain_before = _read_by(chain, before, after, mutant.layer, rows)
     a = network(mutant.network)
     side = _BOXES[a.dim]
     middles = (
@@ -58,19 +61,16 @@ def harmless(mutant):
         left = []
         for part in np.array_split(middles, max(1, len(middles) // 512)):
             z, _ = stream(Balls(part.T, radius), a.network.channels, gradient=False)
-            y = (
-                through(chain[: mutant.layer], counts[: mutant.layer + 1], z, None)[0]
-                if mutant.layer
-                else z
-            )
-            silent, blind = _same(before, after, rows, y, counts[mutant.layer + 1])
+            if chain_before:
+                z = through(chain_before, counts[: mutant.layer + 1], z, None)[0]
+            silent, blind = _same(before, after, z, counts[mutant.layer + 1])
             reasons |= {"its input is zero"} if blind.any() else set()
             reasons |= {"its output is zero before and after"} if (silent & ~blind).any() else set()
             left.append(part[~(silent | blind)])
         middles = np.concatenate(left)
         if not len(middles):
             return " or ".join(sorted(reasons))
-        if len(middles) > 20_000:
+        if len(middles) > 200_000:
             return None
         middles, radius = (middles[:, None] + radius * corners).reshape(-1, a.dim), radius / 2
     if a.dim > 1:
@@ -90,22 +90,65 @@ def _reaches(chain, layer, rows):
     return bool(touched.any())
 
 
-def _same(before, after, rows, z, count):
+def _renamed(chain, changed, layer):
+    """Whether the changed layer is the old one with its channels in another order, and the next one
+    reads them in either order alike, up to the order of its own channels, and so on.
+    """
+    order = _order(chain[layer], changed[layer])
+    for c in chain[layer + 1 :]:
+        if order is None:
+            return False
+        d = c.dense()
+        read = Convolution(d.weight[:, np.argsort(order)], d.bias)
+        order = _order(d, read)
+    return order is not None and bool((order == np.arange(len(order))).all())
+
+
+def _order(old, new):
+    """An order of the channels with ``new = old[order]``, or None."""
+    old, new = (np.c_[c.dense().weight.flatten(1).numpy(), c.bias.numpy()] for c in (old, new))
+    places = [np.lexsort(rows.T) for rows in (old, new)]
+    if not np.array_equal(old[places[0]], new[places[1]]):
+        return None
+    order = np.empty(len(old), int)
+    order[places[1]] = places[0]
+    return order
+
+
+def _read_by(chain, before, after, layer, rows):
+    """The changed rows before and after, and the chain in front of them, without the channels that
+    they do not read: of the last layer they are coefficients, and only the changed ones count.
+    """
+    p, q = (Convolution(c.dense().weight[rows], c.bias[rows]) for c in (before, after))
+    counts = p.weight != q.weight if layer == len(chain) - 1 else (p.weight != 0) | (q.weight != 0)
+    if layer == 0:
+        return p, q, []
+    need = torch.nonzero(counts.any(2).any(0)).flatten()
+    p, q = (Convolution(c.weight[:, need], c.bias) for c in (p, q))
+    front = []
+    for k, c in reversed(list(enumerate(chain[:layer]))):
+        d = c.dense()
+        weight = d.weight[need]
+        every = torch.arange(weight.shape[1])
+        read = torch.nonzero((weight != 0).any(2).any(0)).flatten() if k else every
+        front.append(Convolution(weight[:, read], d.bias[need]))
+        need = read
+    return p, q, front[::-1]
+
+
+def _same(before, after, z, count):
     """For inputs in ``z``, balls (in, rows, P): where changed rows return zero before and after,
     where they read zeros only.
 
     Two bool arrays (P,).
     """
-    silent, blind = np.ones((2, z.shape[2]), bool)
-    for r in rows:
-        first = r // (len(before.weight) // before.groups) * before.weight.shape[1]
-        entries = torch.nonzero((before.weight[r] != after.weight[r]).any(1)).flatten().numpy()
-        blind &= bool(before.bias[r] == after.bias[r]) & (z.size[first + entries] == 0).all((0, 1))
+    entries = torch.nonzero((before.weight != after.weight).any(2).any(0)).flatten().numpy()
+    blind = (z.size[entries] == 0).all((0, 1)) & torch.equal(before.bias, after.bias)
+    silent = np.ones(z.shape[2], bool)
     for numbers in (before, after):
-        dense = numbers.dense()
-        weight, bias = dense.weight.numpy()[rows], dense.bias.numpy()[rows]
+        weight, bias = numbers.weight.numpy(), numbers.bias.numpy()
         for row in range(count):
-            total = Balls(np.zeros((len(rows), z.shape[2])) + bias[:, None])
+            total = Balls(np.zeros((len(bias), z.shape[2])) + bias[:, None])
             for k in range(weight.shape[2]):
                 if row + k < z.shape[1]:
                     total = total + matmul(weight[:, :, k], z[:, row + k])[0]

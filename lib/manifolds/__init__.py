@@ -4,13 +4,21 @@ networks.
 
 from lib.manifolds._atlas import Atlas, farthest_points
 from lib.manifolds._base import Manifold
-from lib.manifolds._cells import inset, living_cells, living_terms, projected_radius, smallest_mesh
+from lib.manifolds._cells import (
+    ball_cells,
+    ball_terms,
+    inset,
+    projected_radius,
+    smallest_mesh,
+    terms_over,
+)
 from lib.manifolds._choose import choose_atlas, score
 from lib.manifolds._closed_forms import RotationGroup, Sphere
 from lib.manifolds._curves import FourierCurve, circle, ellipse, isometry, reach_enclosure, trefoil
 from lib.manifolds._expansion_points import parameter_of_curve
 from lib.manifolds._images import image_rotations, rotated
 from lib.manifolds._level_sets import LevelSet, ellipsoid, peanut, torus
+from lib.manifolds._living import living_cells
 from lib.manifolds._named import NAMES, manifold
 from lib.manifolds._norms import (
     Grid,
@@ -52,8 +60,10 @@ __all__ = [
     "inset",
     "isometry",
     "lines",
+    "ball_cells",
     "living_cells",
-    "living_terms",
+    "ball_terms",
+    "terms_over",
     "manifold",
     "parameter_of_curve",
     "peanut",

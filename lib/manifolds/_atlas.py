@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int
+from jaxtyping import Bool, Float64, Int
 from scipy.spatial import cKDTree
 from torch import Tensor
 
@@ -15,6 +15,7 @@ from lib.convresnet import PartitionFunction
 from lib.errors import positive, require
 from lib.manifolds._cells import smallest_mesh
 from lib.manifolds._geometry import OFF, Geometry
+from lib.manifolds._living import living_cells
 from lib.manifolds._problem import ManifoldProblem, target_on
 from lib.targets import Target
 
@@ -157,6 +158,7 @@ class Atlas:
             f"a cover of radius {cover_radius:.6g}; certified is {self.cover_radius:.6g}",
         )
         self.frames = manifold.tangent_basis(self.centres)
+        self._living: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:
         return len(self.centres)
@@ -331,11 +333,14 @@ class Atlas:
 
     # ---- what the partition costs, bounded on a finer net
 
-    @cached_property
+    @property
     def _fine(self):
-        """A net, its radius, and the tree of its points."""
-        points, radius = self.manifold.net(self.manifold.reach * _FINE.get(self.dim, _NET))
-        return points, radius, cKDTree(points)
+        """A net, its radius, and the tree of its points (made once for a manifold)."""
+        known = self.manifold.__dict__
+        if "_fine" not in known:
+            points, radius = self.manifold.net(self.manifold.reach * _FINE.get(self.dim, _NET))
+            known["_fine"] = points, radius, cKDTree(points)
+        return known["_fine"]
 
     @property
     def fine_net(self) -> tuple[Float64[np.ndarray, "P D"], float]:
@@ -351,6 +356,14 @@ class Atlas:
         points, radius, tree = self._fine
         near = np.array(tree.query_ball_point(self.centres[i], self.chart_radius + radius), int)
         return near, np.linalg.norm(points[near] - self.centres[i], axis=1)
+
+    def living(self, cells: int) -> Bool[np.ndarray, "A ..."]:
+        """The cells of each chart in which ``rho_i`` may be positive, of ``N`` across its ball
+        (``lem-living``): bool array (A, N, .., N).
+        """
+        if cells not in self._living:
+            self._living[cells] = living_cells(self, cells)
+        return self._living[cells]
 
     @cached_property
     def overlap(self) -> int:

@@ -4,7 +4,7 @@ from math import ceil, floor
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from lib.splines import check_order, functional
 
@@ -34,7 +34,7 @@ def _nearest(low, high, dim, cells):
     return np.sum(np.meshgrid(*[gap**2] * dim, indexing="ij"), axis=0)
 
 
-def living_terms(dim: int, order: int, cells: int) -> Int[np.ndarray, "T d"]:
+def ball_terms(dim: int, order: int, cells: int) -> Int[np.ndarray, "T d"]:
     """The terms of a chart with ``N`` cells across its ball whose support meets the open ball, of
     radius ``N / 2`` around the middle of the cells.
 
@@ -48,12 +48,24 @@ def living_terms(dim: int, order: int, cells: int) -> Int[np.ndarray, "T d"]:
     return np.stack(np.nonzero(square < cells**2 / 4), axis=1) - (order - 1)
 
 
-def living_cells(dim: int, cells: int) -> Int[np.ndarray, "C d"]:
+def ball_cells(dim: int, cells: int) -> Int[np.ndarray, "C d"]:
     """The cells, by their lower corners in mesh units, that meet the open ball: int64 array
     (C, d).
     """
     first = np.arange(cells)
     return np.stack(np.nonzero(_nearest(first, first + 1, dim, cells) < cells**2 / 4), axis=1)
+
+
+def terms_over(cells: Bool[np.ndarray, "*N"], order: int) -> Int[np.ndarray, "T d"]:
+    """The terms whose support meets one of some cells, given as a mask: int64 array (T, d)."""
+    for axis in range(cells.ndim):
+        found = np.zeros([n + (order - 1) * (k == axis) for k, n in enumerate(cells.shape)], bool)
+        for step in range(order):  # index j at place j + m - 1
+            part = [slice(None)] * cells.ndim
+            part[axis] = slice(step, step + cells.shape[axis])
+            found[tuple(part)] |= cells
+        cells = found
+    return np.stack(np.nonzero(cells), axis=1) - (order - 1)
 
 
 def smallest_mesh(reach: float, chart_radius: float, dim: int, order: int) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 
 from lib.errors import refuse, require
 from lib.manifolds._atlas import Atlas, certificate_net, farthest_points, ordered
-from lib.manifolds._cells import smallest_mesh
+from lib.manifolds._cells import smallest_mesh, terms_over
 from lib.manifolds._geometry import Geometry
 from lib.manifolds._norms import Grid, estimated_norms
 from lib.splines import jackson_bound
@@ -20,12 +20,11 @@ _STEPS = {1: 128, 2: 48, 3: 12}  # of the samples across a ball
 
 
 def score(atlas: Atlas, target: Any, order: int, cells: int, charts: int = 3) -> float:
-    """The slope bound of the splines on this mesh times ``A_0^{(m-1)/d}``, ``A_0`` the number of
-    charts.
+    """The slope bound of the splines on this mesh times ``T^{(m-1)/d}``, ``T`` the number of terms.
 
-    At a given number of terms ``N`` is proportional to ``A_0^{-1/d}`` and the bound to
-    ``N^{-(m-1)}``, so this compares atlases fairly.  Norms are estimates: sampled in a few charts,
-    on a coarse grid.
+    ``T`` grows like ``N^d`` and the bound falls like ``N^{-(m-1)}``, so this compares the bounds of
+    atlases at the same number of terms.  Norms are estimates: sampled in a few charts, on a coarse
+    grid.
     """
     which = np.unique(np.linspace(0, len(atlas) - 1, charts).astype(int)).tolist()
     grid = Grid.of(atlas.dim, order, cells)
@@ -35,7 +34,8 @@ def score(atlas: Atlas, target: Any, order: int, cells: int, charts: int = 3) ->
     error = jackson_bound(order, cells, order, local, interior=True)
     slope = np.linalg.norm(np.stack(error.partials), axis=0).max() / (2 * atlas.chart_radius)
     value = float(np.max(error.value))
-    return (slope + atlas.lipschitz * value) * len(atlas) ** ((order - 1) / atlas.dim)
+    terms = sum(len(terms_over(mask, order)) for mask in atlas.living(cells))
+    return (slope + atlas.lipschitz * value) * terms ** ((order - 1) / atlas.dim)
 
 
 @lru_cache(maxsize=64)

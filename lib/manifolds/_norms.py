@@ -13,7 +13,7 @@ from scipy.ndimage import binary_dilation, maximum_filter
 
 from lib.formulas import variables
 from lib.intervals import UNIT, Balls, Taylor, expand, exponents, span, up
-from lib.manifolds._cells import inset, living_cells
+from lib.manifolds._cells import ball_cells, inset
 from lib.splines import needed_derivatives
 
 BOXES = {1: 128, 2: 16, 3: 6}  # across the ball of a chart, at most
@@ -54,28 +54,35 @@ class Grid(NamedTuple):
         boxes = min(cells, BOXES.get(dim, 4) if most is None else most)
         window = ceil((order - 1 - inset(order)) * boxes / cells - 1e-12)
         inside = np.zeros((boxes + 2 * window,) * dim, bool)
-        inside[tuple(living_cells(dim, boxes).T + window)] = True
+        inside[tuple(ball_cells(dim, boxes).T + window)] = True
         wide = np.ones((2 * window + 1,) * dim, bool)
         return cls(boxes, window, inside, binary_dilation(inside, wide))
 
-    def middles(self) -> Float64[np.ndarray, "B d"]:
-        """The middles ``y`` of the boxes that are needed: float64 array (B, d)."""
-        index = np.stack(np.nonzero(self.needed), axis=1)
-        return (index - self.window + 0.5) / self.boxes - 0.5
+    def _window(self, axes):
+        return (1, *[2 * self.window + 1] * axes)
 
-    def nearby(self, suprema: Float64[np.ndarray, "A ..."]) -> Float64[np.ndarray, "A B"]:
-        """The largest of suprema over boxes that counts for each box which meets the ball: (A,
-        boxes).
+    def _padded(self, living):
+        return np.pad(living, [(0, 0), *[(self.window,) * 2] * (living.ndim - 1)])
+
+    def needed_by(self, living: Bool[np.ndarray, "A ..."]) -> Bool[np.ndarray, "A ..."]:
+        """Which boxes count for some of ``living``, masks over the boxes across the ball of each
+        chart (`Atlas.living`).
         """
-        dim = suprema.ndim - 1
-        size = (1, *[2 * self.window + 1] * dim)
-        return maximum_filter(suprema, size, mode="constant")[:, self.inside]
+        wide = np.ones(self._window(living.ndim - 1), bool)
+        return binary_dilation(self._padded(living), wide)
 
-    def spread(self, values: Float64[np.ndarray, "A B"]) -> Float64[np.ndarray, "A ..."]:
-        """Values (A, B) at the boxes that are needed as an array over all, zero elsewhere."""
-        found = np.zeros((len(values), *self.needed.shape))
-        found[:, self.needed] = values
-        return found
+    def nearby(
+        self, suprema: Float64[np.ndarray, "A ..."], living: Bool[np.ndarray, "A ..."] | None = None
+    ) -> Float64[np.ndarray, " B"]:
+        """The largest of suprema over boxes that counts for each of ``living``, of all charts one
+        after the other; by default for each box that meets the ball.
+        """
+        found = maximum_filter(suprema, self._window(suprema.ndim - 1), mode="constant")
+        return found[:, self.inside].ravel() if living is None else found[self._padded(living)]
+
+    def middles(self, index: Int[np.ndarray, "B d"]) -> Float64[np.ndarray, "B d"]:
+        """The middles ``y`` of boxes by their places in the masks: float64 array (B, d)."""
+        return (index - self.window + 0.5) / self.boxes - 0.5
 
 
 def box_expansions(
@@ -124,9 +131,18 @@ def box_expansions(
 
 
 def enclosed_norms(
-    atlas: Any, expression: sympy.Expr, grid: Grid, alpha: int
+    atlas: Any,
+    expression: sympy.Expr,
+    grid: Grid,
+    alpha: int,
+    living: Bool[np.ndarray, "A ..."] | None = None,
 ) -> tuple[dict[tuple[int, ...], Float64[np.ndarray, "A ..."]], bool]:
     """Upper bounds of ``|d^nu (f o phi_i^{-1})|`` over boxes, for `needed_derivatives`.
+
+    Parameters
+    ----------
+    living : bool array (A, N, .., N), optional
+        The boxes of each chart near which they are wanted; by default all that meet the ball.
 
     Returns
     -------
@@ -137,22 +153,25 @@ def enclosed_norms(
     """
     dim = atlas.dim
     indices = needed_derivatives(dim, alpha)
-    middles = grid.middles()
-    count = len(middles)
-    bounds = {nu: np.empty(len(atlas) * count) for nu in indices}
+    needed = grid.needed[None] if living is None else grid.needed_by(living)
+    needed = np.broadcast_to(needed, (len(atlas), *needed.shape[1:]))
+    charts, *index = np.nonzero(needed)
+    middles = grid.middles(np.stack(index, axis=1))
+    bounds = {nu: np.zeros(needed.shape) for nu in indices}
     smooth = True
     radius = 1 / (2 * grid.boxes)
-    for start in range(0, len(atlas) * count, _BATCH):
-        rows = np.arange(start, min(start + _BATCH, len(atlas) * count))
+    for start in range(0, len(charts), _BATCH):
+        part = slice(start, start + _BATCH)
         at, over, inverted = box_expansions(
-            atlas, rows // count, middles[rows % count], radius, alpha + 1, expression
+            atlas, charts[part], middles[part], radius, alpha + 1, expression
         )
+        rows = (charts[part], *(place[part] for place in index))
         found = {nu: _supremum(at, over, nu) for nu in _all_of_order(dim, alpha)}
         slack = _FRAMES * np.max(list(found.values()), axis=0)
         for nu in indices:
             bounds[nu][rows] = up((found[nu] + slack) * (1 / radius) ** alpha, alpha + 2)
             smooth &= bool(np.isfinite(bounds[nu][rows][inverted]).all())
-    return {nu: grid.spread(b.reshape(len(atlas), count)) for nu, b in bounds.items()}, smooth
+    return bounds, smooth
 
 
 def _all_of_order(dim, alpha):

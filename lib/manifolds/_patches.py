@@ -27,7 +27,7 @@ class ChartsPatch:
 
     Book: ``cor-certified-manifold``.  The first parameter is ``i N + u_1``, ``i`` the number of the
     chart, the others are ``u_2, .., u_d``; boxes count where they meet the ball of the chart, ``|u
-    - N/2| < N/2``.
+    - N/2| < N/2``, in a cell in which its function of the partition may be positive.
 
     Parameters
     ----------
@@ -97,11 +97,15 @@ class ChartsPatch:
         return number, np.ravel_multi_index(tuple(cell.T), (self.cells,) * self.dim)
 
     def counts(self, boxes: Boxes) -> Bool[np.ndarray, " P"]:
-        """Which boxes meet the ball of their chart."""
-        gap = np.abs(self._centred(boxes.middle, self._number(boxes))) - boxes.radius[:, None]
+        """Which boxes meet the ball of their chart, in a living cell."""
+        number = self._number(boxes)
+        middle = self._centred(boxes.middle, number) + self.cells / 2
+        cell = np.clip(np.floor(middle), 0, self.cells - 1).astype(int)
+        living = self.atlas.living(self.cells)[(number, *cell.T)]
+        gap = np.abs(self._centred(boxes.middle, number)) - boxes.radius[:, None]
         # squares of so few bits are exact; a cell that only touches the ball has not all its terms
         slack = np.where(boxes.radius < _EXACT, _STORED, 0.0)
-        return (np.maximum(gap, 0) ** 2).sum(1) < self.cells**2 / 4 * (1 + slack)
+        return living & ((np.maximum(gap, 0) ** 2).sum(1) < self.cells**2 / 4 * (1 + slack))
 
     def contains(self, s: Float64[np.ndarray, "P p"]) -> Bool[np.ndarray, " P"]:
         """Which parameters lie in the ball of their chart."""

@@ -2,7 +2,7 @@
 ``thm-manifold``).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from lib.domains import Localisation
 from lib.errors import require
 from lib.formulas import variables
 from lib.intervals import MAXIMUM_EVALUATIONS, UNIT, Balls, Taylor, evaluations, expand, up
-from lib.manifolds._cells import living_terms
+from lib.manifolds._cells import terms_over
 from lib.manifolds._norms import (
     SAMPLES,
     Grid,
@@ -129,12 +129,16 @@ class ManifoldProblem:
     def _enclose_smoothness(self, cells):
         grid = self._grid(cells)
         while True:
-            bounds, smooth = enclosed_norms(self.atlas, self.target.expression, grid, self.alpha)
+            bounds, smooth = self._enclosed_norms(grid)
             if smooth:
                 self._norms[grid.boxes, grid.window] = bounds
                 return
             self.alpha -= 1
             self._refuse_order()
+
+    def _enclosed_norms(self, grid):
+        living = self.atlas.living(grid.boxes)
+        return enclosed_norms(self.atlas, self.target.expression, grid, self.alpha, living)
 
     def _estimate_smoothness(self):
         points, step = lines(self.dim)
@@ -155,7 +159,7 @@ class ManifoldProblem:
         key = grid.boxes, grid.window
         if key not in self._norms:
             if self.enclosed:
-                found, _ = enclosed_norms(self.atlas, self.target.expression, grid, self.alpha)
+                found, _ = self._enclosed_norms(grid)
             else:
                 charts = range(len(self.atlas))
                 found = estimated_norms(
@@ -198,7 +202,11 @@ class ManifoldProblem:
 
     def count_terms(self, cells: int) -> int:
         """``T``: all charts together."""
-        return len(self.atlas) * len(living_terms(self.dim, self.order, cells))
+        return sum(len(terms) for terms in self._living_terms(cells))
+
+    def _living_terms(self, cells):
+        """The terms of each chart: int64 arrays (T_i, d)."""
+        return [terms_over(mask, self.order) for mask in self.atlas.living(cells)]
 
     factors = renamed("factors", "breakdown")
     terms = renamed("terms", "count_terms")
@@ -216,7 +224,9 @@ class ManifoldProblem:
         """
         if cells not in self._errors:
             grid = self._grid(cells)
-            local = {nu: grid.nearby(array) for nu, array in self._chart_norms(grid).items()}
+            living = self.atlas.living(grid.boxes)
+            norms = self._chart_norms(grid).items()
+            local = {nu: grid.nearby(array, living) for nu, array in norms}
             known = np.logical_and.reduce([np.isfinite(array) for array in local.values()])
             infinite = Jackson(np.inf, np.inf, (np.inf,) * self.dim)
             if known.all():
@@ -269,13 +279,12 @@ class ManifoldProblem:
 
     # ---- the network
 
-    def _nodes(self, cells):
-        """The terms of a chart, the nodes of their functionals, and the matrix from one to the
-        other: indices (T, d), nodes ``y`` (n, d), the sparse matrix as places (T, K) and weights
-        (K,).
+    def _functionals(self, cells):
+        """For each chart its terms, the nodes of their functionals in its coordinates, and how
+        coefficients come from values at the nodes: indices (T_i, d), ``y`` (n_i, d), places (T_i,
+        K) among them; and weights (K,).
         """
         order, dim = self.order, self.dim
-        indices = living_terms(dim, order, cells)
         nodes, weights = functional(order, 4 * order, 0)
         unit = int(np.lcm.reduce([t.denominator for t in nodes]))
         steps = np.array([int(t * unit) for t in nodes])
@@ -287,20 +296,22 @@ class ManifoldProblem:
             product = np.multiply.outer(product, weight)
         # integers, in units of 1 / unit mesh cells; the smallest is made 0
         low = (1 - order) * unit + int(steps.min())
-        size = (cells + 2 * order) * unit + 1
-        place = indices[:, None] * unit + offsets - low
-        flat = np.ravel_multi_index(tuple(np.moveaxis(place, -1, 0)), (size,) * dim)
-        distinct, where = np.unique(flat, return_inverse=True)
-        nodes_at = np.stack(np.unravel_index(distinct, (size,) * dim), axis=1) + low
-        y = nodes_at / (unit * cells) - 0.5
-        return indices, y, where.reshape(flat.shape), product.reshape(-1)
+        shape = ((cells + 2 * order) * unit + 1,) * dim
+        found = []
+        for indices in self._living_terms(cells):
+            place = indices[:, None] * unit + offsets - low
+            flat = np.ravel_multi_index(tuple(np.moveaxis(place, -1, 0)), shape)
+            distinct, where = np.unique(flat, return_inverse=True)
+            nodes_at = np.stack(np.unravel_index(distinct, shape), axis=1) + low
+            found.append((indices, nodes_at / (unit * cells) - 0.5, where.reshape(flat.shape)))
+        return found, product.reshape(-1)
 
     def charts(self, cells: int) -> list[Chart]:
         """The charts with their coefficients ``lambda_j(g_i)``, ``g_i = f o phi_i^{-1}``."""
-        indices, y, where, weights = self._nodes(cells)
+        functionals, weights = self._functionals(cells)
         atlas = self.atlas
         charts = []
-        for i in range(len(atlas)):
+        for i, (indices, y, where) in enumerate(functionals):
             values = np.concatenate(
                 [
                     self.target.values(atlas.inverse(i, y[k : k + _CHUNK]))
@@ -323,16 +334,19 @@ class ManifoldProblem:
         of a function, an allowance.
         """
         expression = self.target.expression
-        indices, y, where, weights = self._nodes(cells)
-        count = len(y) * len(charts)
+        functionals, weights = self._functionals(cells)
+        count = sum(len(y) for _, y, _ in functionals)
+        allowed = max(allowance(self.order, self.dim, c.coefficients) for c in charts)
         if expression is None or evaluations(expression, 1) * count > MAXIMUM_EVALUATIONS:
-            return max(allowance(self.order, self.dim, c.coefficients) for c in charts), False
-        values = self._values_near(y)
+            return allowed, False
+        values = self._values_near([y for _, y, _ in functionals])
         if not np.isfinite(values.rad).all():
-            return max(allowance(self.order, self.dim, c.coefficients) for c in charts), False
+            return allowed, False
         worst = 0.0
         operations = weights.size + 8
-        for mid, rad, chart in zip(values.mid, values.rad, charts):
+        ends = np.cumsum([len(y) for _, y, _ in functionals])[:-1]
+        parts = zip(np.split(values.mid, ends), np.split(values.rad, ends))
+        for (mid, rad), chart, (_, _, where) in zip(parts, charts, functionals):
             size = (np.abs(mid) + rad)[where] @ np.abs(weights)
             off = np.abs(mid[where] @ weights - chart.coefficients)
             radius = rad[where] @ np.abs(weights)
@@ -340,11 +354,11 @@ class ManifoldProblem:
             worst = max(worst, float(error.max()))
         return worst, self.domain.reach_proved
 
-    def _values_near(self, y: Float64[np.ndarray, "P d"]) -> Balls:
-        """``f`` at the points with coordinates ``y`` in each chart: balls (A, P)."""
+    def _values_near(self, y: Sequence[Float64[np.ndarray, "P d"]]) -> Balls:
+        """``f`` at the points with these coordinates in the charts, one after the other: balls."""
         atlas = self.atlas
-        number = np.repeat(np.arange(len(atlas)), len(y))
-        t = np.tile(2 * atlas.chart_radius * y, (len(atlas), 1)).T
+        number = np.repeat(np.arange(len(atlas)), [len(part) for part in y])
+        t = 2 * atlas.chart_radius * np.concatenate(y).T
         found = []
         for k in range(0, len(number), _CHUNK):
             part = slice(k, k + _CHUNK)
@@ -355,8 +369,4 @@ class ManifoldProblem:
             x = atlas.manifold.expansion(atlas.centres[mine], atlas.frames[mine], along)
             symbols = variables(atlas.ambient_dim)
             found.append(expand(self.target.expression, dict(zip(symbols, x))).coefficients[0])
-        shape = (len(atlas), len(y))
-        return Balls(
-            np.concatenate([f.mid for f in found]).reshape(shape),
-            np.concatenate([f.rad for f in found]).reshape(shape),
-        )
+        return Balls(np.concatenate([f.mid for f in found]), np.concatenate([f.rad for f in found]))

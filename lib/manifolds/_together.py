@@ -2,11 +2,12 @@
 ``cor-certified-manifold``).
 """
 
-from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int
+
+from lib.manifolds._living import cells_around
 
 _STORED = 2.0**-40  # relative: more than all roundings here
 
@@ -62,21 +63,13 @@ class Together:
         far = distance + radius
         squares = atlas.ambient_dim * 4.0 ** (-atlas.refinement - 1)
         outer = atlas.chart_radius**2
-        matrix, offset = atlas.mesh(i, self.cells)
-        u = self.net[points] @ matrix.T + offset
-        reach = radius * self.cells / (2 * atlas.chart_radius) * (1 + _STORED) + 1e-9
-        first, last = np.floor(u - reach), np.floor(u + reach)
-        found = []
-        for steps in product(range(int(np.ceil(2 * reach)) + 1), repeat=atlas.dim):
-            cell = np.clip(np.minimum(first + np.array(steps), last), 0, self.cells - 1).astype(int)
-            found.append(np.ravel_multi_index(tuple(cell.T), (self.cells,) * atlas.dim))
         return Near(
             points,
             np.minimum(self.beta * np.maximum(outer - np.maximum(distance - radius, 0) ** 2, 0), 1),
             self.beta * np.maximum(outer - far**2 - squares, 0),
             2 * self.beta * np.minimum(far, atlas.chart_radius) + self.rough,
             far < atlas.chart_radius,
-            np.stack(found, axis=1),
+            cells_around(atlas, i, points, self.cells),
         )
 
     def bounds(
