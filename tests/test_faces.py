@@ -303,10 +303,10 @@ def _problems():
 
 
 def _patches():
-    charts = lib.Cube(2).problem(lib.Target.from_sympy("x1*x2"), 2).charts(4)
-    yield lib.Cube(2).patch(charts, 4)
-    yield lib.manifolds.circle(0.3).patch(charts, 4)
-    yield lib.SphereFace(lib.manifolds.Sphere(0.4))
+    target = lib.Target.from_sympy("x1*x2")
+    yield lib.Cube(2).patch(lib.Cube(2).problem(target, 2).charts(4), 4)
+    circle = lib.manifolds.circle(0.3)
+    yield circle.patch(circle.problem(target, 3, 16).charts(16), 16)
 
 
 KINDS = {"Domain": _domains, "Problem": _problems, "Patch": _patches}
@@ -351,19 +351,19 @@ def test_classes_keep_the_protocols(kind):
 PROTOCOLS = """
 from lib.domains import Cube, CubePatch, CubeProblem, Domain, Patch, Problem, Setting
 from lib.manifolds import (
-    Atlas, CurvePatch, FourierCurve, LevelSet, Manifold, ManifoldProblem, RotationGroup, Sphere,
-    SphereFace, Union,
+    Atlas, ChartsPatch, FourierCurve, LevelSet, Manifold, ManifoldProblem, RotationGroup, Sphere,
+    Union,
 )
 
 def of(
     cube: Cube, manifold: Manifold, curve: FourierCurve, level: LevelSet, group: RotationGroup,
     sphere: Sphere, union: Union, atlas: Atlas, first: CubeProblem, second: ManifoldProblem,
-    patch: CubePatch, other: CurvePatch, face: SphereFace,
+    patch: CubePatch, other: ChartsPatch,
 ) -> None:
     domains: list[Domain] = [cube, manifold, curve, level, group, sphere, union]
     settings: list[Setting] = [cube, manifold, atlas]
     problems: list[Problem] = [first, second]
-    patches: list[Patch] = [patch, other, face]
+    patches: list[Patch] = [patch, other]
 """
 
 
@@ -386,15 +386,11 @@ def test_mypy_sees_the_protocols(tmp_path):
 def test_old_names_warn_and_work():
     a = lib.approximate(lib.Target.from_sympy("x1*x2"), lib.Cube(2), order=2, cells=4)
     problem = a.domain.problem(a.target, 2)
-    from lib.convresnet import Gate
-
-    gate = Gate(np.full(2, 0.5), 0.25, 0.5, 3)
     for holder, old, new in (
         (a.bound, "factors", a.bound.breakdown),
         (a.bound, "network_value", a.bound.network.value),
         (problem, "factors", problem.breakdown),
         (problem, "terms", problem.count_terms),
-        (gate, "slope", gate.gain),
     ):
         with pytest.warns(DeprecationWarning, match=f".{old} is called"):
             assert getattr(holder, old) == new
@@ -420,7 +416,7 @@ def test_letters_that_stand_for_objects():
 
 def test_words_with_one_meaning():
     """Factors are those of a tensor product, terms those of a spline, the reach is a number of a
-    manifold, pieces are those of a B-spline, and slopes are norms: of a gate it is the gain.
+    manifold, pieces are those of a B-spline, and slopes are norms: of a partition it is the gain.
     """
     for word, allowed in {
         "factors": set(),
@@ -435,8 +431,7 @@ def test_words_with_one_meaning():
                 "domains._domain.Patch",
                 "domains._patch.CubePatch",
                 "manifolds._base.Manifold",
-                "manifolds._patches.CurvePatch",
-                "manifolds._patches.SphereFace",
+                "manifolds._patches.ChartsPatch",
             )
         },
     }.items():

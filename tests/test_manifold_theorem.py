@@ -192,7 +192,7 @@ def test_bound_holds_on_curves(name, m, N):
     measured = _check_bound(name, a, 3000)
     assert a.alpha == m and (a.bound.dim, a.bound.reach) == (1, made(name).reach)
     # not vacuous
-    assert a.bound.value <= 60 * measured.value and a.bound.slope <= 60 * measured.slope
+    assert a.bound.spline + a.bound.network <= 60 * measured and a.bound.rounding.value < 1e-8
 
 
 @pytest.mark.parametrize("name, m", SURFACES)
@@ -425,7 +425,7 @@ def test_round_trip(tmp_path, formula):
 @pytest.mark.parametrize(
     "name, damage",
     [
-        ("network.json", lambda raw: raw.replace(b'"cells": 30', b'"cells": 29')),
+        ("network.json", lambda raw: raw.replace(b'"cells": 24', b'"cells": 23')),
         ("network.json", lambda raw: raw.replace(b'"domain": "manifold"', b'"domain": "cube"')),
         ("network.json", lambda raw: raw[: len(raw) // 2]),
         ("network.safetensors", lambda raw: raw[:-9]),

@@ -1,4 +1,6 @@
-"""Manifolds by name, or by the formulas of a level set, as the command line takes them."""
+"""The manifolds of chapter 06 by name, or by the formulas of a level set, as the command line
+takes them.
+"""
 
 import re
 from collections.abc import Callable
