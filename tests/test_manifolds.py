@@ -18,7 +18,7 @@ from scipy.special import ellipe
 from sklearn.datasets import load_digits
 
 from helpers import UNIT
-from lib import InputError, manifolds
+from lib import InputError, Target, manifolds
 from lib.manifolds import Atlas, FourierCurve, LevelSet, farthest_points
 
 PICTURE = np.outer([0, 1, 2, 3, 1, 0], [0, 3, 1, 2, 0, 0]) / 9 + np.eye(6)
@@ -849,25 +849,22 @@ def test_projected_radius():
 @pytest.mark.parametrize("name", ("circle", "ellipse"))
 def test_chosen_atlas_has_the_best_score(name):
     M = made(name)
-    best = manifolds.choose_atlas(M, 3, 16)
+    f = Target.from_sympy("sin(3*x1)*exp(x2)", 2)
+    best = manifolds.choose_atlas(M, f, 3, 16)
     assert best.smallest_mesh(3) <= 16
     rivals = [
-        Atlas(M, c * b * M.reach, b * M.reach, q)
-        for b in (0.4, 0.6)
-        for c in (0.5, 0.8)
-        for q in (4, 5)
+        Atlas(M, c * b * M.reach, b * M.reach)
+        for b in manifolds._choose.RADII
+        for c in manifolds._choose.COVERS
     ]
-    assert all(
-        manifolds.score(best, 3) <= manifolds.score(a, 3) * (1 + 1e-9)
-        for a in rivals
-        if a.smallest_mesh(3) <= 16
-    )
+    scores = [manifolds.score(a, f, 3, 16) for a in rivals if a.smallest_mesh(3) <= 16]
+    assert manifolds.score(best, f, 3, 16) <= min(scores) * (1 + 1e-9) < max(scores)
     least = min(
-        manifolds.smallest_mesh(M.reach, b * M.reach, 1, 4) for b in manifolds._choose.BUMPS
+        manifolds.smallest_mesh(M.reach, b * M.reach, 1, 4) for b in manifolds._choose.RADII
     )
-    assert manifolds.choose_atlas(M, 4, least).smallest_mesh(4) <= least
+    assert manifolds.choose_atlas(M, f, 4, least).smallest_mesh(4) <= least
     with pytest.raises(InputError, match=f"^cells = {least - 1}: must be at least {least}"):
-        manifolds.choose_atlas(M, 4, least - 1)
+        manifolds.choose_atlas(M, f, 4, least - 1)
 
 
 # ---- derivatives on grids
@@ -994,7 +991,7 @@ REFUSED = {  # what is wrong: the call, how the message begins
     "reach far too large": (
         lambda: (
             Atlas(
-                LevelSet("(x1-1/2)**2/0.16+(x2-1/2)**2/0.01-1", 2, reach=0.4), 0.2, 0.3, 3
+                LevelSet("(x1-1/2)**2/0.16+(x2-1/2)**2/0.01-1", 2, reach=0.4), 0.2, 0.3
             ).distortion
         ),
         "reach = 0.4",
