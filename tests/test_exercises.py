@@ -265,7 +265,7 @@ def test_ex_finetune():
 
 def test_ex_large_chart():
     found = [manifolds.smallest_mesh(1.0, r, 1, 4) for r in (0.6, 0.8, 0.9, 0.95, 0.98)]
-    exact = [Fraction(800 * r, 9900 - 100 * r) for r in (60, 80, 90, 95, 98)]
+    exact = [F(8 * r, 99 - r) for r in (60, 80, 90, 95, 98)]
     # rounded up, the two that are whole by one more
     assert all(n - 1 <= x < n for n, x in zip(found, exact))
     assert found == [13, 34, 81, 191, 785]
