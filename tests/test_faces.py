@@ -11,7 +11,6 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import lib
@@ -303,10 +302,10 @@ def _problems():
 
 
 def _patches():
-    charts = lib.Cube(2).problem(lib.Target.from_sympy("x1*x2"), 2).charts(4)
-    yield lib.Cube(2).patch(charts, 4)
-    yield lib.manifolds.circle(0.3).patch(charts, 4)
-    yield lib.SphereFace(lib.manifolds.Sphere(0.4))
+    target = lib.Target.from_sympy("x1*x2")
+    yield lib.Cube(2).patch(lib.Cube(2).problem(target, 2).charts(4), 4)
+    circle = lib.manifolds.circle(0.3)
+    yield circle.patch(circle.problem(target, 2, 8).charts(8), 8)
 
 
 KINDS = {"Domain": _domains, "Problem": _problems, "Patch": _patches}
@@ -351,19 +350,19 @@ def test_classes_keep_the_protocols(kind):
 PROTOCOLS = """
 from lib.domains import Cube, CubePatch, CubeProblem, Domain, Patch, Problem, Setting
 from lib.manifolds import (
-    Atlas, CurvePatch, FourierCurve, LevelSet, Manifold, ManifoldProblem, RotationGroup, Sphere,
-    SphereFace, Union,
+    Atlas, ChartsPatch, FourierCurve, LevelSet, Manifold, ManifoldProblem, RotationGroup, Sphere,
+    Union,
 )
 
 def of(
     cube: Cube, manifold: Manifold, curve: FourierCurve, level: LevelSet, group: RotationGroup,
     sphere: Sphere, union: Union, atlas: Atlas, first: CubeProblem, second: ManifoldProblem,
-    patch: CubePatch, other: CurvePatch, face: SphereFace,
+    patch: CubePatch, other: ChartsPatch,
 ) -> None:
     domains: list[Domain] = [cube, manifold, curve, level, group, sphere, union]
     settings: list[Setting] = [cube, manifold, atlas]
     problems: list[Problem] = [first, second]
-    patches: list[Patch] = [patch, other, face]
+    patches: list[Patch] = [patch, other]
 """
 
 
@@ -386,21 +385,20 @@ def test_mypy_sees_the_protocols(tmp_path):
 def test_old_names_warn_and_work():
     a = lib.approximate(lib.Target.from_sympy("x1*x2"), lib.Cube(2), order=2, cells=4)
     problem = a.domain.problem(a.target, 2)
-    from lib.convresnet import Gate
-
-    gate = Gate(np.full(2, 0.5), 0.25, 0.5, 3)
+    circle = lib.manifolds.circle(0.3)
+    other = circle.problem(a.target, 2, 8)
     for holder, old, new in (
         (a.bound, "factors", a.bound.breakdown),
         (a.bound, "network_value", a.bound.network.value),
         (problem, "factors", problem.breakdown),
         (problem, "terms", problem.count_terms),
-        (gate, "slope", gate.gain),
+        (other, "factors", other.breakdown),
+        (other, "terms", other.count_terms),
     ):
         with pytest.warns(DeprecationWarning, match=f".{old} is called"):
             assert getattr(holder, old) == new
     with pytest.warns(DeprecationWarning, match="mesh_of_chart"):
         assert lib.domains.mesh_of_piece is lib.domains.mesh_of_chart
-    assert gate.gain == 4.0
 
 
 # ---- one name, one meaning
@@ -420,13 +418,16 @@ def test_letters_that_stand_for_objects():
 
 def test_words_with_one_meaning():
     """Factors are those of a tensor product, terms those of a spline, the reach is a number of a
-    manifold, pieces are those of a B-spline, and slopes are norms: of a gate it is the gain.
+    manifold, pieces are those of a B-spline, and slopes are norms: what multiplies squared
+    distances is the gain, and cells are living in charts.
     """
     for word, allowed in {
         "factors": set(),
         "terms": set(),
         "reach": set(),
         "pieces": {"lib.splines._bspline.pieces"},
+        "gain": {"lib.convresnet._chart.PartitionFunction.gain"},
+        "living": {"lib.manifolds._atlas.Atlas.living"},
         "slope": {
             f"lib.{name}.slope"
             for name in (
@@ -435,8 +436,7 @@ def test_words_with_one_meaning():
                 "domains._domain.Patch",
                 "domains._patch.CubePatch",
                 "manifolds._base.Manifold",
-                "manifolds._patches.CurvePatch",
-                "manifolds._patches.SphereFace",
+                "manifolds._patches.ChartsPatch",
             )
         },
     }.items():

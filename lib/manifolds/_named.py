@@ -1,4 +1,6 @@
-"""Manifolds by name, or by the formulas of a level set, as the command line takes them."""
+"""Manifolds by name, or by the formulas of a level set, as the command line takes them (book:
+chapter 06).
+"""
 
 import re
 from collections.abc import Callable
