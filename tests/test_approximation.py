@@ -599,7 +599,7 @@ def test_a_bound_is_not_kept_on_another_domain(tmp_path):
     c = lib.approximate(f, lib.Cube(2), order=3, cells=4)
     assert c.with_target(f, lib.Cube(2)).bound == c.bound
     assert c.with_target(f, lib.manifolds.circle()).bound is None  # the slope is another
-    atlas = lib.manifolds.choose_atlas(lib.manifolds.circle(), 3, 24)
+    atlas = lib.manifolds.choose_atlas(lib.manifolds.circle(), f, 3, 24)
     for wrong in (atlas, lib.Cube, 5):
         with pytest.raises(InputError, match="domain"):
             c.with_target(f, wrong)

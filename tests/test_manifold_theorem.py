@@ -1,10 +1,9 @@
-"""Networks on manifolds: gathers and gates bitwise, the bound of Theorem B by sampling, files
-and bad input.
+"""Networks on manifolds: one function in many forms, the bound of Theorem B by sampling, files and
+bad input.
 """
 
 import math
 from functools import cache
-from itertools import product
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ import torch
 
 import lib
 from helpers import listing, random_points, slopes, target
-from lib import InputError, convresnet, manifolds, splines
+from lib import InputError, manifolds
 from lib.manifolds import Atlas
 
 INSET = {2: 1, 3: 0.5, 4: 0, 5: 0}
@@ -62,33 +61,6 @@ def small(name, **sizes):
 
 def _points(name, count, seed=0):
     return made(name).sample(count, seed)
-
-
-def _nodes_in_ball(order, cells, dim):
-    """By search: the indices of a chart whose functional has a node in the open ball of diameter
-    N.
-    """
-    edge = cells + 2 * order
-    nodes = {j: splines.functional(order, edge, j)[0] for j in range(1 - order, edge)}
-    nearest = {j: min(abs(float(t) - edge / 2) for t in found) for j, found in nodes.items()}
-    return np.array(
-        [j for j in product(nearest, repeat=dim) if sum(nearest[i] ** 2 for i in j) < cells**2 / 4]
-    )
-
-
-# ---- the gather layers
-
-
-def _run(chain, x, channels=3):
-    """All rows through the layers as modules, the stream in channel 0; row 0 of what comes out."""
-    z = torch.zeros(len(x), channels, x.shape[1], dtype=torch.float64)
-    z[:, 0] = torch.from_numpy(x)
-    for numbers in chain:
-        z = torch.relu(convresnet.OneSidedConv1d.from_numbers(numbers)(z))
-    return z[:, :, 0].detach().numpy()
-
-
-# ---- the gate
 
 
 # ---- one function in many forms
@@ -191,8 +163,10 @@ def test_bound_holds_on_curves(name, m, N):
     a = built(name, order=m, cells=N)
     measured = _check_bound(name, a, 3000)
     assert a.alpha == m and (a.bound.dim, a.bound.reach) == (1, made(name).reach)
-    # not vacuous
-    assert a.bound.value <= 60 * measured.value and a.bound.slope <= 60 * measured.slope
+    # not vacuous: the statement; where errors are as small as here what rounding is allowed counts
+    proved = a.bound.spline + a.bound.network
+    assert proved.value <= 60 * measured.value and proved.slope <= 60 * measured.slope
+    assert proved <= a.bound <= proved + lib.Norms(1e-8, 1e-8)
 
 
 @pytest.mark.parametrize("name, m", SURFACES)
@@ -235,7 +209,7 @@ def test_orders_on_the_circle(m):
     """
     cells = (32, 64, 128)
     found = [small_order(m, N) for N in cells]
-    for s, name in enumerate(("value", "gradient")):
+    for s, name in enumerate(("value", "slope")):
         errors = [getattr(a.measure(8192, module_points=0), name) for a in found]
         assert -np.polyfit(np.log(cells), np.log(errors), 1)[0] >= m - s - 0.2
     bounds = [a.bound.spline.value for a in found]
@@ -425,7 +399,8 @@ def test_round_trip(tmp_path, formula):
 @pytest.mark.parametrize(
     "name, damage",
     [
-        ("network.json", lambda raw: raw.replace(b'"cells": 30', b'"cells": 29')),
+        ("network.json", lambda raw: raw.replace(b'"cells": 24', b'"cells": 23')),
+        ("network.json", lambda raw: raw.replace(b'"partition": [', b'"gate": [')),
         ("network.json", lambda raw: raw.replace(b'"domain": "manifold"', b'"domain": "cube"')),
         ("network.json", lambda raw: raw[: len(raw) // 2]),
         ("network.safetensors", lambda raw: raw[:-9]),
