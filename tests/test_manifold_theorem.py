@@ -4,6 +4,7 @@ bad input.
 
 import math
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -394,6 +395,28 @@ def test_round_trip(tmp_path, formula):
     with pytest.raises(InputError, match="^domain = .*dimension 2"):
         b.with_target(target("sin(3*x1)*exp(x2)"), made("sphere"))
     assert torch.equal(lib.load(tmp_path / "net").network(x), b.network(x))
+
+
+def test_a_saved_partition_loads():
+    """Format 5: ``sin(3 x1) x2`` on eight charts; the numbers are those printed when it was
+    saved.
+    """
+    a = lib.load(Path(__file__).parent / "saved" / "format5-circle")
+    x = 0.5 + 0.4 * torch.tensor([[1, 0], [0.6, 0.8], [-0.8, -0.6]], dtype=torch.float64)
+    expected = [0.21537898441397518, 0.6514543843265753, 0.13266609413002328]
+    assert a.network(x).tolist() == pytest.approx(expected, abs=1e-14)
+    assert a.sparse(x).tolist() == pytest.approx(expected, abs=1e-14)
+    assert (a.bound.value, a.bound.slope) == (0.0700513632249618, 6.772143053096414)
+    assert a.bound.rigorous and a.unchanged and a.domain is None
+    assert (len(a.charts), len(a.coefficients)) == (8, 40)
+    points = _points("circle", 500)
+    assert (sum(c.partition(points) for c in a.charts) - 1).abs().max() <= 1e-9
+    b = a.with_target(a.target, made("circle"))
+    assert b.bound == a.bound and b.measure(500) <= b.certify().upper <= b.bound
+    again = lib.approximate(
+        a.target, Atlas(made("circle"), 0.2, 0.28), order=2, cells=5, refinement=5
+    )
+    assert np.abs(again.coefficients - a.coefficients).max() <= 1e-14
 
 
 @pytest.mark.parametrize(
