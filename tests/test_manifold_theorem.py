@@ -112,6 +112,15 @@ def test_blocks_and_kernels_do_not_change_the_function(m):
         assert other.bound.spline.value == base.bound.spline.value
 
 
+def test_an_infinite_bound_does_not_make_a_bad_network(monkeypatch):
+    """Where enclosures fail there is nothing to choose the refinement by."""
+    infinite = lib.Norms(math.inf, math.inf)
+    monkeypatch.setattr(manifolds.ManifoldProblem, "spline_error", lambda self, cells: infinite)
+    a = lib.approximate(target("sin(3*x1)*exp(x2)"), atlas("circle"), order=3, cells=24)
+    assert a.bound.value == a.bound.slope == math.inf and a.refinement == 30
+    assert a.measure(2000, module_points=50).slope < 0.02
+
+
 # ---- Theorem B
 
 CASES = [
