@@ -305,7 +305,7 @@ def _patches():
     target = lib.Target.from_sympy("x1*x2")
     yield lib.Cube(2).patch(lib.Cube(2).problem(target, 2).charts(4), 4)
     circle = lib.manifolds.circle(0.3)
-    yield circle.patch(circle.problem(target, 3, 16).charts(16), 16)
+    yield circle.patch(circle.problem(target, 2, 8).charts(8), 8)
 
 
 KINDS = {"Domain": _domains, "Problem": _problems, "Patch": _patches}
@@ -385,11 +385,15 @@ def test_mypy_sees_the_protocols(tmp_path):
 def test_old_names_warn_and_work():
     a = lib.approximate(lib.Target.from_sympy("x1*x2"), lib.Cube(2), order=2, cells=4)
     problem = a.domain.problem(a.target, 2)
+    circle = lib.manifolds.circle(0.3)
+    other = circle.problem(a.target, 2, 8)
     for holder, old, new in (
         (a.bound, "factors", a.bound.breakdown),
         (a.bound, "network_value", a.bound.network.value),
         (problem, "factors", problem.breakdown),
         (problem, "terms", problem.count_terms),
+        (other, "factors", other.breakdown),
+        (other, "terms", other.count_terms),
     ):
         with pytest.warns(DeprecationWarning, match=f".{old} is called"):
             assert getattr(holder, old) == new
@@ -414,13 +418,16 @@ def test_letters_that_stand_for_objects():
 
 def test_words_with_one_meaning():
     """Factors are those of a tensor product, terms those of a spline, the reach is a number of a
-    manifold, pieces are those of a B-spline, and slopes are norms: of a partition it is the gain.
+    manifold, pieces are those of a B-spline, and slopes are norms: what multiplies squared
+    distances is the gain, and cells are living in charts.
     """
     for word, allowed in {
         "factors": set(),
         "terms": set(),
         "reach": set(),
         "pieces": {"lib.splines._bspline.pieces"},
+        "gain": {"lib.convresnet._chart.PartitionFunction.gain"},
+        "living": {"lib.manifolds._atlas.Atlas.living"},
         "slope": {
             f"lib.{name}.slope"
             for name in (

@@ -17,8 +17,9 @@ from scipy.spatial import cKDTree
 from scipy.special import ellipe
 from sklearn.datasets import load_digits
 
+import lib
 from helpers import UNIT
-from lib import InputError, Target, manifolds
+from lib import InputError, manifolds
 from lib.manifolds import Atlas, FourierCurve, LevelSet, farthest_points
 
 PICTURE = np.outer([0, 1, 2, 3, 1, 0], [0, 3, 1, 2, 0, 0]) / 9 + np.eye(6)
@@ -849,22 +850,34 @@ def test_projected_radius():
 @pytest.mark.parametrize("name", ("circle", "ellipse"))
 def test_chosen_atlas_has_the_best_score(name):
     M = made(name)
-    f = Target.from_sympy("sin(3*x1)*exp(x2)", 2)
-    best = manifolds.choose_atlas(M, f, 3, 16)
+    wave = lib.Target.from_sympy("sin(6*x1)*exp(x2)")
+    best = manifolds.choose_atlas(M, wave, 3, 16)
     assert best.smallest_mesh(3) <= 16
-    rivals = [
-        Atlas(M, c * b * M.reach, b * M.reach)
-        for b in manifolds._choose.RADII
-        for c in manifolds._choose.COVERS
-    ]
-    scores = [manifolds.score(a, f, 3, 16) for a in rivals if a.smallest_mesh(3) <= 16]
-    assert manifolds.score(best, f, 3, 16) <= min(scores) * (1 + 1e-9) < max(scores)
+    rivals = [Atlas(M, c * r * M.reach, r * M.reach) for r in (0.3, 0.6) for c in (0.5, 0.8)]
+    scores = [manifolds.score(a, wave, 3, 16) for a in rivals if a.smallest_mesh(3) <= 16]
+    assert len(scores) == 4 and max(scores) > 1.3 * min(scores)
+    assert manifolds.score(best, wave, 3, 16) <= min(scores) * (1 + 1e-9)
     least = min(
-        manifolds.smallest_mesh(M.reach, b * M.reach, 1, 4) for b in manifolds._choose.RADII
+        manifolds.smallest_mesh(M.reach, r * M.reach, 1, 4) for r in manifolds._choose.RADII
     )
-    assert manifolds.choose_atlas(M, f, 4, least).smallest_mesh(4) <= least
+    assert manifolds.choose_atlas(M, wave, 4, least).smallest_mesh(4) <= least
     with pytest.raises(InputError, match=f"^cells = {least - 1}: must be at least {least}"):
-        manifolds.choose_atlas(M, f, 4, least - 1)
+        manifolds.choose_atlas(M, wave, 4, least - 1)
+
+
+def test_score_is_the_slope_bound_at_equally_many_terms():
+    """Of splines, with the norms that a target without a formula has; those of three charts are
+    not more than those of all.
+    """
+    M = made("circle")
+    A = Atlas(M, 0.3 * M.reach, 0.45 * M.reach)
+    f = lib.Target(lambda x: torch.sin(6 * x[:, 0]) * torch.exp(x[:, 1]), dim=2)
+    for m, N in ((2, 24), (3, 40)):
+        problem = A.problem(f, m, N)
+        bound = problem.spline_error(N).slope * problem.count_terms(N) ** (m - 1)
+        everywhere = manifolds.score(A, f, m, N, charts=len(A))
+        assert manifolds.score(A, f, m, N) <= everywhere
+        assert 0.99 <= everywhere / bound <= 1.2
 
 
 # ---- derivatives on grids
@@ -967,6 +980,11 @@ REFUSED = {  # what is wrong: the call, how the message begins
     "net of radius zero": (lambda: made("sphere").net(0), "radius = 0"),
     "isometry into less": (lambda: manifolds.isometry(2, 3, 0), "ambient_dim = 2"),
     "order of a mesh": (lambda: manifolds.smallest_mesh(0.4, 0.3, 1, 9), "order = 9"),
+    "no mesh at 0.99 reaches": (
+        lambda: manifolds.smallest_mesh(0.4, 0.99 * 0.4, 1, 4),
+        "chart_radius = 0.396",
+    ),
+    "no mesh above": (lambda: Atlas(made("circle"), 0.2, 0.399).smallest_mesh(2), "chart_radius"),
     "atlas of a number": (lambda: Atlas(3, 0.2, 0.3), "manifold = 3"),
     "charts beyond the reach": (
         lambda: Atlas(made("circle"), 0.2, 0.4 * (1 + 1e-9)),

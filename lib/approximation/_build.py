@@ -133,13 +133,11 @@ def approximate(
     blocks = len(charts) if blocks is None else blocks
     largest = largest_coefficient(charts)
     if refinement is None:
-        refinement = choose_refinement(problem, cells, largest)
-        if refinement is None:
-            refinement = (
-                _POLYNOMIAL_REFINEMENT
-                if problem.spline_error(cells).value == 0
-                else MAXIMUM_REFINEMENT
-            )
+        error = problem.spline_error(cells).value
+        if 0 < error < float("inf"):
+            refinement = choose_refinement(problem, cells, largest) or MAXIMUM_REFINEMENT
+        else:  # there is nothing to compare with
+            refinement = _POLYNOMIAL_REFINEMENT
     refinement = check_refinement(refinement, MINIMUM_REFINEMENT)
     return Approximation(
         construction=Construction(charts, order, refinement, kernel_size, blocks),

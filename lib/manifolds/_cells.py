@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int
 
+from lib.errors import require
 from lib.splines import check_order, functional
 
 _MARGIN = 0.99  # nodes are looked for within this part of the ball over which a chart is inverted
@@ -74,7 +75,18 @@ def smallest_mesh(reach: float, chart_radius: float, dim: int, order: int) -> in
 
     ``r_1 (1 + 2 sqrt(d) (m - floor(delta_m)) / N) <= 0.99 tau`` (``lem-local-jackson``): with the
     whole part of ``delta_m``, so that also the cells in which nodes are lie there.
+
+    Raises
+    ------
+    InputError
+        If ``r_1`` is not below ``0.99 tau``, so that no mesh is fine enough.
     """
     order = check_order(order)
+    require(
+        chart_radius < _MARGIN * reach,
+        "chart_radius",
+        chart_radius,
+        f"below {_MARGIN} of the reach, {reach:.6g}: with no mesh do all nodes lie in the charts",
+    )
     spread = 2 * chart_radius * dim**0.5 * (order - floor(inset(order)))
     return max(order, ceil(spread / (_MARGIN * reach - chart_radius) * (1 + 1e-12)))

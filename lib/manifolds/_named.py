@@ -1,5 +1,5 @@
-"""The manifolds of chapter 06 by name, or by the formulas of a level set, as the command line
-takes them.
+"""Manifolds by name, or by the formulas of a level set, as the command line takes them (book:
+chapter 06).
 """
 
 import re
