@@ -630,7 +630,7 @@ def test_the_second_proof_rejects(tmp_path):
             },
             "cover",
         ),
-        ({"roots": (3, 3)}, "boxes of 4 cells"),
+        ({"roots": (3, 3)}, "begin at .4, 4."),
     ]:
         with pytest.raises(lib.InputError, match=message):
             certify.check(_altered(c, **changes), a)
