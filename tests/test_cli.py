@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -216,6 +217,51 @@ def test_certified_is_at_most_the_bound(formula, tmp_path, capsys):
         )
 
 
+CIRCLE = "(x1-1/2)**2 + (x2-1/2)**2 - 1/9"
+PLACES = {
+    "circle": (["x1*x2", "--on", "circle"], 2, 1, 0.4),
+    "a name in capitals": (["x1*x2", "--on", " Circle "], 2, 1, 0.4),
+    "sphere": (["x1*x2+x3", "--on", "sphere", "--order", "2", "--cells", "12"], 3, 2, 0.5),
+    "level set": (["x1*x2", "--on", CIRCLE], 2, 1, 1 / 3),
+    "curve in three dimensions": (["x1*x2+x3", "--on", CIRCLE + "; x3 - 1/2"], 3, 1, 1 / 3),
+}
+SMALL_CURVE = ["--order", "3", "--cells", "16", "--points", "256", "--quiet"]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_approximate_on_manifolds(place, tmp_path, capsys):
+    arguments, dim, d, radius = PLACES[place]
+    out, file = tmp_path / "net", tmp_path / "report.json"
+    end = ["--out", str(out), "--json", str(file)]
+    assert main(["approximate", arguments[0], *SMALL_CURVE, *arguments[1:], *end]) == 0
+    text, report = capsys.readouterr().out, json.loads(file.read_text())
+    assert f"d={d}, D={dim}" in text and "charts" in text and "within" in text
+    a = lib.load(out)
+    assert report["dim"] == a.dim == dim and a.charts[0].dim == d and report["passed"] is True
+    assert report["cells"] == a.cells and report["formula"] == a.target.formula
+    assert report["certified"] is None
+    for norm in ("value", "slope"):
+        assert 0 < report["measured"][norm] <= report["bound"][norm] == getattr(a.bound, norm)
+    # on circles and spheres of a known radius, by numpy alone
+    v = np.random.default_rng(0).standard_normal((50, d + 1))
+    v *= radius / np.linalg.norm(v, axis=1, keepdims=True)
+    x = 0.5 + np.pad(v, [(0, 0), (0, dim - d - 1)])
+    exact = x[:, 0] * x[:, 1] + (x[:, 2] if dim == 3 else 0)
+    off = np.abs(a.sparse(torch.from_numpy(x)).numpy() - exact).max()
+    assert off <= report["bound"]["value"] < 0.1
+
+
+def test_certified_on_a_circle(tmp_path, capsys):
+    file = tmp_path / "report.json"
+    arguments = ["approximate", "x1*x2", "--on", "circle", *SMALL_CURVE, "--certify"]
+    assert main([*arguments, "--json", str(file)]) == 0
+    assert capsys.readouterr().out.count("over the whole domain") == 2
+    report = json.loads(file.read_text())
+    for norm in ("value", "slope"):
+        low, high = report["certified"][norm]
+        assert 0 < low <= high <= report["bound"][norm] and report["measured"][norm] <= high
+
+
 def test_a_formula_may_begin_with_a_minus_sign(capsys):
     assert (
         main(["approximate", "-x1**2", "--order", "3", "--cells", "4", "--points", "64", "--quiet"])
@@ -294,6 +340,20 @@ BAD = {
     "power-of-a-variable": (["approximate", "x1**x2"], "write exp(x2*log(x1))"),
     "no-star": (["approximate", "2x1"], "2*x1, not 2x1"),
     "text": (["approximate", "'x1'"], "is not a number"),
+    "unknown-manifold": (
+        ["approximate", "x1", "--on", "klein"],
+        f"manifold = 'klein': must be one of {', '.join(lib.manifolds.NAMES)}, or a formula",
+    ),
+    "no-manifold": (["approximate", "x1", "--on", ""], "manifold = ''"),
+    "too-many-coordinates": (["approximate", "x4", "--on", "sphere"], "the name 'x4'"),
+    "another-dimension": (["approximate", "x1", "--on", "sphere", "--dim", "4"], "dim = 4"),
+    "no-curve": (["approximate", "x1", "--on", "x1*x2"], "formulas = ['x1*x2']"),
+    "hostile-manifold": (["approximate", "x1", "--on", "__import__('os').x1+x2"], "formula"),
+    "order-6-on-a-circle": (["approximate", "x1", "--on", "circle", "--order", "6"], "order = 6"),
+    "too-few-cells-on-a-circle": (
+        ["approximate", "x1*x2", "--on", "circle", "--cells", "3"],
+        "cells = 3",
+    ),
     "comparison": (["approximate", "x1 > 0"], "no sum, product"),
     "json-folder-missing": (
         ["verify", "lem-bspline", "--quiet", "--json", "missing/report.json"],

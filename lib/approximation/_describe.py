@@ -25,7 +25,9 @@ def describe(a):
         arrays = {k: getattr(chart, k) for k in _ARRAYS}
         if chart.partition is not None:
             arrays |= {k: getattr(chart.partition, k) for k in ("centre", "earlier")}
-        tensors |= {f"charts.{i}.{k}": torch.from_numpy(np.array(v)) for k, v in arrays.items()}
+        tensors |= {
+            f"charts.{i}.{k}": torch.from_numpy(np.array(v, order="C")) for k, v in arrays.items()
+        }
     partition = a.charts[0].partition
     return tensors, {
         "dim": a.dim,

@@ -63,11 +63,18 @@ class Jet:
         return self._like(found)
 
     def composed(self, series: list) -> "Jet":
-        """``g`` of this, from the coefficients of ``g`` around its constant."""
+        """``g`` of this, from the coefficients of ``g`` around its constant; from the first degree
+        on where these are not known its own are not.
+        """
+        known = next((k for k, v in enumerate(series) if not v.is_finite()), len(series))
+        series = [v if k < known else arb(0) for k, v in enumerate(series)]
         step = self._like(self.c | {(0,) * self.dim: arb(0)})
         result = self._like({(0,) * self.dim: series[self.order]})
         for k in range(self.order - 1, -1, -1):
             result = result * step + series[k]
+        for nu in result.c:
+            if sum(nu) >= known:
+                result.c[nu] = arb("nan")
         return result
 
 
@@ -138,19 +145,30 @@ def _applied(u, function, positive=False):
 
 
 def _modulus(u, p, signed):
-    """``|u|^p`` or ``sign(u) |u|^p``, unknown where ``u`` may be 0."""
+    """``|u|^p`` or ``sign(u) |u|^p``; where ``u`` may be 0, up to the degree that is bounded."""
     here = u.constant if isinstance(u, Jet) else u
     if here > 0:
         return _applied(u, lambda v: (v.log() * p).exp())
     if here < 0:
         found = _applied(u * -1, lambda v: (v.log() * p).exp())
         return found * -1 if signed else found
-    nan = arb("nan")
-    return (
-        Jet(u.dim, u.order, dict.fromkeys(indices(u.dim, u.order), nan))
-        if isinstance(u, Jet)
-        else nan
-    )
+    series, binomial = [], arb(1)
+    for k in range(u.order + 1 if isinstance(u, Jet) else 1):
+        series.append(_at_a_zero(abs(here), p - k, binomial, (k + signed) % 2 == 1))
+        binomial = binomial * (p - k) / (k + 1)
+    return u.composed(series) if isinstance(u, Jet) else series[0]
+
+
+def _at_a_zero(size, q, factor, odd):
+    """``factor |u|^q``, with the sign of ``u`` if ``odd``, where ``u`` may be 0; unknown for
+    ``q < 0``.
+    """
+    if not q >= 0:
+        return arb("nan")
+    top = (abs(factor) * (arb(size.upper()) ** q if q > 0 else arb(1))).upper()
+    if odd:
+        return arb(0, top)
+    return arb(top / 2, top / 2) * (1 if factor >= 0 else -1)
 
 
 def chart_jets(manifold: Any, centre: Any, frame: Any, t: list[Jet]) -> list[Jet]:

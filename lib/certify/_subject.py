@@ -62,7 +62,7 @@ class Subject:
 
     def a_priori(self) -> Norms:
         """The bounds of Theorems A and B, from the formula on: nothing of them is taken from the
-        approximation but its charts; infinite if they are not rigorous.
+        approximation but its charts; infinite if they are not rigorous, or about other terms.
         """
         c = self.construction
         target = Target.from_sympy(self.formula, self.domain.ambient_dim)
@@ -72,6 +72,12 @@ class Subject:
         elif type(self.patch) is ChartsPatch:
             problem = self.patch.atlas.problem(target, c.order)
         else:
+            return _NOTHING
+        terms = problem.indices(self.cells)  # a bound reads coefficients in this order
+        same = len(terms) == len(c.charts) and all(
+            np.array_equal(chart.indices, mine) for chart, mine in zip(c.charts, terms)
+        )
+        if not same:
             return _NOTHING
         found = bound(problem, c.charts, self.cells, c.refinement)
         return Norms(*found) if found.rigorous else _NOTHING

@@ -3,6 +3,7 @@
 from functools import partial
 
 import numpy as np
+from jaxtyping import Int
 
 from lib.convresnet import Chart, cube_chart
 from lib.domains._domain import Domain, Localisation
@@ -77,6 +78,10 @@ class CubeProblem:
     def count_terms(self, cells: int) -> int:
         """``(N + m - 1)^D``."""
         return (cells + self.order - 1) ** self.dim
+
+    def indices(self, cells: int) -> list[Int[np.ndarray, "_ d"]]:
+        """The terms of the only chart, in their order: int64 array (T, D)."""
+        return [cube_chart(np.zeros((cells + self.order - 1,) * self.dim), self.order).indices]
 
     def mesh_slope(self, cells: int) -> float:
         """Mesh units a unit of length: ``N``."""

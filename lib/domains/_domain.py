@@ -81,6 +81,9 @@ class Problem(Protocol):
     def count_terms(self, cells: int) -> int:
         """``T``, the number of terms."""
 
+    def indices(self, cells: int) -> list[Int[np.ndarray, "_ d"]]:
+        """The terms of each chart, in the order in which `coefficient_error` reads them."""
+
     def mesh_slope(self, cells: int) -> float:
         """Mesh units a unit of length."""
 

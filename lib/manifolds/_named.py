@@ -32,7 +32,8 @@ def manifold(text: str, dim: int | None = None) -> Manifold:
         One of `NAMES`, or formulas in ``x1 .. xD`` separated by semicolons, whose common zeros in
         the open unit cube are meant (`LevelSet`).
     dim : int, optional
-        ``D`` of the formulas; by default that of the last coordinate in them.
+        ``D`` of the formulas; by default that of the last coordinate in them.  That of the manifold
+        for a name.
 
     Raises
     ------
@@ -41,7 +42,9 @@ def manifold(text: str, dim: int | None = None) -> Manifold:
     """
     name = text.strip().lower()
     if name in NAMES:
-        return NAMES[name]()
+        found = NAMES[name]()
+        require(dim in (None, found.ambient_dim), "dim", dim, f"{found.ambient_dim} for {name}")
+        return found
     coordinates = [int(k) for k in re.findall(r"\bx([1-9]\d*)\b", text)]
     require(
         len(coordinates) > 0, "manifold", text, f"one of {', '.join(NAMES)}, or a formula in x1, x2"

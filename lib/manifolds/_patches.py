@@ -226,7 +226,8 @@ class ChartsPatch:
 def _atlas_of(manifold, charts, cells):
     """The atlas whose charts these are, bit by bit."""
     first = charts[0].partition
-    require(first is not None, "charts", first, "with a partition of unity")
+    known = all(c.partition is not None for c in charts)
+    require(known, "charts", "one without", "with a partition of unity")
     centres = np.stack([c.partition.centre for c in charts])
     atlas = Atlas(manifold, first.inner**0.5, first.outer**0.5, centres)
     squares = manifold.ambient_dim * 4.0 ** (-first.refinement - 1)

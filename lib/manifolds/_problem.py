@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int
 from torch import Tensor
 
 from lib.convresnet import Chart
@@ -202,10 +202,10 @@ class ManifoldProblem:
 
     def count_terms(self, cells: int) -> int:
         """``T``: all charts together."""
-        return sum(len(terms) for terms in self._living_terms(cells))
+        return sum(len(terms) for terms in self.indices(cells))
 
-    def _living_terms(self, cells):
-        """The terms of each chart: int64 arrays (T_i, d)."""
+    def indices(self, cells: int) -> list[Int[np.ndarray, "_ d"]]:
+        """The terms of each chart, in their order: int64 arrays (T_i, d)."""
         return [terms_over(mask, self.order) for mask in self.atlas.living(cells)]
 
     factors = renamed("factors", "breakdown")
@@ -298,7 +298,7 @@ class ManifoldProblem:
         low = (1 - order) * unit + int(steps.min())
         shape = ((cells + 2 * order) * unit + 1,) * dim
         found = []
-        for indices in self._living_terms(cells):
+        for indices in self.indices(cells):
             place = indices[:, None] * unit + offsets - low
             flat = np.ravel_multi_index(tuple(np.moveaxis(place, -1, 0)), shape)
             distinct, where = np.unique(flat, return_inverse=True)
