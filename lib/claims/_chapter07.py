@@ -504,10 +504,10 @@ def _elsewhere(D, K):
     tampered=("coefficients larger by a thousandth in the space of more dimensions", _elsewhere),
 )
 def cor_ambient(build, D, K):
-    """The same curve in ``R^3`` and in ``R^D``: the largest difference of coefficients of terms that
-    both keep, over 1e-8, and of the estimates for the splines, over 1e-5; and 1 more if more than
-    one term of twenty is kept in one of them only, or for another depth than the gather layers and
-    the squares explain.
+    """The same curve in ``R^3`` and in ``R^D``: the largest difference of coefficients of terms
+    that both keep, over 1e-8, and of the estimates for the splines, over 1e-5; and 1 more if more
+    than one term of twenty is kept in one of them only, or for another depth than the gather
+    layers and the squares explain.
     """
     (here, error), (there, other) = build(3, K), build(D, K)
     off = 0.0
