@@ -155,13 +155,18 @@ def mutate(mutant):
     return ConvResNet(blocks, a.network.head.detach(), a.dim)
 
 
-def _coarser(a, block):
-    """The block with one level less."""
+def runs_of(a, block):
+    """The numbers of the charts whose terms a block has, and which terms of each: slices."""
     ends = np.cumsum([len(c.indices) for c in a.charts])
     part = np.array_split(np.arange(ends[-1]), a.blocks)[block]
     low = part[0]
     high = part[-1] + 1
     mine = [i for i, end in enumerate(ends) if end > low and end - len(a.charts[i].indices) < high]
     starts = [ends[i] - len(a.charts[i].indices) for i in mine]
-    runs = [slice(max(low - s, 0), min(high, ends[i]) - s) for i, s in zip(mine, starts)]
+    return mine, [slice(max(low - s, 0), min(high, ends[i]) - s) for i, s in zip(mine, starts)]
+
+
+def _coarser(a, block):
+    """The block with one level less."""
+    mine, runs = runs_of(a, block)
     return term_block([a.charts[i] for i in mine], runs, a.order, a.refinement - 1, a.kernel_size)

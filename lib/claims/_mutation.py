@@ -14,7 +14,7 @@ from flint import arb
 
 from lib.certify._points import network_value
 from lib.claims._harmless import harmless
-from lib.claims._mutants import COUNT, NETWORKS, mutants, mutate, network, numbers_of
+from lib.claims._mutants import COUNT, NETWORKS, mutants, mutate, network, numbers_of, runs_of
 from lib.claims._processes import one_thread_each
 from lib.claims._report import code_digest
 from lib.convresnet import COORDINATES, ConvResNet, OneSidedConv1d
@@ -28,8 +28,7 @@ _UNIT = 2.0**-53
 def _points(name, block):
     """Points of the domain, around it and of the cube, with values and slopes by `prop-sparse`.
 
-    On the cube the others are beside knots; on a manifold all are near the chart of the block, up
-    to where its partition function vanishes.
+    On the cube the others are beside knots; on a manifold all are near the charts of the block.
     """
     a = network(name)
     rng = np.random.default_rng(2)
@@ -37,16 +36,22 @@ def _points(name, block):
         x = a.domain.sample(_POINTS, 1).numpy()
         beside = rng.choice((-1, 1), x.shape) * 10.0 ** rng.uniform(-7, -3, x.shape)
         others = rng.integers(0, a.cells + 1, x.shape) / a.cells + beside
-    else:  # a block is a chart
-        ball = a.charts[block].partition
-        x = a.domain.project(
-            ball.centre + 0.6 * ball.outer**0.5 * rng.normal(size=(_POINTS, a.dim))
-        )
-        others = ball.centre + ball.outer**0.5 * rng.uniform(-1, 1, x.shape)
+    else:
+        found = [_around(a, i, rng) for i in runs_of(a, block)[0]]
+        x, others = (np.concatenate(part) for part in zip(*found))
     x = torch.from_numpy(
         np.concatenate([x, np.clip(others, 0, 1), rng.random((_POINTS // 2, a.dim))])
     )
     return x, *a.sparse.value_and_gradient(x)
+
+
+def _around(a, i, rng):
+    """Points of a manifold near a chart, and others where its partition function is positive."""
+    ball = a.charts[i].partition
+    x = a.domain.project(ball.centre + 0.6 * ball.outer**0.5 * rng.normal(size=(_POINTS, a.dim)))
+    others = ball.centre + ball.outer**0.5 * rng.uniform(-1, 1, (40 * _POINTS, a.dim))
+    others = others[((others >= 0) & (others <= 1)).all(1)]
+    return x, others[ball(torch.from_numpy(others)).numpy() > 0][:_POINTS]
 
 
 def noticed(mutant, points=None):
@@ -70,13 +75,13 @@ def noticed(mutant, points=None):
         ]
         found = value + (parts[0][0] - parts[1][0])
         slopes = gradient + (parts[0][1] - parts[1][1])
-    inside = slice(0, _POINTS if points is None else 0)
+    inside = slice(0, _POINTS if points is None else 0)  # points of the domain
     f, df = a.target.value_and_gradient(x[inside])
     errors = (f - found[inside]).abs(), a.domain.slope(x[inside], df - slopes[inside])
     if points is None and (errors[0].max() > a.bound.value or errors[1].max() > a.bound.slope):
         return "thm-cube" if mutant.theorem == "A" else "thm-manifold"
-    chart = a.charts[mutant.block if mutant.theorem == "B" else 0]
-    scale = np.abs(chart.coefficients).max() * a.order**chart.dim
+    chart = a.charts[runs_of(a, mutant.block)[0][0]]
+    scale = np.abs(a.coefficients).max() * a.order**chart.dim
     if (found - value).abs().max() > 64 * _UNIT * len(changed.blocks[0]) * scale:
         return "prop-sparse, value"
     if (slopes - gradient).abs().amax(1).median() > 1e-9 * scale * a.cells:
