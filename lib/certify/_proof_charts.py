@@ -11,7 +11,7 @@ from flint import arb, arb_mat
 
 from lib.certify._jets import Jet, chart_jets, expand, indices
 from lib.certify._proof import Proof, as_arb, fold_sum, network_product, network_square
-from lib.errors import InputError
+from lib.errors import InputError, require
 from lib.formulas import variables
 from lib.norms import Norms
 from lib.relu import bspline_error, bspline_slope
@@ -195,9 +195,17 @@ class ChartsProof(Proof):
             left = left - w
 
     def lower_ends(self, place):
-        """``|f - f~|`` and the quotient along its steepest direction next to a float64 point."""
+        """``|f - f~|`` and the quotient along its steepest direction next to a float64 point, of
+        the manifold up to rounding.
+        """
         number, t = self._at(place)
         here = self._on(number, t)
+        require(
+            all(abs(x - p) < _STORED for x, p in zip(here, place)),
+            "certificate",
+            place,
+            "with points of the manifold",
+        )
         error = self.error_at(here)
         steps = [
             [arb(self.unit) * _STEP * (k == a) for a in range(self.dim)] for k in range(self.dim)
