@@ -1,19 +1,14 @@
 """Proofs that a mutant is the same function on the domain (book: the page of evidence)."""
 
-from copy import copy
 from fractions import Fraction as F
-from functools import cache
 
 import numpy as np
 import torch
-from scipy.spatial import cKDTree
 
 from lib.certify._layers import stream, through
-from lib.claims._manifolds import atlas
-from lib.claims._mutants import mutate, network, numbers_of, runs_of
+from lib.claims._mutants import mutate, network, numbers_of
 from lib.convresnet import COORDINATES, Convolution
 from lib.intervals import Balls, matmul
-from lib.manifolds import living_cells
 
 _BOXES = {1: 128, 2: 48, 3: 16}  # a side, for proofs that a channel is dead
 _HALVINGS = 6  # how often they are halved
@@ -21,11 +16,11 @@ _UNIT = 2.0**-53
 
 
 def harmless(mutant):
-    """A proof that a mutant is the same function on the cube (a billionth away from its faces) or
-    on the manifold, in words, or None.
+    """A proof that a mutant is the same function on the cube (a billionth away from its faces), in
+    words, or None.
 
     By interval propagation of the layers in front over boxes that cover it
-    (``lem-interval-layer``); on a manifold also because a term vanishes there (``lem-living``).
+    (``lem-interval-layer``).
     """
     blocks = numbers_of(mutant.network)
     chain = blocks[mutant.block]
@@ -52,8 +47,6 @@ def harmless(mutant):
         return "it only enters with the coefficient zero"
     if _renamed(chain, changed, mutant.layer):
         return "two factors change places"
-    if mutant.theorem == "B" and _nowhere_on_the_manifold(mutant):
-        return "a term that is zero on the manifold"
     before, after, chain_before = _read_by(chain, before, after, mutant.layer, rows)
     a = network(mutant.network)
     side = _BOXES[a.dim]
@@ -71,6 +64,7 @@ def harmless(mutant):
             if chain_before:
                 z = through(chain_before, counts[: mutant.layer + 1], z, None)[0]
             silent, blind = _same(before, after, z, counts[mutant.layer + 1])
+            silent &= not last  # of the last layer only the changed coefficients are here
             reasons |= {"its input is zero"} if blind.any() else set()
             reasons |= {"its output is zero before and after"} if (silent & ~blind).any() else set()
             left.append(part[~(silent | blind)])
@@ -95,40 +89,6 @@ def _reaches(chain, layer, rows):
     for c in chain[layer + 1 :]:
         touched = ((c.dense().weight != 0).any(2).numpy() & touched).any(1)
     return bool(touched.any())
-
-
-@cache
-def _living(name):
-    """`lib.manifolds.living_cells` of the atlas of a network, by a net eight times as fine."""
-    other = copy(atlas(name.split(",")[0]))
-    other.manifold = copy(other.manifold)
-    points, radius = other.manifold.net(other.fine_net[1] / 8)
-    other.manifold.__dict__["_fine"] = points, radius, cKDTree(points)
-    return living_cells(other, network(name).cells)
-
-
-def _nowhere_on_the_manifold(mutant):
-    """Whether what is changed concerns a single term, and no cell of its support lives
-    (``lem-living``).
-    """
-    chain = numbers_of(mutant.network)[mutant.block]
-    c, last = chain[mutant.layer], chain[-1]
-    terms = last.weight.shape[1]
-    if c is last:
-        number = mutant.entry // last.weight.shape[2]
-    elif c.groups == terms:
-        number = mutant.row // (len(c.weight) // terms)
-    else:
-        return False
-    a = network(mutant.network)
-    places = [
-        (i, j)
-        for i, run in zip(*runs_of(a, mutant.block))
-        for j in a.charts[i].indices[run].tolist()
-    ]
-    i, index = places[number]
-    support = tuple(slice(max(k, 0), k + a.order) for k in index)
-    return not _living(mutant.network)[i][support].any()
 
 
 def _renamed(chain, changed, layer):

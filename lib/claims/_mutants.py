@@ -1,10 +1,12 @@
 """Mutants: networks of both theorems with one thing changed (book: the page of evidence)."""
 
+from copy import copy
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 import torch
+from scipy.spatial import cKDTree
 
 from lib.approximation import approximate
 from lib.claims._manifolds import atlas
@@ -54,7 +56,11 @@ def _cube(formula, D, m, N, blocks, K=2):
 
 
 def _manifold(name, m, N, formula):
-    a = atlas(name)
+    a = copy(atlas(name))  # with a finer net, by which few terms are kept that are always zero
+    a.manifold = copy(a.manifold)
+    points, radius = a.manifold.net(a.fine_net[1] / 8)
+    a.manifold.__dict__["_fine"] = points, radius, cKDTree(points)
+    a._living = {}
     return approximate(
         Target.from_sympy(formula, a.ambient_dim),
         a,
@@ -74,7 +80,7 @@ NETWORKS = {
     "square, m=4": ("A", lambda: _cube("cos(3*x1*x2)+x2", 2, 4, 4, 2)),
     "circle, m=3": ("B", lambda: _manifold("circle", 3, 16, "sin(3*x1)*exp(x2)")),
     "circle, m=4": ("B", lambda: _manifold("circle", 4, 20, "cos(4*x1)+x2")),
-    "sphere, m=2": ("B", lambda: _manifold("sphere", 2, 12, "sin(3*x1)*exp(x2)+x3")),
+    "sphere, m=2": ("B", lambda: _manifold("sphere", 2, 8, "sin(3*x1)*exp(x2)+x3")),
 }
 KINDS = (
     "flip a sign",
