@@ -407,7 +407,7 @@ def test_hostile_formula(formula):
 
 
 def test_unknown_claim():
-    _refused(lambda: select(["lem-bsplines"]), "claim", "'lem-bsplines'", "lem-bspline")
+    _refused(lambda: select(["lem-nothing"]), "claim", "'lem-nothing'", "lem-bspline")
 
 
 # ---- files

@@ -154,7 +154,7 @@ def test_what_was_tried_for_some_names_or_random_numbers_is_sampled(label):
 def test_the_rule_for_names_and_random_numbers_finds_something():
     words = {c.id for c in CLAIMS if any(isinstance(v, str) for v in c.grid[0].values())}
     drawn = {c.id for c in CLAIMS if "default_rng" in inspect.getsource(c.check)}
-    assert {"lem-ladder", "thm-cube", "lem-gate"} <= words and "lem-gather" in drawn
+    assert {"lem-ladder", "thm-cube", "lem-partition-net"} <= words and "lem-gather" in drawn
 
 
 def test_evidence_includes_what_a_statement_rests_on():

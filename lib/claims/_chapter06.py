@@ -330,7 +330,7 @@ def _slope_sums(a, count):
     evidence=sampled("the bound is found on a net when the atlas is built; the check samples"),
     grid=grid(name=SMALL),
     honest=lambda a: a.lipschitz,
-    tampered=("half of the bound", lambda a: a.lipschitz / 2),
+    tampered=("half of the bound that an atlas has", lambda a: a.lipschitz / 2),
 )
 def lem_partition_slope(build, name):
     """``sum_i |grad_M rho_i|`` at 40 000 points against ``Lambda`` of the atlas; infinity if that

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import as_completed
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from lib.claims._processes import one_thread_each
 from lib.claims._report import code_digest
@@ -161,9 +160,7 @@ def select(ids=None):
         For an unknown id.
     """
     for label in ids or ():
-        near = get_close_matches(str(label), REGISTRY, cutoff=0)
-        allowed = f"one that `python -m lib list` shows, such as {', '.join(near)}"
-        require(label in REGISTRY, "claim", label, allowed)
+        require(label in REGISTRY, "claim", label, f"one of {' '.join(REGISTRY)}")
     return [c for c in REGISTRY.values() if not ids or c.id in ids]
 
 
