@@ -165,6 +165,15 @@ def _check_folder(out):
     )
 
 
+def _how_sure(a):
+    """What a bound on a manifold, for a formula, rests on."""
+    if a.bound.rigorous:
+        return "is rigorous"
+    if not a.domain.reach_proved:
+        return f"assumes that the reach is at least {a.bound.reach:.4g}"
+    return "allows for rounding without proof"  # of a function too large to be enclosed
+
+
 def _say_what_was_built(a, measured, sizes, built, seconds):
     from lib.convresnet import threads
 
@@ -188,8 +197,7 @@ def _say_what_was_built(a, measured, sizes, built, seconds):
         seen = a.bound.breakdown
         print(
             f"target      sup|f| {seen['sup |f| seen']:.3e}  sup|grad f|"
-            f" {seen['sup |grad f| seen']:.3e} (sampled); the bound is"
-            + (" rigorous" if a.bound.rigorous else " no proof: the reach is assumed")
+            f" {seen['sup |grad f| seen']:.3e} (sampled); the bound {_how_sure(a)}"
         )
     print(
         f"constants   C'_0={a.constant[0]:.4g} C'_1={a.constant[1]:.4g}: bound = C'_s"

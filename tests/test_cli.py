@@ -251,6 +251,31 @@ def test_approximate_on_manifolds(place, tmp_path, capsys):
     assert off <= report["bound"]["value"] < 0.1
 
 
+def test_what_a_bound_on_a_manifold_rests_on_is_said_once(monkeypatch, capsys):
+    """Rigorous, or conditional on a reach that is called assumed wherever it is named, or without a
+    proof of the rounding; and only one of these.
+    """
+
+    def said(place):
+        small = ["--order", "2", "--cells", "8", "--points", "256", "--quiet"]
+        assert main(["approximate", "sin(x1*x2)", "--on", place, *small]) == 0
+        text = capsys.readouterr().out
+        verdict = next(line for line in text.splitlines() if "(sampled); the bound " in line)
+        return text, verdict.partition("the bound ")[2]
+
+    text, verdict = said("circle")
+    assert verdict == "is rigorous" and "reach 0.4, proved: " in text and "assume" not in text
+    text, verdict = said(CIRCLE)
+    reach = lib.manifolds.LevelSet(CIRCLE, 2).reach
+    assert verdict == f"assumes that the reach is at least {reach:.4g}"
+    assert f"reach {reach:.4g}, assumed: " in text
+    assert not any(word in text for word in ("proved", "rigorous", "proof"))
+    monkeypatch.setattr("lib.manifolds._problem.MAXIMUM_EVALUATIONS", 10)
+    text, verdict = said("circle")
+    assert verdict == "allows for rounding without proof"
+    assert "rigorous" not in text and "assume" not in text
+
+
 def test_certified_on_a_circle(tmp_path, capsys):
     file = tmp_path / "report.json"
     arguments = ["approximate", "x1*x2", "--on", "circle", *SMALL_CURVE, "--certify"]

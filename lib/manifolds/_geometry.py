@@ -48,8 +48,8 @@ class Geometry:
 
     def __repr__(self):
         return (
-            f"{self.name} (d={self.dim}, D={self.ambient_dim}, reach {self.reach:.4g}:"
-            f" {self.reach_source})"
+            f"{self.name} (d={self.dim}, D={self.ambient_dim}, reach {self.reach:.4g},"
+            f" {'proved' if self.reach_proved else 'assumed'}: {self.reach_source})"
         )
 
     def numbers(self) -> list:

@@ -44,9 +44,10 @@ class LevelSet(Manifold):
         ``D``, at most 4 (nets subdivide the cube).
     name : str
     reach : float, optional
-        If it is known.  By default a lower bound is computed (`lib.manifolds.reach_of_zeros`).
+        If it is known.  By default a lower bound is computed in float64, without outward rounding
+        (`lib.manifolds.reach_of_zeros`), which is no proof: ``reach_proved`` is false.
     reach_source : str
-        Where a given reach comes from.
+        Where a given reach comes from; without this it is assumed, too.
     volume : float, optional
 
     Attributes
@@ -152,7 +153,7 @@ class LevelSet(Manifold):
             "with zeros whose reach can be bounded from below with fewer boxes; it is at most"
             f" {self.reach_above:.2g}",
         )
-        self.reach_source = "lower bound from curvature and bottlenecks over boxes"
+        self.reach_source = "lower bound in float64 from curvature and bottlenecks over boxes"
 
     def numbers(self) -> list:
         """What tells it from every other one of its kind."""
