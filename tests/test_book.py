@@ -367,6 +367,33 @@ def test_captions_say_what_the_pictures_show():
         assert along[20:140].abs().max() < along.abs().max()
 
 
+def test_the_circle_of_chapters_6_7_and_10_is_what_is_computed():
+    """Bound and certificate of the circle by hand, and what they leave of the error."""
+    circle = lib.manifolds.circle()
+    atlas = lib.manifolds.Atlas(circle, 0.315 * circle.reach, 0.45 * circle.reach)
+    target = lib.Target.from_sympy("sin(6*x1)*exp(x2)+x1*x2", 2)
+    a = lib.approximate(target, atlas, order=4, cells=16)
+    c, seen = a.certify(), a.measure(100_000, module_points=0)
+
+    def short(number):
+        mantissa, _, power = f"{number:.1e}".partition("e")
+        return rf"${mantissa}\cdot10^{{{int(power)}}}$"
+
+    text = _page("10_certificates").partition("On the circle of chapters 6 and 7")[2]
+    for part in (
+        f"is {short(a.bound.value)} in value and ${a.bound.slope:.3f}$ in slope",
+        f"at most {short(c.value.upper)} and ${c.slope.upper:.4f}$, with {len(c.level)} boxes",
+        f"where {short(seen.value)} and {short(seen.slope)} are seen",
+    ):
+        assert part in text[:600], part
+    first = _page("07_manifold_theorem").partition("## Splines in charts")[0]
+    assert f"($T={len(a.coefficients)}$)" in first and "of 304 terms" in _page(
+        "07_manifold_theorem"
+    )
+    assert f"{short(a.bound.value)} in value and ${a.bound.slope:.3f}$ in slope" in first
+    assert f"are {short(seen.value)} and {short(seen.slope)}" in first
+
+
 def test_refinement_without_a_choice():
     """40 levels where the spline has an error and no level will do, 30 where it has none:
     chapters 3 and 5.
