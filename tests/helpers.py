@@ -13,7 +13,7 @@ import lib
 from lib import convresnet
 
 UNIT = 2.0**-53
-ORDERS = (2, 3, 4, 5)
+ORDERS = tuple(range(2, 9))
 
 
 @cache

@@ -643,3 +643,15 @@ def test_a_domain_of_ones_own_is_not_saved_as_the_cube(tmp_path):
     a = lib.approximate(target("sin(2*x1)", 1), _Steeper(1), order=3, cells=4)
     a.save(tmp_path / "a")
     assert lib.load(tmp_path / "a").domain is None
+
+
+@pytest.mark.parametrize(
+    "formula, tolerance, cells",
+    [("sin(2*pi*x1)", 1e-6, (429, 51, 21)), ("sin(2*pi*x1)*exp(x2)", 1e-3, (60, 16, 9))],
+)
+def test_high_orders_pay_on_smooth_targets(formula, tolerance, cells):
+    """What chapter 5 says of orders 4, 6 and 8; the bounds hold at the points seen."""
+    for m, N in zip((4, 6, 8), cells):
+        a = built(formula, order=m, tolerance=tolerance)
+        assert (a.cells, a.alpha) == (N, m) and max(a.bound) <= tolerance
+        assert a.measure(4096, module_points=4) <= a.bound

@@ -205,7 +205,7 @@ def test_product_error_is_attained(n):
 
 
 @pytest.mark.parametrize("n", (1, 4, 8))
-@pytest.mark.parametrize("degree", (1, 2, 3, 4, 5, 7))
+@pytest.mark.parametrize("degree", range(1, 8))
 def test_power_error_bounds(degree, n):
     z = random_points(1, 50000)[0]
     value, slope = slopes(lambda z: relu.power(z, degree, n), z)
@@ -215,6 +215,7 @@ def test_power_error_bounds(degree, n):
 @pytest.mark.parametrize("n", (4, 8, 12))
 @pytest.mark.parametrize("m", ORDERS)
 def test_bspline_error_bounds(m, n):
+    n = max(n, relu.minimum_refinement(m))
     x = random_points(1, 50000)[0] * m
     exact = BSpline.basis_element(np.arange(m + 1.0), extrapolate=False)
     value, slope = slopes(lambda x: layers.run(layers.bspline(m, n), x[None])[0], x)
@@ -224,14 +225,29 @@ def test_bspline_error_bounds(m, n):
     )
 
 
-@pytest.mark.parametrize(
-    "m, exact", ((2, 1), (3, 1), (4, sp.Rational(2, 3)), (5, 5 * (3 + sp.sqrt(5)) / 48))
-)
-def test_bspline_slope_is_the_steepest_slope_rounded_upwards(m, exact):
+@pytest.mark.parametrize("m", ORDERS)
+def test_bspline_slope_is_the_steepest_slope_rounded_upwards(m):
     x = np.linspace(0, m, 4001)[1:-1]
     largest = np.abs(BSpline.basis_element(np.arange(m + 1.0))(x, 1)).max()
     assert largest * (1 - 8 * m * UNIT) <= relu.bspline_slope(m) <= largest * (1 + 1e-3)
-    assert 0 <= sp.N(sp.Rational(relu.bspline_slope(m)) - exact, 30) <= 4 * UNIT
+    exact = {2: 1, 3: 1, 4: sp.Rational(2, 3), 5: 5 * (3 + sp.sqrt(5)) / 48}
+    if m in exact:
+        assert 0 <= sp.N(sp.Rational(relu.bspline_slope(m)) - exact[m], 30) <= 8 * UNIT
+
+
+@pytest.mark.parametrize("m", ORDERS)
+def test_the_fewest_levels_are_those_of_the_proof(m):
+    """One level less and ``eta_0`` exceeds the value of ``N_m`` a cell from its end; four at
+    least.
+    """
+    n = relu.minimum_refinement(m)
+    assert n == (4, 4, 4, 4, 6, 8, 9)[m - 2]
+    eta = [sum(a for _, _, a, _, _ in relu.fold_terms(m)) * relu.power_error(m - 1, k).value
+           for k in (n - 1, n)]  # fmt: skip
+    assert m == 2 or eta[1] <= BSpline.basis_element(np.arange(m + 1.0))(1.0)
+    assert n == 4 or eta[0] > BSpline.basis_element(np.arange(m + 1.0))(1.0)
+    with pytest.raises(InputError, match="refinement"):
+        relu.bspline_error(m, n - 1)
 
 
 @pytest.mark.parametrize("m", ORDERS)
@@ -250,6 +266,7 @@ def test_fold_terms_give_the_bspline(m):
 @pytest.mark.parametrize("m", ORDERS)
 @pytest.mark.parametrize("D", (2, 3))
 def test_tensor_error_bounds(D, m, n):
+    n = max(n, relu.minimum_refinement(m))
     x = random_points(D, 20000) * m
     element = BSpline.basis_element(np.arange(m + 1.0))
     factor, derivative = element(x), element(x, 1)
@@ -270,7 +287,7 @@ def test_tensor_error_bounds(D, m, n):
 @pytest.mark.parametrize("D", (1, 2))
 def test_spline_error_bounds_the_module(D, m):
     N = m + 2
-    n = 5
+    n = max(5, relu.minimum_refinement(m))
     network, c = spline_network(D, m, N, n)
     x = random_points(1000, D)
     exact = NdBSpline((np.arange(1 - m, N + m) / N,) * D, c, m - 1)

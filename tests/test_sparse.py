@@ -10,7 +10,7 @@ from scipy.interpolate import NdBSpline
 from lib import InputError
 from lib.convresnet import Chart, Construction, PartitionFunction, cube_chart, threads
 
-ORDERS = (2, 3, 4, 5)
+ORDERS = tuple(range(2, 9))
 
 
 def cube(D, m, N, n=9, K=2, seed=0):
@@ -203,7 +203,8 @@ def test_a_term_given_twice_counts_twice():
         (3, 6, 4, "indices = .*from -2 to 3"),
         (3, 6, -3, "indices"),
         (3, 1, 0, "refinement = 1"),
-        (6, 6, 0, "order = 6"),
+        (9, 9, 0, "order = 9"),
+        (8, 8, 0, "refinement = 8"),
     ],
 )
 def test_bad_networks(order, refinement, index, words):

@@ -131,53 +131,63 @@ class HarmlessTable(_Table):
                 ]
 
 
+_NORMS = ["$m$", "cells", r"$\Lambda_m$", "$q$", "$q_1$"]
+
+
+def _constants(m):
+    """For all cells, and for interior ones: the words, the norms and the map to Peano constants."""
+    from lib import splines
+
+    N = 2 * m
+    yield (
+        "all",
+        (splines.weight_sum(m), splines.operator_norm(m, N), splines.slope_norm(m, N)),
+        partial(splines.peano_constant, m, N),
+    )
+    yield (
+        "interior",
+        (
+            splines.weight_sum(m, interior=True),
+            splines.interior_operator_norm(m),
+            splines.interior_slope_norm(m),
+        ),
+        partial(splines.interior_peano_constant, m),
+    )
+
+
 class ConstantsTable(_Table):
-    """The constants of chapter 02, computed while the book is built: of all cells, and of the
-    interior ones below.
-    """
+    """The constants of chapter 02 for orders up to 5, computed while the book is built."""
 
     def rows(self):
-        from lib import splines
-
-        yield [
-            "$m$",
-            "cells",
-            r"$\Lambda_m$",
-            "$q$",
-            "$q_1$",
-            *(f"$k_{{{a},{s}}}$" for s in (0, 1) for a in range(1 + s, 6)),
-        ]
-        for m in splines.ORDERS:
-            N = 2 * m
-            for cells, interior, norms, peano in (
-                (
-                    "all",
-                    False,
-                    (splines.operator_norm(m, N), splines.slope_norm(m, N)),
-                    partial(splines.peano_constant, m, N),
-                ),
-                (
-                    "interior",
-                    True,
-                    (splines.interior_operator_norm(m), splines.interior_slope_norm(m)),
-                    partial(splines.interior_peano_constant, m),
-                ),
-            ):
+        pairs = [(a, s) for s in (0, 1) for a in range(1 + s, 6)]
+        yield [*_NORMS, *(f"$k_{{{a},{s}}}$" for a, s in pairs)]
+        for m in range(2, 6):
+            for words, norms, peano in _constants(m):
                 yield [
-                    "" if interior else str(m),
-                    cells,
-                    number(float(splines.weight_sum(m, interior))),
-                    *map(number, norms),
-                    *(
-                        number(peano(a, s)) if a <= m else ""
-                        for s in (0, 1)
-                        for a in range(1 + s, 6)
-                    ),
+                    str(m) if words == "all" else "",
+                    words,
+                    *(number(float(v)) for v in norms),
+                    *(number(peano(a, s)) if a <= m else "" for a, s in pairs),
+                ]
+
+
+class HighConstantsTable(_Table):
+    """Those of orders 6 to 8, for smoothness ``m``."""
+
+    def rows(self):
+        yield [*_NORMS, "$k_{m-1,0}$", "$k_{m,0}$", "$k_{m,1}$"]
+        for m in range(6, 9):
+            for words, norms, peano in _constants(m):
+                yield [
+                    str(m) if words == "all" else "",
+                    words,
+                    *(number(float(v)) for v in norms),
+                    *(number(peano(a, s)) for a, s in ((m - 1, 0), (m, 0), (m, 1))),
                 ]
 
 
 class FunctionalsTable(_Table):
-    """Interior and left boundary functionals, exact."""
+    """Interior and left boundary functionals, exact up to order 5."""
 
     def rows(self):
         from lib import splines
@@ -190,7 +200,7 @@ class FunctionalsTable(_Table):
                     str(m),
                     str(j) if j < 0 else "0 (interior)",
                     ", ".join(map(str, nodes_)),
-                    ", ".join(map(str, weights)),
+                    ", ".join(str(w) if m <= 5 else f"{float(w):.4g}" for w in weights),
                 ]
 
 
@@ -303,6 +313,7 @@ def setup(app):
         ("mutants-table", MutantsTable),
         ("harmless-table", HarmlessTable),
         ("constants-table", ConstantsTable),
+        ("high-constants-table", HighConstantsTable),
         ("functionals-table", FunctionalsTable),
         ("versions-table", VersionsTable),
         ("execution-table", ExecutionTable),

@@ -11,7 +11,7 @@ from lib.convresnet import Construction, check_kernel_size
 from lib.domains import Setting, bound, choose_refinement, largest_coefficient
 from lib.errors import integer, positive, refuse, require
 from lib.norms import Norms
-from lib.relu import MAXIMUM_REFINEMENT, MINIMUM_REFINEMENT, check_refinement
+from lib.relu import MAXIMUM_REFINEMENT, check_refinement, minimum_refinement
 from lib.splines import check_order
 from lib.targets import Target
 
@@ -138,7 +138,7 @@ def approximate(
             refinement = choose_refinement(problem, cells, largest) or MAXIMUM_REFINEMENT
         else:  # there is nothing to compare with
             refinement = _POLYNOMIAL_REFINEMENT
-    refinement = check_refinement(refinement, MINIMUM_REFINEMENT)
+    refinement = check_refinement(refinement, minimum_refinement(order))
     return Approximation(
         construction=Construction(charts, order, refinement, kernel_size, blocks),
         bound=bound(problem, charts, cells, refinement),

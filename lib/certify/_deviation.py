@@ -33,20 +33,28 @@ class Factors(NamedTuple):
     alive: np.ndarray
 
 
-def power_deviation(order, refinement, z):
-    """*Powers* of ``lem-deviation``: ``p_{m-1} - z^{m-1}`` for ``z`` up to the given array, lowest
-    and highest; and the modulus of its slope.
+def power_deviation(degree, refinement, z):
+    """*Powers* of ``lem-deviation`` for ``z`` up to the given array: the ends of ``p_degree -
+    z^degree``, and the modulus of its slope.
     """
-    eps, delta = 4.0 ** (-refinement - 1), 2.0**-refinement
     zero = np.zeros_like(z)
-    if order == 2:
+    if degree == 1:
         return zero, zero, zero
-    if order == 3:
-        return zero, zero + eps, zero + delta
-    slope = np.minimum(2 * z + delta, 2)  # of sq_n
-    if order == 4:
-        return zero - eps, eps * (1 + z), eps + delta * (z + np.maximum(1, slope))
-    return zero, eps * (2 * z**2 + eps + 1), 4 * z * eps + delta * (2 * (z**2 + eps) + slope)
+    eps, delta = 4.0 ** (-refinement - 1), 2.0**-refinement
+    half = degree // 2
+    if degree % 2:
+        even = degree - 1
+        low, high, slope = power_deviation(even, refinement, z)
+        steep = np.minimum(even * z ** (even - 1) + slope, even)  # of p_even
+        error = np.maximum(high, -low)
+        slope = error + z * slope + delta * np.maximum(1, steep)
+        return z * low - eps, z * high + eps, slope
+    low, high, slope = power_deviation(half, refinement, z)
+    power = z**half
+    steep = np.minimum(2 * (power + high) + delta, 2)  # of sq_n at p_half
+    error = np.maximum(high, -low)
+    slope = steep * slope + (delta + 2 * error) * (half * z ** (half - 1))
+    return 2 * power * low, high * (2 * power + high) + eps, slope
 
 
 def factor_deviations(order, refinement, low, high, positions):
@@ -97,16 +105,16 @@ def _fold_deviation(order, refinement, nearest, reached):
     alive = np.zeros(nearest.shape, bool)
     for _, sign, a, width, scale in fold_terms(order):
         z = np.clip(up((width - nearest) / scale), 0, 1)
-        e_low, e_high, e_slope = power_deviation(order, refinement, z)
+        e_low, e_high, e_slope = power_deviation(order - 1, refinement, z)
         here = (nearest < width) & reached
         alive |= here
-        # the weight a_r is stored rounded: u a_r p_{m-1} with p <= 1 and |p'| <= 4 (`lem-power`);
+        # the weight a_r is stored rounded: u a_r p_{m-1} with p <= 1, |p'| < m (`lem-power`);
         # once more as that is the a_r of the sums here
         rounded = 2 * UNIT * a if order > 3 else 0.0
         sides = (sign * a * e_low, sign * a * e_high)
         least += here * (np.minimum(*sides) - rounded)
         most += here * (np.maximum(*sides) + rounded)
-        slope += here * (a * e_slope + 4 * rounded) / scale
+        slope += here * (a * e_slope + (order - 1) * rounded) / scale
     return up(np.maximum(most, -least)), up(slope), alive
 
 

@@ -277,19 +277,22 @@ def network_product(n, a, b):
     return _positive(network_square(n, (a + b) / 2) - network_square(n, abs(a - b) / 2))
 
 
+def network_power(n, z, degree):
+    """``p_degree`` of a ball in [0, 1]."""
+    if degree == 1:
+        return z
+    if degree % 2:
+        return network_product(n, z, network_power(n, z, degree - 1))
+    return network_square(n, network_power(n, z, degree // 2))
+
+
 def fold_sum(order, n, x):
     """``N~_m`` at a ball, with the weights as they are stored."""
     total = arb(0)
     distance = abs(x - arb(order) / 2)
     for _, sign, a, width, scale in fold_terms(order):
         z = _positive(arb(width) - distance) / arb(scale)
-        power = {
-            1: lambda z: z,
-            2: lambda z: network_square(n, z),
-            3: lambda z: network_product(n, z, network_square(n, z)),
-            4: lambda z: network_square(n, network_square(n, z)),
-        }[order - 1](z)
-        total += arb(sign * a) * power
+        total += arb(sign * a) * network_power(n, z, order - 1)
     return _positive(total)
 
 

@@ -17,7 +17,7 @@ from lib.norms import Norms
 from lib.relu import exact, layers
 
 _UNIT = 2.0**-53
-ORDERS = (2, 3, 4, 5)
+ORDERS = tuple(splines.ORDERS)
 _COARSER = 3  # levels by which a tampered construction is too coarse
 
 
@@ -227,7 +227,8 @@ def _piece(order):
 @claim(
     uses=("lem-bspline", "lem-power"),
     evidence=EXACT,
-    grid=grid(m=ORDERS, n=(4, 8)),
+    grid=grid(m=(2, 3, 4, 5), n=(4, 8)) + [{"m": 6, "n": 6}, {"m": 7, "n": 8}],
+    full=[{"m": 8, "n": 9}],
     honest=layers.bspline,
     tampered=(
         "a B-spline whose powers have three levels too few",
@@ -252,7 +253,7 @@ def prop_bspline_net(build, m, n):
     steep = F(0)
     for r, _, a, _, scale in relu.fold_terms(m):
         off = abs(F(a) - comb(m, r) * F(scale) ** (m - 1) / factorial(m - 1)) + F(a) / 2**52
-        rounded, steep = rounded + off, steep + 4 * off / F(scale)
+        rounded, steep = rounded + off, steep + (m - 1) * off / F(scale)
     wrong = sum(
         exact.violations(t, values, _piece(m), F(error.value) + rounded, F(error.slope) + steep)
     )
@@ -263,7 +264,11 @@ def prop_bspline_net(build, m, n):
 @claim(
     uses=("lem-bspline", "lem-product", "prop-bspline-net"),
     evidence=sampled("piecewise linear in D variables"),
-    grid=grid(D=(1, 2, 3), m=ORDERS, n=(4, 10), outside=(False, True)),
+    grid=[
+        {**sizes, "n": n}
+        for sizes in grid(D=(1, 2, 3), m=ORDERS, outside=(False, True))
+        for n in (relu.minimum_refinement(sizes["m"]), 10)
+    ],
     honest=layers.tensor_bspline,
     tampered=(
         "a product of B-splines in which everything has three levels too few",
@@ -304,18 +309,18 @@ def _network(coefficients, m, n):
 @claim(
     uses=("prop-bspline-net", "prop-tensor-net"),
     evidence=sampled("contained, more sharply, in the certificates of thm-cube"),
-    grid=grid(D=(1, 2), m=ORDERS, N=(6, 11)),
+    grid=grid(D=(1, 2), m=ORDERS, N=(8, 11)),
     honest=_network,
     tampered=(
-        "terms with a single refinement level, where the bound is that of eight",
+        "terms with a single refinement level, where the bound is that of nine",
         lambda coefficients, m, n: _network(coefficients, m, 1),
     ),
 )
 def prop_spline_net(build, D, m, N):
-    """A spline with random coefficients in [-1, 1] against the sum of its networks, n = 8, 4000
+    """A spline with random coefficients in [-1, 1] against the sum of its networks, n = 9, 4000
     random points.
     """
-    n = 8
+    n = 9
     rng = np.random.default_rng(m)
     coefficients = rng.uniform(-1, 1, (N + m - 1,) * D)
     x = _points(4000, D)

@@ -9,6 +9,7 @@ from lib import convresnet, relu
 from lib.claims._registry import EXACT, claim, grid, sampled
 from lib.convresnet import Convolution, ConvResNet
 from lib.relu import exact
+from lib.splines import ORDERS
 
 _UNIT = 2.0**-53
 
@@ -183,7 +184,7 @@ def _in_one_layer(m, N):
 @claim(
     uses=("lem-gather",),
     evidence=EXACT,
-    grid=grid(m=(2, 3, 4, 5), N=(5, 8, 128, 500)),
+    grid=[{"m": m, "N": N} for m in ORDERS for N in sorted({max(m, 5), 8, 128, 500})],
     honest=_chain,
     tampered=("a first doubling that multiplies by 2048 instead of 2", _in_one_layer),
 )
@@ -229,7 +230,7 @@ def _rolled(network):
     evidence=sampled(
         "about every grouped convolution; those of our networks, compared number by number"
     ),
-    grid=grid(D=(1, 2, 3), m=(2, 3, 4, 5)),
+    grid=grid(D=(1, 2, 3), m=(2, 3, 4, 5)) + grid(D=(1,), m=(6, 7, 8)),
     honest=ConvResNet.dense,
     tampered=("a dense form in which the rows of one layer are shifted by one channel", _rolled),
 )
@@ -281,7 +282,8 @@ def _sum_of_terms(D, m, N, n, x):
 @claim(
     uses=("prop-tensor-net", "lem-gather", "lem-skip", "lem-doubling"),
     evidence=sampled("sizes are exact; the function is compared in float64"),
-    grid=grid(D=(1, 2, 3), m=(2, 3, 4, 5), K=(2, 5), blocks=(1, 4)),
+    grid=grid(D=(1, 2, 3), m=(2, 3, 4, 5), K=(2, 5), blocks=(1, 4))
+    + grid(D=(1, 2), m=(6, 7, 8), K=(2,), blocks=(1, 4)),
     honest=lambda *sizes: convresnet.Construction(*sizes).promised,
     tampered=(
         "the sizes of a network with one refinement level less",
@@ -311,7 +313,7 @@ def prop_realisation(build, D, m, K, blocks):
 
 
 def _several(D, m, blocks):
-    return _spline(D=D, m=m, N=6, n=8, K=3, blocks=blocks)
+    return _spline(D=D, m=m, N=max(6, m), n=9, K=3, blocks=blocks)
 
 
 def _without_the_last_block(D, m, blocks):
@@ -322,14 +324,15 @@ def _without_the_last_block(D, m, blocks):
 @claim(
     uses=("lem-skip", "prop-realisation"),
     evidence=sampled("equality of two networks up to rounding"),
-    grid=grid(D=(1, 2), m=(2, 3, 4, 5), blocks=(2, 5, 7)),
+    grid=grid(D=(1, 2), m=(2, 3, 4, 5), blocks=(2, 5, 7))
+    + grid(D=(1, 2), m=(6, 7, 8), blocks=(5,)),
     honest=_several,
     tampered=("several blocks, of which the last is left out", _without_the_last_block),
 )
 def cor_budget(build, D, m, blocks):
     """The same spline in one term block and in several, with another kernel size, at 300 points."""
     x = _points(300, D)
-    one = _spline(D=D, m=m, N=6, n=8, K=2, blocks=1)
+    one = _spline(D=D, m=m, N=max(6, m), n=9, K=2, blocks=1)
     several = build(D, m, blocks)
     return min(_rounding(one), 1e-12), (one(x) - several(x)).detach().abs().max()
 
@@ -357,7 +360,8 @@ def _without_a_term(charts, *sizes):
     evidence=sampled("equality of two programs up to rounding, everywhere in space"),
     grid=[
         p for K, n in ((2, 17), (3, 4)) for p in grid(D=(1, 2, 3), m=(2, 3, 4, 5), K=(K,), n=(n,))
-    ],
+    ]
+    + grid(D=(1, 2), m=(6, 7, 8), K=(2,), n=(9, 17)),
     honest=lambda *sizes: convresnet.Construction(*sizes).sparse,
     tampered=("an evaluation that forgets one of the terms", _without_a_term),
 )

@@ -54,6 +54,11 @@ def _without_a_term(*sizes):
         for f in CASES[D]
         for m in (2, 3, 4, 5)
         for N in CELLS[D]
+    ]
+    + [
+        {"D": D, "formula": SMOOTH[D], "m": m, "N": N}
+        for D, N in ((1, 8), (1, 21), (2, 8))
+        for m in (6, 7, 8)
     ],
     full=[
         {"D": D, "formula": SMOOTH[D], "m": m, "N": N}
@@ -78,7 +83,8 @@ def thm_cube(build, D, formula, m, N):
     evidence=sampled("asymptotic: an order is fitted"),
     grid=[
         {"D": D, "formula": f, "m": m} for D, f in [*SMOOTH.items(), (1, KINK)] for m in (2, 3, 4)
-    ],
+    ]
+    + [{"D": 1, "formula": SMOOTH[1], "m": m} for m in (6, 8)],
     full=[{"D": D, "formula": f, "m": 5} for D, f in SMOOTH.items()],
     honest=_approximation,
     tampered=(
@@ -90,7 +96,7 @@ def cor_cube_rate(build, D, formula, m):
     """By how much the order in h fitted over three sizes, from 65 536 points, misses alpha - s
     (falls short of it, m below the true order).
     """
-    sizes = SIZES[D]
+    sizes = SIZES[D] if m <= 5 else (8, 16, 32)
     results = [build(formula, D, m, N) for N in sizes]
     alpha = results[0].alpha
     errors = zip(*(a.measure(1 << 16, module_points=0) for a in results))  # values, then slopes
@@ -114,7 +120,7 @@ def _rounded(coefficients, m):
 @claim(
     uses=("lem-functionals", "thm-cube"),
     evidence=sampled("about every pair of targets; random pairs"),
-    grid=grid(D=(1, 2), m=(2, 3, 4, 5)),
+    grid=grid(D=(1, 2), m=(2, 3, 4, 5)) + grid(D=(1,), m=(6, 7, 8)),
     honest=_network,
     tampered=("coefficients rounded to three decimals, so that weights jump", _rounded),
 )

@@ -26,7 +26,7 @@ from lib.formulas import evaluate, parse, torch_function, variables
 from lib.intervals import Balls, Taylor, expand, precision, span
 from lib.norms import Norms
 from lib.relu import layers
-from lib.splines import bspline, functional
+from lib.splines import ORDERS, bspline, functional
 from lib.targets import Target
 
 _UNIT = 2.0**-53
@@ -150,7 +150,7 @@ def _allowed(m, n, low, high):
 @claim(
     uses=("lem-square", "prop-bspline-net", "lem-product", "prop-tensor-net"),
     evidence=sampled("about every box; random boxes, all terms"),
-    grid=grid(D=(1, 2, 3), m=(2, 3, 4, 5), n=(4, 8)),
+    grid=grid(D=(1, 2, 3), m=(2, 3, 4, 5), n=(4, 8)) + grid(D=(1, 2), m=(6, 7, 8), n=(9,)),
     honest=_allowed,
     tampered=(
         "the deviation allowed to a network with one refinement level more",
@@ -198,9 +198,9 @@ def lem_deviation(build, D, m, n):
     evidence=sampled("about every float; random points, against 400 bits"),
     grid=[
         {"D": D, "m": m, "N": N, "n": n}
-        for D, N in ((1, 13), (2, 5))
-        for m in (2, 3, 4, 5)
-        for n in (6, 30)
+        for D, N, orders in ((1, 13, ORDERS), (2, 5, (2, 3, 4, 5)))
+        for m in orders
+        for n in (max(6, relu.minimum_refinement(m)), 30)
     ],
     honest=rounding,
     tampered=(
@@ -379,7 +379,7 @@ def _half_the_jumps(order, low, high, *others):
 @claim(
     uses=("lem-bspline", "thm-certificate"),
     evidence=sampled("about every spline and box; random ones, at points beyond the knots"),
-    grid=grid(D=(1, 2), m=(2, 3, 4, 5)),
+    grid=grid(D=(1, 2), m=ORDERS),
     honest=_jumps,
     tampered=("boxes that reach half as far beyond their knots as they do", _half_the_jumps),
 )

@@ -16,7 +16,7 @@ from lib import splines
 from lib.intervals import UNIT, Balls, matmul
 
 # of a cell in x, and in t, for each order: a power of two, a multiple of the denominators of nodes
-_PARTS = {2: 512, 3: 256, 4: 128, 5: 128}
+_PARTS = {2: 512, 3: 256, 4: 128, 5: 128, 6: 64, 7: 64, 8: 64}
 
 
 def _to_bernstein(degree):

@@ -16,7 +16,7 @@ from lib.convresnet._module import Convolution, ConvResNet
 from lib.convresnet._sparse import SparseEvaluator
 from lib.convresnet._terms import STREAM, distinct_centres, doublings, head_weights, term_block
 from lib.errors import integer, require
-from lib.relu import check_refinement, fold_terms, layers
+from lib.relu import check_refinement, fold_terms, layers, power_size
 from lib.splines import check_order
 
 
@@ -131,9 +131,10 @@ class Construction:
         """The sizes that ``prop-realisation`` and ``prop-local-realisation`` promise, from their
         formulas (nothing is built).
 
-        On the cube ``L = G + k + 3 + pi_m + (d-1)(n+3)`` with ``pi_2, .., pi_5 = 0, n+2, 2n+4,
-        2n+3``; ``J = max(3, 1 + d, J~ max(d w_m, (d + 3) [d > 1]))`` with ``w_2, .., w_5 = 2, 6,
-        10, 9`` and ``J~`` the terms of a block; ``kappa1 = max(4, a_0 [m > 2], max |c_j|)``.
+        On the cube ``L = G + k + 3 + pi_m + (d-1)(n+3)`` with ``pi_2 = 0`` and else one more than
+        the layers of a power (`lib.relu.power_size`); ``J = max(3, 1 + d, J~ max(d w_m, (d + 3) [d
+        > 1]))`` with ``w_2 = 2`` and else the channels of a power for each fold, and ``J~`` the
+        terms of a block; ``kappa1 = max(4, max a_r, max |c_j|)``.
 
         Behind a partition ``L`` has ``n_d + 1 + n + 3`` layers more and ``J = max(4, 2 + a d + b, 2
         d J~ + b, d J~ + 2 a, d J~ (w_m + 1), J~ (d + 4))``, ``a`` and ``b`` the most charts and
@@ -147,8 +148,9 @@ class Construction:
         localised = chart.partition is not None
         refinement = 0 if chart.partition is None else chart.partition.refinement
         terms = -(-sum(len(c.indices) for c in self.charts) // self.blocks)
-        power_depth = {2: 0, 3: n + 2, 4: 2 * n + 4, 5: 2 * n + 3}[order]
-        width = {2: 2, 3: 6, 4: 10, 5: 9}[order]
+        power_depth, width = power_size(order - 1, n)
+        power_depth += order > 2  # the signed sum
+        width = max(2, width * len(fold_terms(order)))
         k = doublings(chart.cells, localised)
         depth = k + 3 + power_depth + gather_depth(chart.ambient_dim, kernel_size)
         kappa1 = [

@@ -35,17 +35,23 @@ def _product(a, b, cells):
 
 @njit(inline="always")
 def _power(z, degree, cells):
-    """``p_degree(z)``, degree 1 to 4, and its slope (``lem-power``)."""
+    """``p_degree(z)``, degree 1 to 7, and its slope (``lem-power``)."""
     if degree == 1:
         return z, 1.0
-    s, ds = _square(z, cells)
+    r, dr = _square(z, cells)
     if degree == 2:
-        return s, ds
-    if degree == 3:
-        r, da, db = _product(z, s, cells)
-        return r, da + db * ds
-    r, dr = _square(s, cells)
-    return r, dr * ds
+        return r, dr
+    if degree == 3 or degree >= 6:
+        r, da, db = _product(z, r, cells)
+        dr = da + db * dr
+        if degree == 3:
+            return r, dr
+    r, outer = _square(r, cells)  # 4 or 6
+    dr = outer * dr
+    if degree == 4 or degree == 6:
+        return r, dr
+    r, da, db = _product(z, r, cells)
+    return r, da + db * dr
 
 
 @njit(nogil=True, error_model="numpy")

@@ -24,14 +24,16 @@ def rounding(order: int, refinement: int, dim: int, mesh_rounding: float) -> tup
         by at most ``sum |c_j| (term + total)`` over those.
     """
     square, product = 3 * refinement + 12, 3 * refinement + 40
-    power, lipschitz = {
-        2: (0, 1),
-        3: (square, 2),
-        4: (2 * square + product, 3),
-        5: (3 * square, 4),
-    }[order]
+
+    def power(degree):
+        if degree == 1:
+            return 0
+        if degree % 2:
+            return 2 * power(degree - 1) + product
+        return 2 * power(degree // 2) + square
+
     factor = sum(
-        a * (lipschitz * ((mesh_rounding + order) / scale + 1) + power + 6)
+        a * ((order - 1) * ((mesh_rounding + order) / scale + 1) + power(order - 1) + 6)
         for _, _, a, _, scale in fold_terms(order)
     )
     return UNIT * 1.01 * (dim * factor + (dim - 1) * product), UNIT * 1.01 * (2 * order**dim + 4)
@@ -41,12 +43,12 @@ def stored_folds(order: int) -> Norms:
     """How far a factor with the weights ``a_r`` rounded to float64 is from ``N~_m``, in value and
     slope: `lib.Norms`.
 
-    For orders up to 3 these weights are floats.  The slope of ``p_{m-1}`` is at most 4
+    For orders up to 3 these weights are floats.  The slope of ``p_{m-1}`` is at most ``m - 1``
     (``lem-power``).
     """
     if order <= 3:
         return Norms(0.0, 0.0)
     return Norms(
         UNIT * sum(a for _, _, a, _, _ in fold_terms(order)),
-        UNIT * sum(4 * a / scale for _, _, a, _, scale in fold_terms(order)),
+        UNIT * sum((order - 1) * a / scale for _, _, a, _, scale in fold_terms(order)),
     )

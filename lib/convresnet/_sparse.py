@@ -15,7 +15,7 @@ from lib.convresnet._gather import gather_rows
 from lib.convresnet._kernel import sum_alive
 from lib.convresnet._terms import distinct_centres, doublings, linear_forms
 from lib.errors import require
-from lib.relu import check_refinement, fold_terms
+from lib.relu import check_refinement, fold_terms, minimum_refinement
 from lib.splines import check_order
 
 _CHUNK_BYTES = 1 << 22  # about the size of a cache: four times as much is slower
@@ -69,7 +69,7 @@ class SparseEvaluator:
     ) -> None:
         order = check_order(order)
         # with one level N~_5 exceeds 1, where the product is another function
-        refinement = check_refinement(refinement, 2)
+        refinement = check_refinement(refinement, 2 if order <= 5 else minimum_refinement(order))
         self.charts = charts
         self.order = order
         self.refinement = refinement

@@ -158,7 +158,7 @@ def choose_refinement(
     """
     if room is None:
         room = SHARE * problem.spline_error(cells)
-    for n in range(relu.MINIMUM_REFINEMENT, relu.MAXIMUM_REFINEMENT + 1):
+    for n in range(relu.minimum_refinement(problem.order), relu.MAXIMUM_REFINEMENT + 1):
         if network_error(problem, cells, n, largest_coefficient) <= room:
             return n
     return None

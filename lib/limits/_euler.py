@@ -16,7 +16,7 @@ from jaxtyping import Float64
 from lib.errors import integer, require
 from lib.splines import local_values
 
-DEGREES = range(0, 6)
+DEGREES = range(0, 9)
 
 
 def check_degree(degree, least=0):

@@ -107,7 +107,7 @@ def ratio(order: int, cells: int, dim: int, s: int = 0) -> Ratio:
     bounds = dict.fromkeys(splines.needed_derivatives(dim, order), 1.0)
     spline = splines.jackson_bound(order, cells, order, bounds)
     largest = largest_coefficient(order, cells, dim)
-    refinement = relu.MINIMUM_REFINEMENT
+    refinement = relu.minimum_refinement(order)
     while True:
         network = relu.spline_error(order, dim, cells, refinement, largest)
         if network <= SHARE * spline:

@@ -5,13 +5,14 @@ compute exactly (`lib.relu.exact`), error bounds.
 from lib.relu import exact, layers
 from lib.relu._errors import (
     MAXIMUM_REFINEMENT,
-    MINIMUM_REFINEMENT,
     bspline_error,
     bspline_slope,
     check_refinement,
     fold_terms,
     localised_error,
+    minimum_refinement,
     power_error,
+    power_size,
     product_error,
     spline_error,
     square_error,
@@ -30,7 +31,6 @@ from lib.relu._maps import (
 
 __all__ = [
     "MAXIMUM_REFINEMENT",
-    "MINIMUM_REFINEMENT",
     "bspline",
     "bspline_error",
     "bspline_of_distance",
@@ -40,7 +40,9 @@ __all__ = [
     "exact",
     "layers",
     "power",
+    "minimum_refinement",
     "power_error",
+    "power_size",
     "product",
     "product_error",
     "localised_error",

@@ -5,14 +5,14 @@
 one.
 """
 
-from math import comb, factorial, nextafter, sqrt
+from fractions import Fraction
+from functools import cache
+from math import comb, factorial, inf, nextafter
 
 from lib.errors import integer, require
 from lib.norms import Norms
-from lib.splines import check_order
+from lib.splines import check_order, pieces
 
-# below it the proof that N~_m is non-negative fails for m = 5 (prop-bspline-net)
-MINIMUM_REFINEMENT = 4
 MAXIMUM_REFINEMENT = 40
 
 
@@ -22,6 +22,22 @@ def check_refinement(n: int, least: int = 0) -> int:
     Beyond 40 levels the sawtooth has more teeth than float64 can resolve.
     """
     return integer("refinement", n, least, MAXIMUM_REFINEMENT)
+
+
+@cache
+def minimum_refinement(order: int) -> int:
+    """The least ``n >= 4`` with ``eta_0 <= 1 / (m-1)!``: from it on ``N~_m`` is proved to be
+    non-negative (``prop-bspline-net``).
+
+    Returns
+    -------
+    int
+        4, 4, 4, 4, 6, 8, 9 for ``m`` = 2, .., 8.
+    """
+    n = 4
+    while _fold_error(order, n).value > 1 / factorial(order - 1):
+        n += 1
+    return n
 
 
 def square_error(n: int) -> Norms:
@@ -67,6 +83,25 @@ def power_error(degree: int, n: int) -> Norms:
     return Norms(2 * value + eps, 2 * slope + k * (delta + 2 * value))
 
 
+def power_size(degree: int, n: int) -> tuple[int, int]:
+    """Layers and channels of the network ``p_degree`` (``lem-power``).
+
+    Returns
+    -------
+    layers, channels : int
+        ``p_{2k}`` has the ``n + 1`` layers of a square more than ``p_k``; ``p_{2k+1}`` has the ``n
+        + 2`` of an ordered product more than ``p_{2k}``, beside which it carries ``z`` in one
+        channel more.
+    """
+    if degree == 1:
+        return 0, 1
+    if degree % 2:
+        depth, width = power_size(degree - 1, n)
+        return depth + n + 2, max(width + 1, 5)
+    depth, width = power_size(degree // 2, n)
+    return depth + n + 1, max(width, 3)
+
+
 def fold_terms(order: int) -> list[tuple[int, int, float, float, float]]:
     """The terms ``(r, sign, a_r, w_r, scale)`` of the folded B-spline (``prop-bspline-net``).
 
@@ -93,11 +128,7 @@ def fold_terms(order: int) -> list[tuple[int, int, float, float, float]]:
     return terms
 
 
-def bspline_error(order: int, n: int) -> Norms:
-    """``eta_0, eta_1``: the network ``N~_m`` against ``N_m`` in value and slope
-    (``prop-bspline-net``).
-    """
-    n = check_refinement(n, MINIMUM_REFINEMENT)
+def _fold_error(order, n):
     if order == 2:
         return Norms(0.0, 0.0)
     value, slope = power_error(order - 1, n)
@@ -108,15 +139,45 @@ def bspline_error(order: int, n: int) -> Norms:
     )
 
 
-def bspline_slope(order: int) -> float:
-    """``B = max |N_m'|``, rounded upwards: 1, 1, 2/3, 5 (3 + sqrt 5) / 48 for ``m`` = 2, 3, 4, 5
-    (``lem-bspline``).
+def bspline_error(order: int, n: int) -> Norms:
+    """``eta_0, eta_1``: the network ``N~_m`` against ``N_m`` in value and slope
+    (``prop-bspline-net``).
 
-    It is attained at the zero of ``N_m''`` nearest to the left end (``m > 3``): ``4/3`` and ``(5 +
-    sqrt 5) / 4``.
+    Raises
+    ------
+    InputError
+        For an ``n`` below `minimum_refinement`.
     """
     order = check_order(order)
-    return {2: 1.0, 3: 1.0, 4: nextafter(2 / 3, 1), 5: nextafter(5 * (3 + sqrt(5)) / 48, 1)}[order]
+    return _fold_error(order, check_refinement(n, minimum_refinement(order)))
+
+
+@cache
+def bspline_slope(order: int) -> float:
+    """``B = max |N_m'|``, rounded upwards: 1, 1, 2/3, 5 (3 + sqrt 5) / 48 for ``m`` = 2, 3, 4, 5,
+    and so on (``lem-bspline``).
+
+    For ``m > 3`` it is attained at the only zero of ``N_m''`` in ``(0, m/2)``, which is bisected
+    in rational arithmetic; on an interval of length ``w`` around it ``N_m'`` is at most its value
+    at an end plus ``w``, as ``|N_m''| <= 1``.
+    """
+    order = check_order(order)
+    if order <= 3:
+        return 1.0
+    low, high = Fraction(0), Fraction(order, 2)
+    while high - low > Fraction(1, 2**60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _exactly(order, 2, middle) > 0 else (low, middle)
+    return nextafter(float(_exactly(order, 1, low) + (high - low)), inf)
+
+
+def _exactly(order, times, x):
+    """A derivative of ``N_m`` at a rational point of its support."""
+    cell = int(x)
+    piece = list(pieces(order)[cell])
+    for _ in range(times):
+        piece = [k * c for k, c in enumerate(piece)][1:]
+    return sum((c * (x - cell) ** k for k, c in enumerate(piece)), Fraction(0))
 
 
 def tensor_error(order: int, dim: int, n: int) -> Norms:

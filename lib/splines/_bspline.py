@@ -15,7 +15,7 @@ from jaxtyping import Float64
 
 from lib.errors import integer, require
 
-ORDERS = range(2, 6)
+ORDERS = range(2, 9)
 
 
 def check_order(order: int) -> int:

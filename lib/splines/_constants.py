@@ -17,8 +17,10 @@ from lib.splines._bspline import _piece_array, check_order
 from lib.splines._functionals import functional
 
 _SPLIT = 16  # parts into which each polynomial piece of a kernel is cut
+_GRID = np.linspace(0, 1, 33)
 _GAP = 1e-4  # relative width of the enclosure of a supremum
 _ROUNDING = 1e-10  # > 1e4 operations x 1e-16 x 1e1, the size of the terms
+_MORE = 1e-3  # from order 6 on, where terms are larger and a second way is coarser (`lem_peano`)
 
 
 def _cell_data(order, cells, cell):
@@ -49,18 +51,13 @@ def _evaluate(table, t):
     return np.vander(t, table.shape[1], increasing=True) @ table.T
 
 
-def _bernstein(values, length):
-    """Upper bound of ``int |p|`` from the values of ``p`` at equispaced points.
-
-    ``values`` (..., d + 1): ``p`` of degree at most ``d`` at the ends and equal steps of pieces of
-    the given length (...).  With Bernstein coefficients ``b``: ``int |p| <= |int p| + 2 int p^-``
-    and ``int p^- <= length/(d+1) sum b^-`` (or the same with the positive parts).
+@cache
+def _to_bernstein(degree):
+    """The matrix that takes values at ``degree + 1`` equispaced points to Bernstein
+    coefficients.
     """
-    degree = values.shape[-1] - 1
-    if degree == 0:
-        return np.abs(values[..., 0]) * length
     steps = np.linspace(0, 1, degree + 1)
-    matrix = np.array(
+    return np.linalg.inv(
         [
             [
                 float(_binomial(degree, k)) * s**k * (1 - s) ** (degree - k)
@@ -69,12 +66,22 @@ def _bernstein(values, length):
             for s in steps
         ]
     )
-    b = values @ np.linalg.inv(matrix).T
+
+
+def _bernstein(values, length):
+    """Upper bound of ``int |p|`` from the values of ``p`` at equispaced points, and whether it is
+    more than the integral.
+
+    ``values`` (..., d + 1): ``p`` of degree at most ``d`` at the ends and equal steps of pieces of
+    the given length (...).  With Bernstein coefficients ``b``: ``int |p| <= |int p| + 2 int p^-``
+    and ``int p^- <= length/(d+1) sum b^-`` (or the same with the positive parts).
+    """
+    degree = values.shape[-1] - 1
+    b = values @ _to_bernstein(degree).T if degree else values
     positive = np.maximum(b, 0).sum(-1)
     negative = np.maximum(-b, 0).sum(-1)
-    return (
-        length / (degree + 1) * (np.abs(positive - negative) + 2 * np.minimum(positive, negative))
-    )
+    excess = np.minimum(positive, negative)
+    return length / (degree + 1) * (np.abs(positive - negative) + 2 * excess), excess > 0
 
 
 def _binomial(n, k):
@@ -93,28 +100,38 @@ def _kernel_norm(nodes, weights, degree, x=None, power=None):
     """Upper bounds of ``int |(x-t)_+^power / power! - sum_k weights_k (node_k - t)_+^degree /
     degree!| dt``.
 
-    ``weights`` (G, K); ``x`` (G,) or None to leave the first term out.  Returns (G,).
+    ``weights`` (G, K); ``x`` (G,) or None to leave the first term out.  Returns (G,).  Pieces on
+    which the Bernstein coefficients have both signs are cut.
     """
     count = len(weights)
     breaks = np.broadcast_to(nodes, (count, len(nodes)))
     if x is not None:
         breaks = np.sort(np.concatenate([breaks, x[:, None]], axis=1), axis=1)
-    fractions = np.arange(_SPLIT) / _SPLIT
-    length = np.diff(breaks, axis=1)[..., None] / _SPLIT * np.ones(_SPLIT)
-    start = breaks[:, :-1, None] + np.diff(breaks, axis=1)[..., None] * fractions
-    start, length = start.reshape(count, -1), length.reshape(count, -1)
-    middle = start + length / 2
-    t = start[..., None] + length[..., None] * np.linspace(0, 1, degree + 1)
-    values = np.zeros(t.shape)
-    for k, node in enumerate(nodes):
-        values -= np.where(middle < node, weights[:, k, None], 0.0)[..., None] * _power(
-            node - t, degree
-        )
-    if x is not None:
-        values += np.where(middle < x[:, None], 1.0, 0.0)[..., None] * _power(
-            x[:, None, None] - t, power
-        )
-    return _bernstein(values, length).sum(-1)
+    steps = np.linspace(0, 1, degree + 1)
+
+    def integrals(rows, start, length):  # of pieces (P,) of the kernels in these rows
+        middle = start + length / 2
+        t = start[:, None] + length[:, None] * steps
+        values = np.zeros(t.shape)
+        for k, node in enumerate(nodes):
+            reached = np.where(middle < node, weights[rows, k], 0.0)
+            values -= reached[:, None] * _power(node - t, degree)
+        if x is not None:
+            position = x[rows]
+            reached = np.where(middle < position, 1.0, 0.0)
+            values += reached[:, None] * _power(position[:, None] - t, power)
+        return _bernstein(values, length)
+
+    rows = np.repeat(np.arange(count), breaks.shape[1] - 1)
+    start = breaks[:, :-1].reshape(-1)
+    length = np.diff(breaks, axis=1).reshape(-1)
+    sizes, mixed = integrals(rows, start, length)
+    rows, start, length = (np.repeat(v[mixed], _SPLIT) for v in (rows, start, length))
+    length = length / _SPLIT
+    start = start + length * np.tile(np.arange(_SPLIT), len(start) // _SPLIT)
+    cut, _ = integrals(rows, start, length)
+    sizes[mixed] = cut.reshape(-1, _SPLIT).sum(1)
+    return sizes.reshape(count, -1).sum(1)
 
 
 def _control_points(table):
@@ -145,10 +162,14 @@ def _sup_over_cell(nodes, table, alpha, s, offset, found):
 
     # bounded derivatives of x -> (I-Q)F(x), F^(alpha) bounded
     order = 2 if s + 2 <= alpha else 1
-    span = max(nodes[-1], offset + 1) - min(nodes[0], offset)
-    # the truncated power left over after s + order derivatives
-    left = alpha - s - order
-    remainder = spline_part(s + order) + (1.0 if left == 0 else span**left / factorial(left))
+    if alpha <= 5:  # the truncated power that is left over, and the spline, by themselves
+        span = max(nodes[-1], offset + 1) - min(nodes[0], offset)
+        left = alpha - s - order
+        remainder = spline_part(s + order) + (1.0 if left == 0 else span**left / factorial(left))
+    else:  # from the highest derivative down: values on a grid, and how far they may rise between
+        remainder = 1.0 + spline_part(alpha)
+        for times in range(alpha - 1, s + order - 1, -1):
+            remainder = norm(times, _GRID, True).max() + remainder * _GRID[1] / 2
     return _branch_and_bound(lambda t: norm(s, t, True), remainder, order, found)
 
 
@@ -180,7 +201,7 @@ def _branch_and_bound(function, remainder, order, found):
     return float(found), float(upper)
 
 
-def _enclose(suprema):
+def _enclose(order, suprema):
     """Upper end of the maximum of several suprema, each a callable of the largest value found so
     far.
     """
@@ -188,7 +209,7 @@ def _enclose(suprema):
     for supremum in suprema:
         found, end = supremum(found)
         upper = max(upper, end)
-    return max(found, upper) + _ROUNDING
+    return max(found, upper) * (1 + _MORE * (order > 5)) + _ROUNDING
 
 
 def _cells(order, cells):
@@ -200,7 +221,7 @@ def _cells(order, cells):
 def _peano(order, cells, alpha, s):
     data = ((i, _cell_data(order, cells, i)) for i in _cells(order, cells))
     return _enclose(
-        partial(_sup_over_cell, nodes, table, alpha, s, i) for i, (nodes, table) in data
+        order, (partial(_sup_over_cell, nodes, table, alpha, s, i) for i, (nodes, table) in data)
     )
 
 
@@ -245,7 +266,7 @@ def interior_peano_constant(order: int, alpha: int, s: int) -> float:
     `peano_constant`).
     """
     nodes, table = _interior_cell(order)
-    return _enclose([partial(_sup_over_cell, nodes, table, alpha, s, order - 1)])
+    return _enclose(order, [partial(_sup_over_cell, nodes, table, alpha, s, order - 1)])
 
 
 def _sup_lebesgue(nodes, table, found):
@@ -263,7 +284,9 @@ def _sup_slope(nodes, table, found):
 
 @cache
 def _norm(supremum, order, cells):
-    return _enclose(partial(supremum, *_cell_data(order, cells, i)) for i in _cells(order, cells))
+    return _enclose(
+        order, (partial(supremum, *_cell_data(order, cells, i)) for i in _cells(order, cells))
+    )
 
 
 def operator_norm(order: int, cells: int) -> float:
@@ -285,13 +308,13 @@ def interior_operator_norm(order: int) -> float:
     """``q`` of a cell all of whose functionals are interior: the norm of ``Q`` on functions of
     the whole line.
     """
-    return _enclose([partial(_sup_lebesgue, *_interior_cell(order))])
+    return _enclose(order, [partial(_sup_lebesgue, *_interior_cell(order))])
 
 
 @cache
 def interior_slope_norm(order: int) -> float:
     """``q_1`` of a cell all of whose functionals are interior."""
-    return _enclose([partial(_sup_slope, *_interior_cell(order))])
+    return _enclose(order, [partial(_sup_slope, *_interior_cell(order))])
 
 
 def _check(order, cells):

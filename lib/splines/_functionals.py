@@ -12,65 +12,9 @@ from math import comb, prod
 
 from lib.errors import require
 from lib.splines._bspline import check_order
+from lib.splines._table import INTERIOR, LEFT
 
 F = Fraction
-
-# Interior functionals: nodes relative to the index j, in the support [0, m], the last ones with
-# given weights.  All are symmetric.  `scripts/search_functionals.py` finds them and the others.
-_INTERIOR: dict[int, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    2: (("1",), ()),
-    3: (("1/2", "3/2", "5/2"), ()),
-    4: (("1", "2", "3", "4", "0"), ("7/240",)),
-    5: (("3/2", "5/2", "7/2", "9/2", "5", "1/2", "0"), ("6229/36864", "-3/64")),
-}
-
-# Functionals j = -(m-1), .., -1 at the left end: absolute nodes in [0, m], then the free weights,
-# those of the last nodes; the others are solved for exactly.
-_LEFT: dict[int, dict[int, tuple[tuple[str, ...], tuple[str, ...]]]] = {
-    2: {-1: (("0",), ())},
-    3: {
-        -2: (
-            ("0", "1", "3", "1/4", "1/2", "3/4", "3/2", "5/2"),
-            ("-383/2500", "-6127/5000", "-573/5000", "621/2500", "153/2500"),
-        ),
-        -1: (
-            ("0", "1", "3", "1/2", "3/4", "3/2", "5/2"),
-            ("726/625", "573/5000", "-621/2500", "393/5000"),
-        ),
-    },
-    4: {
-        -3: (
-            ("0", "3/4", "3/2", "4", "1/4", "1/2", "1", "2", "3"),
-            ("-45057/5000", "-1697/2500", "1791/500", "-577/5000", "-211/2500"),
-        ),
-        -2: (
-            ("0", "1/2", "3/2", "4", "1/4", "3/4", "1", "2"),
-            ("2033/1000", "1487/2500", "-5961/5000", "37/500"),
-        ),
-        -1: (
-            ("0", "3/4", "3/2", "4", "1/4", "1/2", "1", "2", "3"),
-            ("-297/1000", "-4/625", "6819/5000", "-451/2500", "-43/2500"),
-        ),
-    },
-    5: {
-        -4: (
-            ("0", "1/4", "3/4", "5/2", "9/2", "1/8", "1/2", "1", "3/2", "7/2"),
-            ("-44609/1250", "153/200", "10409/5000", "-889/625", "789/2500"),
-        ),
-        -3: (
-            ("0", "1/4", "3/4", "5/2", "9/2", "1/8", "1/2", "3/2", "2", "7/2"),
-            ("16759/5000", "-6569/5000", "392/625", "-897/5000", "-93/2500"),
-        ),
-        -2: (
-            ("0", "1/4", "1", "5/2", "9/2", "1/8", "1/2", "3/4", "3/2", "2", "7/2"),
-            ("-3201/5000", "13/10", "2773/2500", "-4251/5000", "911/5000", "4/625"),
-        ),
-        -1: (
-            ("0", "1/4", "1", "5/2", "9/2", "1/8", "1/2", "3/4", "3/2", "2", "7/2"),
-            ("529/5000", "-3061/5000", "-53/500", "1223/625", "-4/125", "69/625"),
-        ),
-    },
-}
 
 
 def blossom_value(order: int, j: int, power: int) -> Fraction:
@@ -92,9 +36,9 @@ def blossom_value(order: int, j: int, power: int) -> Fraction:
     return F(sum(prod(c) for c in combinations(knots, power)), comb(order - 1, power))
 
 
-def _complete(order, j, nodes, free):
-    """Weights that agree with the blossom on degree < m, the last ``len(free)`` of them given."""
-    nodes, free = [F(t) for t in nodes], [F(w) for w in free]
+def _complete(order, j, row):
+    """Nodes, and weights that agree with the blossom on degree < m, the last ones given."""
+    nodes, free = ([F(t) for t in text.split()] for text in row)
     solved = nodes[: len(nodes) - len(free)]
     given = nodes[len(nodes) - len(free) :]
     rows = [
@@ -143,7 +87,7 @@ def weight_sum(order: int, interior: bool = False) -> Fraction:
 
 @cache
 def _interior(order):
-    found = sorted(zip(*_complete(order, 0, *_INTERIOR[order])))
+    found = sorted(zip(*_complete(order, 0, INTERIOR[order])))
     return tuple(t for t, _ in found), tuple(w for _, w in found)
 
 
@@ -179,6 +123,6 @@ def functional(order: int, cells: int, j: int) -> tuple[tuple[Fraction, ...], tu
         nodes, weights = _interior(order)
         return tuple(j + t for t in nodes), weights
     if j < 0:
-        return _complete(order, j, *_LEFT[order][j])
+        return _complete(order, j, LEFT[order][j])
     nodes, weights = functional(order, cells, cells - order - j)
     return tuple(cells - t for t in reversed(nodes)), weights[::-1]
