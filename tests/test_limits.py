@@ -3,6 +3,7 @@
 import itertools
 import re
 from fractions import Fraction
+from functools import partial
 from math import factorial, pi, prod
 from pathlib import Path
 
@@ -155,36 +156,28 @@ def test_euler_splines_are_periodic_splines():
         assert abs(matrix @ c - g).max() < 1e-13
 
 
-@pytest.mark.parametrize(
-    "alpha, D, s",
-    [(a, D, s) for a in (1, 2, 3, 4, 5) for D in (1, 2, 3, 4) for s in (0, 1) if s < a],
-)
-def test_spline_constants_are_those_of_the_theorem(alpha, D, s):
-    phi = limits.favard
-    if D == 1 or alpha == 1:
-        assert limits.spline_constant(alpha, D, s) == phi(alpha - s)
-    else:
-        expected = phi(alpha) ** 2 / (phi(1) * phi(alpha - 1)) if s == 0 else phi(alpha) / phi(1)
-        assert limits.spline_constant(alpha, D, s) == expected
-
-
 @pytest.mark.parametrize("alpha, s", [(a, s) for a in (2, 3, 4) for s in (0, 1)])
-def test_norms_of_tensor_splines_grow_no_faster_than_said(alpha, s):
-    """Coefficients at random and by ascent, in two variables: ``|g|_alpha <= P^(alpha-s) |g|_s /
-    c``.
+def test_norms_of_trigonometric_polynomials_grow_no_faster_than_said(alpha, s):
+    """Coefficients by ascent, in two variables: ``|g|_alpha <= (2 pi n)^(alpha-s) |g|_s``; a
+    constant half as large is refuted.
     """
-    P, per = 4, 10
-    x = np.arange(P * per) / (P * per) + 1e-9
-    matrices = [torch.from_numpy(limits.periodic_matrix(alpha, P, x, k)) for k in range(alpha + 1)]
+    n, points = 1, 24
+    x = np.arange(points) / points + 1e-9
+    # the other way of writing them: a complex exponential for each frequency
+    exponents = 2j * np.pi * np.arange(-n, n + 1)
+    waves = np.exp(x[:, None] * exponents)
+    matrices = [torch.from_numpy(waves * exponents**k) for k in range(alpha + 1)]
 
     def size(c, order):
-        return max((matrices[i] @ c @ matrices[order - i].T).abs().max() for i in range(order + 1))
+        return max(
+            (matrices[i] @ c @ matrices[order - i].T).real.abs().max() for i in range(order + 1)
+        )
 
     best = 0.0
-    for seed in range(10):
-        c = torch.from_numpy(np.random.default_rng(seed).standard_normal((P, P))).requires_grad_(
-            True
-        )
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        c = rng.standard_normal((2 * n + 1,) * 2) + 1j * rng.standard_normal((2 * n + 1,) * 2)
+        c = torch.from_numpy(c).requires_grad_(True)
         optimizer = torch.optim.Adam([c], lr=0.05)
         for _ in range(150):
             ratio = size(c, alpha) / size(c, s)
@@ -192,22 +185,65 @@ def test_norms_of_tensor_splines_grow_no_faster_than_said(alpha, s):
             (-torch.log(ratio)).backward()
             optimizer.step()
             best = max(best, float(ratio.detach()))
-    most = P ** (alpha - s) / float(limits.spline_constant(alpha, 2, s))
-    assert 0.2 * most < best <= most * 1.01  # sizes are from 10 points a cell
+    most = (2 * np.pi * n) ** (alpha - s)
+    assert 0.5 * most < best <= most * 1.02  # sizes are from 24 points in each variable
+    assert limits.width(8 - s, alpha, 2, s) == pytest.approx(1 / most, rel=1e-14)
 
 
-def test_partitions():
-    assert [limits.partitions(p, 1) for p in (1, 2, 3, 4)] == [2, 4, 4, 6]
-    assert (
-        limits.partitions(1088, 2) == 34
-        and limits.partitions(1155, 2) == 34
-        and limits.partitions(1156, 2) == 36
-    )
-    assert limits.partitions(3, 2) == 2 and limits.partitions(3, 2, 1) == 4
+@pytest.mark.parametrize("k", (0, 1, 2, 3))
+def test_trigonometric_matrix(k):
+    x = np.linspace(0, 1, 7)
+    t = sp.Symbol("t")
+    basis = [sp.Integer(1)]
+    for n in (1, 2):
+        basis += [sp.cos(2 * sp.pi * n * t), sp.sin(2 * sp.pi * n * t)]
+    expected = [[float(sp.diff(e, t, k).subs(t, v).evalf(20)) for e in basis] for v in x.tolist()]
+    assert np.abs(limits.trigonometric_matrix(2, x, k) - expected).max() < 1e-10
+
+
+def test_sizes_of_spaces():
+    assert [limits.partitions(p) for p in (1, 2, 3, 4)] == [2, 4, 4, 6]
+    assert limits.partitions(3) == 4 and limits.partitions(3, 1) == 6
+    assert [limits.frequencies(p, 2) for p in (1, 8, 9, 24, 25)] == [1, 1, 2, 2, 3]
+    assert limits.frequencies(8, 2, 1) == 2 and limits.frequencies(7, 2, 1) == 1
     for p in range(1, 400):
-        for D in (1, 2, 3):
-            P = limits.partitions(p, D)
-            assert P % 2 == 0 and P**D >= p + 1 and (P == 2 or (P - 2) ** D < p + 1)
+        for s in (0, 1):
+            P = limits.partitions(p, s)
+            assert P % 2 == 0 and p + 1 + s <= P <= p + 2 + s
+            for D in (2, 3):
+                n = limits.frequencies(p, D, s)
+                assert (2 * n + 1) ** D >= p + 1 + s
+                assert n == 1 or (2 * n - 1) ** D < p + 1 + s
+
+
+@pytest.mark.parametrize("D, alpha, s", list(itertools.product((1, 2, 3), (2, 3, 6), (0, 1))))
+def test_numbers_needed_and_sufficient(D, alpha, s):
+    """The least ones, by trying the next smaller ones; and the inequalities of the corollary."""
+    bounds = dict.fromkeys(splines.needed_derivatives(D, alpha), 1.0)
+    largest = max(
+        9 / 8 * tuple(splines.jackson_bound(alpha, N, alpha, bounds))[s] * N ** (alpha - s)
+        for N in range(alpha, 2 * alpha + 1)
+    )
+    for error in (0.5, 0.03, 1e-3):
+        least = limits.needed(error, alpha, D, s)
+        assert limits.width(least, alpha, D, s) <= error
+        assert least == 1 or limits.width(least - 1, alpha, D, s) > error
+        size = error ** (-1 / (alpha - s))
+        if D == 1:
+            below = float(limits.favard(alpha - s)) ** (1 / (alpha - s)) * size - 2 - s
+        else:
+            below = max(size / np.pi - 1, 0) ** D - s
+        assert least >= below - 1e-6
+        enough = limits.sufficient(error, alpha, D, s)
+        N = round(enough ** (1 / D)) - alpha + 1
+        assert (N + alpha - 1) ** D == enough
+        bound = [
+            9 / 8 * tuple(splines.jackson_bound(alpha, k, alpha, bounds))[s]
+            for k in (N, max(N - 1, alpha))
+        ]
+        assert bound[0] <= error and (N == alpha or bound[1] > error)
+        cells = max(alpha, (largest / error) ** (1 / (alpha - s)) + 1)
+        assert enough <= (cells + alpha - 1) ** D * (1 + 1e-9)
 
 
 def test_width_is_the_favard_number():
@@ -308,10 +344,8 @@ def test_the_table_of_the_chapter_is_that_of_the_claim():
     assert tuple(row[:5] for row in rows) == limits.RATIOS
     for D, N, m, _, _, value, slope in rows:
         bound = splines.jackson_bound(m, N, m, dict.fromkeys(splines.needed_derivatives(D, m), 1.0))
-        assert bound.value * N**m / float(limits.spline_constant(m, D)) == pytest.approx(
-            value, rel=5e-3
-        )
-        assert bound.slope * N ** (m - 1) / float(limits.spline_constant(m, D, 1)) == pytest.approx(
+        assert bound.value * N**m / limits.width_constant(m, D) == pytest.approx(value, rel=5e-3)
+        assert bound.slope * N ** (m - 1) / limits.width_constant(m, D, 1) == pytest.approx(
             slope, rel=5e-3
         )
 
@@ -361,27 +395,24 @@ def test_constants_at_the_boundary_are_those_the_chapter_quotes():
         ):
             assert words in text
             assert float(re.findall(r"\d\.\d+", words)[column]) == pytest.approx(norm(m), abs=5e-3)
-        words = "$3.80$, $3.65$ for $m=3$ and $4.67$, $4.03$ for $m=4$"
+        words = "$3.27$, $3.00$ for $m=3$ and $3.70$, $3.26$ for $m=4$"
         assert words in text
         bound = splines.jackson_bound(
             m, 2 * m, m, dict.fromkeys(splines.needed_derivatives(2, m), 1.0), interior=True
         )
         for s, found in enumerate((bound.value, bound.slope)):
-            ratio = found * (2 * m) ** (m - s) / float(limits.spline_constant(m, 2, s))
+            ratio = found * (2 * m) ** (m - s) / limits.width_constant(m, 2, s)
             assert ratio == pytest.approx(
                 float(re.findall(r"\d\.\d+", words)[2 * column + s]), abs=6e-3
             )
 
 
-@pytest.mark.parametrize(
-    "alpha, D, delta", [(2, 1, 1e-2), (2, 2, 1e-2), (3, 2, 1e-3), (4, 3, 1e-4)]
-)
+@pytest.mark.parametrize("alpha, D, delta", [(2, 2, 1e-2), (3, 2, 1e-4), (4, 3, 1e-6)])
 def test_weights_that_are_needed_for_a_slope(alpha, D, delta):
     """The inequality after the rate in nonzero weights: as many weights as it allows do not
     suffice.
     """
-    c = float(limits.spline_constant(alpha, D, 1))
-    most = int(((c / delta) ** (1 / (alpha - 1)) - 2) ** D - 2)
+    most = int((delta ** (-1 / (alpha - 1)) / np.pi - 1) ** D - 2)
     assert most > 1 and limits.width(most, alpha, D, 1) > delta >= limits.width(
         9**D * (most + 99), alpha, D, 1
     )
@@ -401,7 +432,7 @@ def test_ratio_is_of_the_network_that_is_built():
 
 def test_a_function_that_is_not_seen():
     m, N, P = 3, 12, 16
-    for c in limits.unseen(m, N, 1, P):
+    for c in limits.unseen(m, N, 1, partial(limits.periodic_matrix, m, P)):
         f = lambda x, c=c: limits.periodic_matrix(m, P, x[:, 0]) @ c  # noqa: E731
         assert (
             abs(splines.QuasiInterpolant(m, N).coefficients(f, 1)).max()
@@ -425,12 +456,18 @@ def test_jumps_do_not_shrink_with_the_path():
     [
         (lambda: limits.bump_knots(5), "alpha"),
         (lambda: limits.bump(2, 0.5, 3), "derivative"),
-        (lambda: limits.favard(6), "degree"),
+        (lambda: limits.favard(9), "degree"),
         (lambda: limits.euler_spline(3, 5, 0.1), "knots"),
         (lambda: limits.euler_spline(3, 4, 0.1, 4), "derivative"),
         (lambda: limits.width(0, 2, 1), "parameters"),
         (lambda: limits.width(3, 1, 1, 1), "s"),
         (lambda: limits.width(3, 2, 0), "dim"),
+        (lambda: limits.width(3, 1, 2), "alpha"),
+        (lambda: limits.needed(0, 2, 2), "error"),
+        (lambda: limits.sufficient(0.1, 2, 2, 2), "s"),
+        (lambda: limits.sufficient(-0.1, 2, 2), "error"),
+        (lambda: limits.frequencies(0, 2), "parameters"),
+        (lambda: limits.trigonometric_matrix(-1, np.zeros(1)), "n"),
         (lambda: limits.bump_width(-1, 2, 1), "parameters"),
         (lambda: limits.ratio(4, 3, 1), "cells"),
         (lambda: limits.ratio(4, 4096, 1), "refinement"),

@@ -280,7 +280,7 @@ def _sum_of_terms(D, m, N, n, x):
 
 
 @claim(
-    uses=("prop-tensor-net", "lem-gather", "lem-skip", "lem-doubling"),
+    uses=("lem-power", "prop-tensor-net", "lem-gather", "lem-skip", "lem-doubling"),
     evidence=sampled("sizes are exact; the function is compared in float64"),
     grid=grid(D=(1, 2, 3), m=(2, 3, 4, 5), K=(2, 5), blocks=(1, 4))
     + grid(D=(1, 2), m=(6, 7, 8), K=(2,), blocks=(1, 4)),

@@ -1,12 +1,13 @@
 """Claims of chapter 08: what no method can do better."""
 
+from functools import partial
 from itertools import product
 
 import numpy as np
 import sympy as sp
 from scipy.optimize import least_squares, linprog
 
-from lib import contrast, limits
+from lib import contrast, limits, splines
 from lib.claims._registry import EXACT, claim, grid, sampled
 from lib.limits import linear_splines
 
@@ -158,7 +159,7 @@ def _favard_series(alpha):
 @claim(
     uses=(),
     evidence=EXACT,
-    grid=grid(alpha=(1, 2, 3, 4, 5)),
+    grid=grid(alpha=range(1, 9)),
     honest=limits.euler_piece,
     tampered=("the Euler polynomial without its constant term", _constant_zero),
 )
@@ -197,7 +198,8 @@ def _growth(alpha, j):
         for a in (1, 2, 3, 4, 5)
         for j in range(1, a + 1)
         for n in (4, 6, 10)
-    ],
+    ]
+    + [{"alpha": a, "j": j, "n": 6} for a in (6, 7, 8) for j in (1, a - 1, a)],
     honest=_growth,
     tampered=(
         "a bound of the derivative that is too small by a thousandth",
@@ -221,21 +223,89 @@ def lem_spline_bernstein(build, alpha, j, n):
     return 1 + 1e-7, found / (build(alpha, j) * float(n) ** j)
 
 
-def _euler_coefficients(alpha, n, D):
-    """The Euler spline in the first variable."""
+def _euler_coefficients(alpha, n):
+    """The Euler spline."""
     x = (np.arange(n) + 0.5 * ((alpha + 1) % 2)) / n
-    c = np.linalg.lstsq(
+    return np.linalg.lstsq(
         limits.periodic_matrix(alpha, n, x), limits.euler_spline(alpha, n, x), rcond=None
     )[0]
-    return np.multiply.outer(c, np.ones((n,) * (D - 1)))
+
+
+def _worst(bound, functions, basis, m, s, points):
+    """The largest of ``bound |g|_W / |g|_s``, sizes from a grid of so many points in each
+    variable.
+    """
+    worst = 0.0
+    for c in functions:
+        size = max(limits.seminorm(c, basis, k, points) for k in range(m + 1))
+        worst = max(worst, bound * size / limits.seminorm(c, basis, s, points))
+    return worst
 
 
 @claim(
     uses=("lem-spline-bernstein", "thm-bernstein"),
     evidence=sampled("about every continuous method; ours, on functions that it cannot see"),
+    grid=grid(m=(2, 3, 4, 6, 8), N=(12,), s=(0, 1)),
+    honest=limits.width,
+    tampered=(
+        "a lower bound that is one per cent too large",
+        lambda *args: 1.01 * limits.width(*args),
+    ),
+)
+def thm_favard(build, m, N, s):
+    """The lower bound over the size in the norm ``s`` of functions of norm 1 in ``W^m``: an Euler
+    spline, and five splines that the coefficients of ours cannot tell from zero; sizes from 8
+    points a cell.
+    """
+    p = N + m - 1
+    n = limits.partitions(p, s)
+    basis = partial(limits.periodic_matrix, m, n)
+    at_zero = basis(np.zeros(1), 0)[0] if s else None
+    functions = (_euler_coefficients(m, n), *limits.unseen(m, N, 1, basis, at_zero))
+    return 1 + 1e-6, _worst(build(p, m, 1, s), functions, basis, m, s, 8 * n)
+
+
+@claim(
+    uses=("lem-spline-bernstein",),
+    evidence=sampled("about every polynomial and point; the best one by linear programming"),
+    grid=grid(n=(1, 2, 5)),
+    honest=lambda n: 2 * np.pi * n,
+    tampered=(
+        "a bound of the slope that is too small by a hundredth",
+        lambda n: 0.99 * 2 * np.pi * n,
+    ),
+)
+def lem_bernstein(build, n):
+    """The largest slope at 0 of a trigonometric polynomial that is at most one at 64 n points,
+    found by linear programming, over ``2 pi n``.
+    """
+    x = np.arange(64 * n) / (64 * n)
+    values = limits.trigonometric_matrix(n, x)
+    row = limits.trigonometric_matrix(n, np.zeros(1), 1)[0]
+    best = linprog(-row, np.vstack([values, -values]), np.ones(2 * len(x)), bounds=(None, None))
+    return 1 + 2e-3, -best.fun / build(n)  # between the points it may exceed one
+
+
+def _wave_coefficients(n, D):
+    """A wave in one variable, the product of waves, and their sum over the variables."""
+    wave = np.zeros(2 * n + 1)
+    wave[-2] = 1.0
+    one = np.eye(2 * n + 1)[0]
+    product_ = single = np.ones(())
+    for _ in range(D):
+        product_ = np.multiply.outer(product_, wave)
+    single = wave
+    for _ in range(D - 1):
+        single = np.multiply.outer(single, one)
+    return single, product_, sum(np.moveaxis(single, 0, k) for k in range(D))
+
+
+@claim(
+    uses=("lem-bernstein", "thm-bernstein"),
+    evidence=sampled("about every continuous method; ours, on functions that it cannot see"),
     grid=[
         {"D": D, "m": m, "N": N, "s": s}
-        for D, N in ((3, 4), (2, 6), (1, 12))
+        for D, N in ((3, 4), (2, 6))
         for m in (2, 3, 4)
         for s in (0, 1)
     ],
@@ -245,25 +315,24 @@ def _euler_coefficients(alpha, n, D):
         lambda *args: 1.01 * limits.width(*args),
     ),
 )
-def thm_favard(build, D, m, N, s):
-    """The lower bound over the size in the norm ``s`` of functions of norm 1 in ``W^m``: an Euler
-    spline, and five functions that the coefficients of our splines cannot tell from zero; sizes
-    from 8 points a cell in each variable.
+def thm_trigonometric(build, D, m, N, s):
+    """The lower bound over the size in the norm ``s`` of functions of norm 1 in ``W^m``: waves in
+    one variable, their products and their sums, and five trigonometric polynomials that the
+    coefficients of our splines cannot tell from zero; sizes from 8 points a wave.
     """
     p = (N + m - 1) ** D
-    n = limits.partitions(p, D, s)
-    worst = 0.0
-    for c in (_euler_coefficients(m, n, D), *limits.unseen(m, N, D, n)):
-        size = max(limits.seminorm(c, m, k, 8) for k in range(m + 1))
-        worst = max(worst, build(p, m, D, s) * size / limits.seminorm(c, m, s, 8))
-    return 1 + 1e-6, worst
+    n = limits.frequencies(p, D, s)
+    basis = partial(limits.trigonometric_matrix, n)
+    mean = np.eye(2 * n + 1)[0] if s else None
+    functions = (*_wave_coefficients(n, D), *limits.unseen(m, N, D, basis, mean))
+    return 1 + 1e-6, _worst(build(p, m, D, s), functions, basis, m, s, 8 * n)
 
 
 @claim(
-    uses=("thm-favard", "thm-jackson", "prop-spline-net", "cor-selection"),
+    uses=("thm-favard", "thm-trigonometric", "thm-jackson", "prop-spline-net", "cor-selection"),
     evidence=sampled(
-        "the upper bounds are those of thm-jackson, the lower ones those of thm-favard; both rest"
-        " on samples"
+        "the upper bounds are those of thm-jackson, the lower ones those of thm-favard and"
+        " thm-trigonometric; all rest on samples"
     ),
     grid=[{"D": D, "N": N, "m": m, "s": s} for D, N, m, *_ in limits.RATIOS for s in (0, 1)],
     honest=limits.ratio,
@@ -279,11 +348,49 @@ def cor_optimality(build, D, N, m, s):
     """
     found = build(m, N, D, s)
     stated = next(row[3 + s] for row in limits.RATIOS if row[:3] == (D, N, m))
-    n = limits.partitions(found.parameters, D, s)
+    size = found.parameters
+    n = limits.partitions(size, s) if D == 1 else 2 * limits.frequencies(size, D, s)
     waves = (2, n // 2 // 2 * 2, n, 2 * n)
     errors = [limits.euler_errors(m, N, D, k, found.refinement)[s] for k in waves]
     good = found.ratio >= 0.98 * stated and max(errors) <= found.upper
     return stated, found.ratio if good else np.inf
+
+
+def _counts(error, m, D):
+    return [(limits.needed(error, m, D, s), limits.sufficient(error, m, D, s)) for s in (0, 1)]
+
+
+@claim(
+    uses=("thm-cube", "thm-favard", "thm-trigonometric"),
+    evidence=sampled("asymptotic: exponents are fitted; counts at given errors are computed"),
+    grid=[{"D": D, "m": m} for D in (1, 2, 3) for m in (2, 3, 4, 6)],
+    honest=_counts,
+    tampered=(
+        "counts for errors in slope as if they were errors in value",
+        lambda error, m, D: 2 * _counts(error, m, D)[:1],
+    ),
+)
+def cor_cost(build, D, m):
+    """By how much the exponents of the needed and of the sufficient numbers, fitted over two
+    errors, miss ``D / (m - s)``; infinity if a number that suffices is below one that is needed, if
+    the spline's bound at the sufficient number exceeds the error, or if the lower bound at one
+    number less than is needed does not exceed it.
+    """
+    missed = 0.0
+    for s in (0, 1):
+        # so small that meshes have 10^3 and 10^4 cells
+        errors = [float(c) ** (s - m) for c in (1e3, 1e4)]
+        counts = [build(error, m, D)[s] for error in errors]
+        for error, (least, enough) in zip(errors, counts):
+            cells = round(enough ** (1 / D)) - m + 1
+            bounds = dict.fromkeys(splines.needed_derivatives(D, m), 1.0)
+            reached = 9 / 8 * tuple(splines.jackson_bound(m, cells, m, bounds))[s]
+            if enough < least or reached > error or limits.width(least - 1, m, D, s) <= error:
+                return 0.02, np.inf
+        ratio = np.log(errors[0] / errors[1])
+        for few, many in zip(*counts):
+            missed = max(missed, abs(np.log(many / few) / ratio - D / (m - s)) * (m - s) / D)
+    return 0.02, missed
 
 
 @claim(

@@ -3,10 +3,12 @@
 """
 
 from dataclasses import dataclass
-from math import factorial
+from math import ceil, factorial
 
 from lib import relu, splines
+from lib.errors import integer, positive, require
 from lib.limits._widths import width
+from lib.splines import check_order
 
 SHARE = 1 / 100  # the network may add this fraction of the spline's bound
 # upper over lower bound at N cells: dimension, N, order, in value, in slope (rounded up)
@@ -14,12 +16,12 @@ RATIOS = (
     (1, 64, 2, 1.07, 1.07),
     (1, 64, 3, 1.42, 1.26),
     (1, 64, 4, 1.66, 1.50),
-    (2, 32, 2, 4.52, 4.29),
-    (2, 32, 3, 5.84, 4.90),
-    (2, 32, 4, 8.06, 6.12),
-    (3, 16, 2, 7.60, 6.79),
-    (3, 16, 3, 14.0, 10.6),
-    (3, 16, 4, 22.6, 15.3),
+    (2, 32, 2, 2.79, 3.37),
+    (2, 32, 3, 4.24, 3.60),
+    (2, 32, 4, 6.39, 4.95),
+    (3, 16, 2, 4.69, 5.33),
+    (3, 16, 3, 8.77, 7.05),
+    (3, 16, 4, 17.9, 12.4),
 )
 
 
@@ -36,7 +38,8 @@ class Ratio:
         spline.
     upper, lower : float
         Of our networks (``thm-cube``); of every method with as many continuously chosen parameters
-        (``thm-favard``).
+        (``thm-favard``,
+        ``thm-trigonometric``).
     """
 
     parameters: int
@@ -87,7 +90,7 @@ def ratio(order: int, cells: int, dim: int, s: int = 0) -> Ratio:
     Parameters
     ----------
     order : int
-        ``m`` in 2..5, splines of order ``m`` for functions with ``m`` derivatives.
+        ``m`` in 2..8, splines of order ``m`` for functions with ``m`` derivatives.
     cells : int
         ``N >= m``.
     dim : int
@@ -116,3 +119,43 @@ def ratio(order: int, cells: int, dim: int, s: int = 0) -> Ratio:
     parameters = (cells + order - 1) ** dim
     upper = tuple(spline + network)[s]
     return Ratio(parameters, refinement, upper, width(parameters, order, dim, s))
+
+
+def sufficient(error: float, order: int, dim: int, s: int = 0) -> int:
+    """How many coefficients suffice for an error on the class (``cor-cost``).
+
+    Parameters
+    ----------
+    error : float
+        In the norm ``s``.
+    order, dim, s : int
+        ``m = alpha`` in 2..8, ``D``, norm 0 or 1.
+
+    Returns
+    -------
+    int
+        ``T = (N + m - 1)^D`` for the least ``N >= m`` for which 9/8 of the bound of the spline, an
+        eighth for the network, is at most the error.
+
+    Raises
+    ------
+    InputError
+        For another order, dimension, norm, or an error that is not positive.
+    """
+    error = positive("error", error)
+    require(s in (0, 1), "s", s, "0 or 1")
+    order, dim = check_order(order), integer("dim", dim, 1, 16)
+    bounds = dict.fromkeys(splines.needed_derivatives(dim, order), 1.0)
+
+    def bound(cells):
+        return 9 / 8 * tuple(splines.jackson_bound(order, cells, order, bounds))[s]
+
+    for cells in range(order, 2 * order):
+        if bound(cells) <= error:
+            return (cells + order - 1) ** dim
+    # from 2 m on the constants do not change
+    constant = bound(2 * order) * (2 * order) ** (order - s)
+    cells = max(2 * order, ceil((constant / error) ** (1 / (order - s)) * (1 - 1e-12)))
+    while bound(cells) > error:  # the root was rounded
+        cells += 1
+    return (cells + order - 1) ** dim

@@ -1,8 +1,12 @@
-"""Functions that are hard for our networks: splines that their functionals do not see, and Euler
-splines (``thm-favard``, ``cor-optimality``).
+"""Functions that are hard for our networks: those that their functionals do not see, and Euler
+splines (``thm-favard``, ``thm-trigonometric``, ``cor-optimality``).
+
+A tensor product space is given by its basis in one variable, a map ``basis(x, derivative)`` from
+points (P,) to an array (P, n): `periodic_matrix` and `trigonometric_matrix` with their first
+arguments filled in.
 """
 
-from functools import cache
+from collections.abc import Callable
 from itertools import product
 
 import numpy as np
@@ -11,17 +15,10 @@ from jaxtyping import Float64
 from scipy.linalg import null_space
 
 from lib.convresnet import Construction, cube_chart
-from lib.limits._euler import euler_spline, periodic_matrix
+from lib.limits._euler import euler_spline
 from lib.splines import QuasiInterpolant
 
-
-@cache
-def _factors(alpha, n, points):
-    """The matrices of the periodic splines and their derivatives at equidistant points, just
-    right of knots.
-    """
-    x = np.arange(points) / points + 1e-9
-    return [periodic_matrix(alpha, n, x, k) for k in range(alpha + 1)]
+Basis = Callable[..., np.ndarray]
 
 
 def _tensor(c, matrices):
@@ -30,50 +27,56 @@ def _tensor(c, matrices):
     return c
 
 
-def seminorm(c: Float64[np.ndarray, "..."], alpha: int, k: int, per_cell: int) -> float:
-    """``max |d^nu g|`` over ``|nu| = k`` of a periodic tensor spline, on a grid.
+def seminorm(c: Float64[np.ndarray, "..."], basis: Basis, k: int, points: int) -> float:
+    """``max |d^nu g|`` over ``|nu| = k`` of a function on the torus, on a grid just right of the
+    multiples of one over its number of points.
 
     Parameters
     ----------
     c : float64 array (n, .., n)
-        Coefficients (`periodic_matrix`).
-    alpha : int
-        Degree.
+        Coefficients.
+    basis : callable
+        See the module.
     k : int
-        At most ``alpha``.
-    per_cell : int
-        Points a cell in each variable.
+    points : int
+        In each variable.
     """
-    factors = _factors(alpha, len(c), per_cell * len(c))
+    x = np.arange(points) / points + 1e-9
+    factors = [basis(x, i) for i in range(k + 1)]
     orders = [o for o in product(range(k + 1), repeat=c.ndim) if sum(o) == k]
     return max(np.abs(_tensor(c, [factors[i] for i in o])).max() for o in orders)
 
 
-def unseen(m: int, N: int, D: int, n: int) -> Float64[np.ndarray, "5 ..."]:
-    """Coefficients of five periodic splines of degree ``m`` on ``n`` cells an axis that our
-    functionals do not see, and that vanish at a knot: at random in the kernel.
+def unseen(
+    m: int, N: int, D: int, basis: Basis, also: Float64[np.ndarray, " n"] | None = None
+) -> Float64[np.ndarray, "5 ..."]:
+    """Coefficients of five functions that our functionals do not see: at random in the kernel.
 
     Parameters
     ----------
     m, N, D : int
         Order, cells and dimension of our splines.
-    n : int
-        Even, so large that there is a kernel (`partitions`).
+    basis : callable
+        Of a space so large that there is a kernel.
+    also : float64 array, shape (n,), optional
+        One more functional that vanishes: the product of this one, in each variable.
 
     Returns
     -------
     float64 array, shape (5, n, .., n)
     """
     quasi = QuasiInterpolant(m, N)
-    seen = quasi.matrix @ periodic_matrix(m, n, quasi.nodes)
-    value = periodic_matrix(m, n, np.zeros(1))
-    matrix, row = np.ones((1, 1)), np.ones((1, 1))
+    seen = quasi.matrix @ basis(quasi.nodes, 0)
+    matrix = np.ones((1, 1))
+    row = np.ones(1)
     for _ in range(D):
-        matrix, row = np.kron(matrix, seen), np.kron(row, value)
-    kernel = null_space(np.vstack([matrix, row]))
-    return (kernel @ np.random.default_rng(n).standard_normal((kernel.shape[1], 5))).T.reshape(
-        (5,) + (n,) * D
-    )
+        matrix = np.kron(matrix, seen)
+        row = row if also is None else np.kron(row, also)
+    if also is not None:
+        matrix = np.vstack([matrix, row])
+    kernel = null_space(matrix)
+    mixed = kernel @ np.random.default_rng(seen.shape[1]).standard_normal((kernel.shape[1], 5))
+    return mixed.T.reshape((5,) + (seen.shape[1],) * D)
 
 
 def euler_errors(m: int, N: int, D: int, n: int, refinement: int) -> tuple[float, float]:

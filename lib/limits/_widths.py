@@ -1,16 +1,15 @@
 """Lower bounds for every method that chooses ``p`` numbers continuously (book: ``thm-bernstein``,
-``thm-favard``).
+``thm-favard``, ``thm-trigonometric``).
 
 The class is the unit ball of ``W^{a,inf}([0,1]^D)``; errors are ``max |g|`` for ``s = 0``,
  ``max_k max |d_k g|`` for ``s = 1``.
 """
 
-from fractions import Fraction
 from functools import cache
 from itertools import combinations_with_replacement
-from math import prod
+from math import ceil, pi, prod
 
-from lib.errors import integer, require
+from lib.errors import integer, positive, require
 from lib.limits._bump import bump_norms
 from lib.limits._euler import check_degree, favard
 
@@ -21,6 +20,11 @@ def _check(alpha, dim, s):
     require(s in (0, 1) and s < alpha, "s", s, "0 or 1, and below alpha")
 
 
+def _check_waves(alpha, dim, s):
+    _check(alpha, dim, s)
+    require(dim == 1 or alpha >= 2, "alpha", alpha, "at least 2 in several variables")
+
+
 def _root(count, dim):
     """The least integer whose ``dim``-th power is at least ``count``."""
     n = max(1, round(count ** (1 / dim)) - 1)
@@ -29,75 +33,98 @@ def _root(count, dim):
     return n
 
 
-def partitions(parameters: int, dim: int, s: int = 0) -> int:
-    """The least even ``n`` with ``n^D >= p + 1 + s``: a space of periodic splines too large for
-    ``p`` numbers.
+def partitions(parameters: int, s: int = 0) -> int:
+    """The least even ``P >= p + 1 + s``: the knots of a space of periodic splines in one variable
+    too large for ``p`` numbers (``thm-favard``).
+
+    Parameters
+    ----------
+    parameters : int
+        ``p >= 1``.
+    s : int
+        For ``s = 1`` one dimension more, that of the constants, is needed.
+    """
+    found = integer("parameters", parameters, 1) + 1 + s
+    return found + found % 2
+
+
+def frequencies(parameters: int, dim: int, s: int = 0) -> int:
+    """The least ``n >= 1`` with ``(2 n + 1)^D >= p + 1 + s``: the degree of a space of
+    trigonometric polynomials too large for ``p`` numbers (``thm-trigonometric``).
 
     Parameters
     ----------
     parameters : int
         ``p >= 1``.
     dim, s : int
-        For ``s = 1`` one dimension more, that of the constants, is needed.
+        As in `partitions`.
     """
-    parameters = integer("parameters", parameters, 1)
-    n = _root(int(parameters) + 1 + s, dim)
-    return n + n % 2
-
-
-@cache
-def spline_constant(alpha: int, dim: int, s: int = 0) -> Fraction:
-    """``c`` of ``c n^-(a-s)``, the lower bound by periodic splines with ``n`` cells an axis.
-
-    Parameters
-    ----------
-    alpha, dim, s : int
-        Smoothness 1..5, dimension, norm 0 or 1 (below ``alpha``).
-
-    Returns
-    -------
-    Fraction
-        ``phi_{a-s}`` for ``D = 1``; ``phi_a^2 / (phi_1 phi_{a-1})`` and ``phi_a / phi_1`` for ``D
-        >= 2``, ``a >= 2``.  It is computed as the least value, over the derivatives of order ``a``,
-        of what ``lem-spline-bernstein`` gives.
-    """
-    _check(alpha, dim, s)
-
-    def growth(degree, times):  # |g^(times)| <= growth n^times |g| for splines of a degree
-        return favard(degree - times) / favard(degree)
-
-    largest = Fraction(0)
-    for axes in combinations_with_replacement(range(dim), alpha):
-        orders = [axes.count(i) for i in range(dim) if i in axes]
-        if s == 0:
-            found = prod(growth(alpha, k) for k in orders)
-        else:  # one derivative is inside the norm; the best axis for it
-            found = min(
-                growth(alpha - 1, k - 1)
-                * prod(growth(alpha, o) for j, o in enumerate(orders) if j != i)
-                for i, k in enumerate(orders)
-            )
-        largest = max(largest, found)
-    return 1 / largest
+    count = integer("parameters", parameters, 1) + 1 + s
+    return max(1, _root(count, dim) // 2)
 
 
 def width(parameters: int, alpha: int, dim: int, s: int = 0) -> float:
-    """A lower bound of the error on the class, by periodic splines (``thm-favard``).
+    """A lower bound of the error on the class, by periodic splines in one variable and by
+    trigonometric polynomials in several (``thm-favard``, ``thm-trigonometric``).
 
     Parameters
     ----------
     parameters : int
         ``p``.
     alpha, dim, s : int
+        ``alpha`` in 1..8, at least 2 in several variables.
 
     Returns
     -------
     float
-        ``c n^-(a-s)`` with `spline_constant` and `partitions`.
+        ``phi_(a-s) P^-(a-s)`` with `partitions`, ``(2 pi n)^-(a-s)`` with `frequencies`.
     """
-    return float(spline_constant(alpha, dim, s)) * float(partitions(parameters, dim, s)) ** (
-        s - alpha
-    )
+    _check_waves(alpha, dim, s)
+    if dim == 1:
+        return float(favard(alpha - s)) * float(partitions(parameters, s)) ** (s - alpha)
+    return (2 * pi * frequencies(parameters, dim, s)) ** (s - alpha)
+
+
+def width_constant(alpha: int, dim: int, s: int = 0) -> float:
+    """``c``: `width` is ``c p^(-(a-s)/D)`` for many parameters ``p``, up to lower orders.
+
+    Returns
+    -------
+    float
+        ``phi_(a-s)`` for ``D = 1``, ``pi^-(a-s)`` for ``D >= 2``.
+    """
+    _check_waves(alpha, dim, s)
+    return float(favard(alpha - s)) if dim == 1 else pi ** (s - alpha)
+
+
+def needed(error: float, alpha: int, dim: int, s: int = 0) -> int:
+    """How many parameters a continuous method needs at least for an error on the class
+    (``cor-cost``).
+
+    Parameters
+    ----------
+    error : float
+        In the norm ``s``.
+    alpha, dim, s : int
+        As in `width`.
+
+    Returns
+    -------
+    int
+        The least ``p >= 1`` for which `width` is at most the error.
+    """
+    _check_waves(alpha, dim, s)
+    error = positive("error", error)
+    if dim == 1:
+        size = 2 * ceil((float(favard(alpha - s)) / error) ** (1 / (alpha - s)) / 2)
+        found = size - 2 - s
+    else:
+        size = ceil(error ** (-1 / (alpha - s)) / (2 * pi))
+        found = (2 * size - 1) ** dim - s
+    found = max(1, found - 1)  # the root was rounded
+    while width(found, alpha, dim, s) > error:
+        found += 1
+    return found
 
 
 @cache
