@@ -14,7 +14,7 @@ from scipy.stats import qmc
 
 import lib
 from helpers import UNIT, built, listing, random_points, slopes, target
-from lib import InputError
+from lib import InputError, splines
 
 WAVE, WAVE2 = "sin(2*pi*x1)", "sin(2*pi*x1)*exp(x2)"
 TARGETS = [  # formula, dimension, order, cells, smoothness used
@@ -655,3 +655,34 @@ def test_high_orders_pay_on_smooth_targets(formula, tolerance, cells):
         a = built(formula, order=m, tolerance=tolerance)
         assert (a.cells, a.alpha) == (N, m) and max(a.bound) <= tolerance
         assert a.measure(4096, module_points=4) <= a.bound
+
+
+@pytest.mark.parametrize(
+    "formula, D, m, cells",
+    [
+        ("x1**2", 1, 2, (2, 5, 16)),
+        ("x1**2+x2**2", 2, 2, (2, 8)),
+        ("sin(2*pi*x1)", 1, 3, (3, 8, 32)),
+        ("sin(2*pi*x1)*exp(x2)", 2, 4, (4, 12)),
+        ("abs(x1-1/3)**3", 1, 4, (4, 20)),
+        ("sin(2*pi*x1)", 1, 6, (6, 16)),
+    ],
+)
+def test_the_theorem_with_its_constant_at_budgets_just_below_the_next_mesh(formula, D, m, cells):
+    """Theorem A as stated: the mesh follows from the budget, the error is certified, and ``C``
+    holds for s = 0, 1/2, 1; for two squares on the coarsest mesh a constant 1.25 times smaller fails.
+    """
+    goal = lib.Target.from_sympy(formula, D)
+    for N in cells:
+        budget = (N + m) ** D - 1
+        a = lib.approximate(goal, lib.Cube(D), order=m, terms_per_block=budget)
+        assert a.cells == N
+        constants = splines.rate_constants(m, a.alpha, a.derivative_bounds)
+        assert constants.value >= a.constant[0] and constants.slope >= a.constant[1]
+        upper = a.certify(at_most=tuple(a.bound)).upper
+        for s in (0, 0.5, 1):
+            rate = budget ** (-(a.alpha - s) / D)
+            assert upper.at(s, D) <= constants.at(s, D) * rate
+        if D == m == N == 2:
+            seen = a.measure(4096, module_points=4)
+            assert seen.value > constants.value / 1.25 * budget ** (-a.alpha / D)

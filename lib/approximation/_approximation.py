@@ -197,7 +197,8 @@ class Approximation:
         """The numbers ``C'_s`` of this network, ``s = 0, 1``: ``bound = C'_s T^{-(alpha - s)/d}``,
         ``T`` the number of terms.
 
-        Not the ``C`` of ``thm-cube``, which holds for every mesh and is larger.
+        Not the ``C`` of ``thm-cube``, which holds for every mesh and is larger
+        (`lib.splines.rate_constants`).
 
         Raises
         ------

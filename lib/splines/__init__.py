@@ -10,7 +10,7 @@ from lib.splines._constants import (
     slope_norm,
 )
 from lib.splines._functionals import blossom_value, functional, weight_sum
-from lib.splines._jackson import Jackson, jackson_bound, needed_derivatives
+from lib.splines._jackson import Jackson, jackson_bound, needed_derivatives, rate_constants
 from lib.splines._quasi import QuasiInterpolant, allowance
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "operator_norm",
     "peano_constant",
     "pieces",
+    "rate_constants",
     "slope_norm",
     "weight_sum",
 ]

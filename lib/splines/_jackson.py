@@ -71,7 +71,7 @@ def jackson_bound(
     Parameters
     ----------
     order, cells : int
-        ``m`` in 2..5 and ``N >= m``; ``h = 1/N``.
+        ``m`` in 2..8 and ``N >= m``; ``h = 1/N``.
     alpha : int
         ``2 <= alpha <= m``: the smoothness of the target that is used.
     derivative_bounds : dict
@@ -159,3 +159,34 @@ def jackson_bound(
     if np.ndim(value) == 0:
         value, slopes = float(value), [float(slope) for slope in slopes]
     return Jackson.of(value, [h ** (alpha - 1) * slope for slope in slopes])
+
+
+def rate_constants(
+    order: int, alpha: int, derivative_bounds: Mapping[tuple[int, ...], float]
+) -> Norms:
+    """``C_0`` and ``C_1`` of Theorem A: for every budget of ``B >= (2m-1)^D`` terms the errors are
+    at most ``C_0 B^(-alpha/D)`` and ``C_1 B^(-(alpha-1)/D)`` (``thm-cube``).
+
+    Parameters
+    ----------
+    order, alpha : int
+    derivative_bounds : dict
+        As for `jackson_bound`.
+
+    Returns
+    -------
+    Norms
+        ``9/8 2^alpha J_0`` and ``9/8 2^(alpha-1) J_1``, ``J_s`` the largest ``N^(alpha-s)`` times
+        the bound over ``N >= m``; ``at(s, D)`` is the constant ``C`` of the theorem.
+
+    Raises
+    ------
+    InputError
+        As `jackson_bound`.
+    """
+    found = {
+        N: jackson_bound(order, N, alpha, derivative_bounds) for N in range(order, 2 * order + 1)
+    }
+    value = max(b.value * N**alpha for N, b in found.items())
+    slope = max(b.slope * N ** (alpha - 1) for N, b in found.items())
+    return Norms(9 / 8 * 2**alpha * value, 9 / 8 * 2 ** (alpha - 1) * slope)
