@@ -670,7 +670,7 @@ def test_high_orders_pay_on_smooth_targets(formula, tolerance, cells):
 )
 def test_the_theorem_with_its_constant_at_budgets_just_below_the_next_mesh(formula, D, m, cells):
     """Theorem A as stated: the mesh follows from the budget, the error is certified, and ``C``
-    holds for s = 0, 1/2, 1; for two squares on the coarsest mesh a constant 1.25 times smaller fails.
+    holds for s = 0, 1/2, 1; for two squares on the coarsest mesh 1.25 times less would fail.
     """
     goal = lib.Target.from_sympy(formula, D)
     for N in cells:

@@ -269,15 +269,15 @@ def test_powers_deviate_by_no_more_and_nearly_as_much(m, n):
     p = relu.power(z, m - 1, n)
     (slope,) = torch.autograd.grad(p.sum(), z)
     t = z.detach().numpy()
-    low, high, steep = _deviation.power_deviation(m, n, t)
+    low, high, steep = _deviation.power_deviation(m - 1, n, t)
     error = p.detach().numpy() - t ** (m - 1)
     assert (low - 1e-15 <= error).all() and (error <= high + 1e-15).all()
     off = np.abs(slope.numpy() - (m - 1) * t ** (m - 2))
     assert (off <= steep + 1e-13).all()
     if m > 2:
-        assert off.max() > 0.7 * steep.max() and max(error.max(), -error.min()) > 0.5 * max(
-            high.max(), -low.min()
-        )
+        share = 0.7 if m <= 5 else 0.45
+        assert off.max() > share * steep.max()
+        assert max(error.max(), -error.min()) > 0.45 * max(high.max(), -low.min())
 
 
 @pytest.mark.parametrize("m", [2, 3, 4, 5])

@@ -310,7 +310,7 @@ BAD = {
     "unknown-name": (["approximate", "y+x1"], "formula"),
     "megabyte": (["approximate", "(" * 10**6], "formula"),
     "order-1": ([*SMALL, "--order", "1"], "order = 1"),
-    "order-6": ([*SMALL, "--order", "6"], "order = 6"),
+    "order-9": ([*SMALL, "--order", "9"], "order = 9"),
     "too-few-cells": ([*SMALL, "--cells", "2"], "cells = 2"),
     "negative-cells": ([*SMALL, "--cells", "-5"], "cells = -5"),
     "no-cells": ([*SMALL, "--cells", "0"], "cells = 0"),
@@ -374,7 +374,7 @@ BAD = {
     "another-dimension": (["approximate", "x1", "--on", "sphere", "--dim", "4"], "dim = 4"),
     "no-curve": (["approximate", "x1", "--on", "x1*x2"], "formulas = ['x1*x2']"),
     "hostile-manifold": (["approximate", "x1", "--on", "__import__('os').x1+x2"], "formula"),
-    "order-6-on-a-circle": (["approximate", "x1", "--on", "circle", "--order", "6"], "order = 6"),
+    "order-9-on-a-circle": (["approximate", "x1", "--on", "circle", "--order", "9"], "order = 9"),
     "too-few-cells-on-a-circle": (
         ["approximate", "x1*x2", "--on", "circle", "--cells", "3"],
         "cells = 3",

@@ -476,7 +476,7 @@ def test_too_coarse_a_mesh_is_refused(name, m):
         ),
         ("cells = 24.0", lambda: lib.approximate(wave, made("circle"), cells=24.0)),
         ("cells = None", lambda: lib.approximate(wave, made("circle"))),
-        ("order = 6", lambda: lib.approximate(wave, made("circle"), order=6, cells=24)),
+        ("order = 9", lambda: lib.approximate(wave, made("circle"), order=9, cells=24)),
         ("domain = 'circle'", lambda: lib.approximate(wave, "circle", cells=24)),
         ("domain = circle", lambda: lib.approximate(target("x1*x2*x3"), made("circle"), cells=24)),
         ("target = 'x1'", lambda: lib.approximate("x1", made("circle"), cells=24)),

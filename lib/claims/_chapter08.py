@@ -311,7 +311,7 @@ def _wave_coefficients(n, D):
     ],
     honest=limits.width,
     tampered=(
-        "a lower bound that is one per cent too large",
+        "a lower bound by sines that is one per cent too large",
         lambda *args: 1.01 * limits.width(*args),
     ),
 )
