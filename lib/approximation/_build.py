@@ -45,7 +45,7 @@ def approximate(
     domain : Cube, Manifold or Atlas
         An `Atlas` fixes the charts; for a manifold they are chosen by `lib.manifolds.choose_atlas`.
     order : int
-        ``m`` in 2..5, the spline order; the smoothness used is ``alpha = min(m, that of the
+        ``m`` in 2..8, the spline order; the smoothness used is ``alpha = min(m, that of the
         target)``.
     cells : int, optional
         ``N >= m``, mesh cells per axis: of the cube, or across the ball of a chart (there at least

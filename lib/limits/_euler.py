@@ -20,7 +20,7 @@ DEGREES = range(0, 9)
 
 
 def check_degree(degree, least=0):
-    """``degree`` as an int; raises `InputError` unless it is an integer from ``least`` to 5."""
+    """``degree`` as an int; raises `InputError` unless it is an integer from ``least`` to 8."""
     return integer("degree", degree, least, DEGREES[-1])
 
 
@@ -37,7 +37,7 @@ def euler_piece(degree: int) -> tuple[Fraction, ...]:
     Parameters
     ----------
     degree : int
-        ``a`` in 0..5.
+        ``a`` in 0..8.
 
     Returns
     -------
@@ -59,7 +59,7 @@ def favard(degree: int) -> Fraction:
     Parameters
     ----------
     degree : int
-        ``a`` in 0..5.
+        ``a`` in 0..8.
 
     Returns
     -------
@@ -80,7 +80,7 @@ def euler_spline(
     Parameters
     ----------
     degree : int
-        ``a`` in 0..5.
+        ``a`` in 0..8.
     knots : int
         ``n``, even.
     x : array_like of float
@@ -116,7 +116,7 @@ def periodic_matrix(
     Parameters
     ----------
     degree : int
-        ``a`` in 1..5.
+        ``a`` in 1..8.
     knots : int
         ``n`` equidistant knots ``i / n``; as many B-splines.
     x : float64 array, shape (P,)

@@ -86,7 +86,7 @@ def bspline(x: Float[Tensor, "*S"], order: int, n: int) -> Float[Tensor, "*S"]:
     ----------
     x : float64 tensor, any shape
     order : int
-        ``m`` in 2..5.
+        ``m`` in 2..8.
     n : int
 
     Returns

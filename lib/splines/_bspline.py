@@ -19,7 +19,7 @@ ORDERS = range(2, 9)
 
 
 def check_order(order: int) -> int:
-    """``order`` as an int; raises `InputError` unless it is one of the orders 2, 3, 4, 5."""
+    """``order`` as an int; raises `InputError` unless it is one of the orders 2 to 8."""
     return integer("order", order, ORDERS[0], ORDERS[-1])
 
 

@@ -232,7 +232,7 @@ def peano_constant(order: int, cells: int, alpha: int, s: int) -> float:
     Parameters
     ----------
     order, cells : int
-        ``m`` in 2..5 and ``N >= m``.
+        ``m`` in 2..8 and ``N >= m``.
     alpha : int
         ``1 <= alpha <= m``.
     s : int

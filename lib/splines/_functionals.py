@@ -71,7 +71,7 @@ def weight_sum(order: int, interior: bool = False) -> Fraction:
     Parameters
     ----------
     order : int
-        ``m`` in 2..5.
+        ``m`` in 2..8.
     interior : bool
         Only the interior functionals.
 
@@ -99,7 +99,7 @@ def functional(order: int, cells: int, j: int) -> tuple[tuple[Fraction, ...], tu
     Parameters
     ----------
     order : int
-        ``m`` in 2..5.
+        ``m`` in 2..8.
     cells : int
         ``N >= m``.
     j : int
@@ -114,7 +114,7 @@ def functional(order: int, cells: int, j: int) -> tuple[tuple[Fraction, ...], tu
     Raises
     ------
     InputError
-        For an order outside 2..5, fewer than ``m`` cells, or an index without a term.
+        For an order outside 2..8, fewer than ``m`` cells, or an index without a term.
     """
     order = check_order(order)
     require(cells >= order, "cells", cells, f"at least the order, {order}")

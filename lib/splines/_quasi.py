@@ -23,7 +23,7 @@ class QuasiInterpolant:
     Parameters
     ----------
     order : int
-        ``m`` in 2..5; the operator reproduces polynomials of degree below ``m`` in each variable
+        ``m`` in 2..8; the operator reproduces polynomials of degree below ``m`` in each variable
         (book: ``lem-marsden``).
     cells : int
         ``N >= m``.
@@ -38,7 +38,7 @@ class QuasiInterpolant:
     Raises
     ------
     InputError
-        For an order outside 2..5 or ``N < m``.
+        For an order outside 2..8 or ``N < m``.
     """
 
     def __init__(self, order: int, cells: int) -> None:
