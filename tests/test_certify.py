@@ -15,7 +15,7 @@ from flint import arb
 
 import lib
 from lib import certify, manifolds, relu, splines
-from lib.certify import _certificate, _certify, _check, _deviation, _digest, _error, _stored
+from lib.certify import _certificate, _certify, _check, _deviation, _digest, _error, _proof, _stored
 from lib.certify._points import network_value
 from lib.certify._subject import subject
 from lib.claims._grammar import target as random_target
@@ -685,6 +685,9 @@ def test_saved_and_loaded(tmp_path):
         ("exp(x1)", 1, 3, 32),
         ("abs(x1-0.37)**2.5", 1, 4, 16),
         ("tanh(3*x1)", 1, 5, 9),
+        ("sin(2*x1)", 1, 6, 7),
+        ("exp(x1)", 1, 7, 8),
+        ("sin(2*x1)", 1, 8, 9),
         ("sin(2*pi*x1)*exp(x2)", 2, 4, 8),
         ("abs(x1+x2-0.7)**3", 2, 3, 6),
     ],
@@ -693,6 +696,26 @@ def test_the_second_proof_agrees(formula, D, m, N):
     a = _approximation(formula, D, m, N)
     c = a.certify()
     assert certify.check(c, a) < 2 * len(c.level) + 200
+
+
+@pytest.mark.parametrize("degree", range(1, 8))
+def test_powers_of_the_second_proof(degree):
+    """The ends hold what the network does, and are those of the first proof up to roundings; its
+    slopes are no more than one saturated factor away.
+    """
+    n = 4
+    z = np.random.default_rng(degree).uniform(0, 1, 200)
+    low, high, slope = _deviation.power_deviation(degree, n, z)
+    for i, t in enumerate(z):
+        low2, high2, slope2 = map(
+            float, _proof.power_deviation(degree, arb(t), arb(4) ** (-n - 1), arb(2) ** -n)
+        )
+        assert abs(low2 - low[i]) + abs(high2 - high[i]) < 1e-12
+        assert slope2 < 1.5 * slope[i] + 1e-12
+        ends = [float(_proof.network_power(n, arb(t) + d, degree)) for d in (0, 1e-8)]
+        assert low2 - 1e-12 <= ends[0] - t**degree <= high2 + 1e-12
+        found = (ends[1] - ends[0]) / 1e-8
+        assert abs(found - degree * t ** (degree - 1)) <= slope2 + 1e-6
 
 
 def _altered(c, **changes):

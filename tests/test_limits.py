@@ -246,6 +246,16 @@ def test_numbers_needed_and_sufficient(D, alpha, s):
         assert enough <= (cells + alpha - 1) ** D * (1 + 1e-9)
 
 
+@pytest.mark.parametrize("D", (1, 2, 3))
+def test_numbers_needed_for_an_error_that_is_a_width(D):
+    """Where the root is an integer but for rounding: the next space is not needed."""
+    for alpha, s, p in itertools.product((2, 3, 5, 8), (0, 1), (7, 40, 55, 600, 3000)):
+        error = limits.width(p, alpha, D, s)
+        least = limits.needed(error, alpha, D, s)
+        assert least <= p and limits.width(least, alpha, D, s) == error
+        assert least == 1 or limits.width(least - 1, alpha, D, s) > error
+
+
 def test_width_is_the_favard_number():
     for p in (1, 3, 9):
         for alpha in (1, 2, 3, 4):

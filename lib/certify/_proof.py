@@ -192,21 +192,12 @@ class Proof:
             if z <= 0:
                 continue
             z, weight = min(as_arb(z), arb(1)), arb(a)
-            s = min(2 * z + delta, arb(2))
-            ends, e = {
-                2: ((arb(0), arb(0)), arb(0)),
-                3: ((arb(0), eps), delta),
-                4: ((-eps, eps * (1 + z)), eps + delta * (z + max(arb(1), s))),
-                5: (
-                    (arb(0), eps * (2 * z * z + eps + 1)),
-                    4 * z * eps + delta * (2 * (z * z + eps) + s),
-                ),
-            }[m]
+            *ends, e = power_deviation(m - 1, z, eps, delta)
             ends = ends if sign > 0 else (-ends[1], -ends[0])
             stored = 2 * unit * weight if m > 3 else arb(0)
             low, high = low + weight * ends[0] - stored, high + weight * ends[1] + stored
-            slope += (weight * e + 4 * stored) / arb(scale)
-        return min(arb(abs(size).upper()), arb(1)), arb(abs(steep).upper()), max(high, -low), slope
+            slope += (weight * e + (m - 1) * stored) / arb(scale)
+        return min(arb(abs(size).upper()), arb(1)), arb(abs(steep).upper()), high.max(-low), slope
 
     def deviation(self, cell, place, radius):
         """``sum_j |c_j|`` times what the lemmas allow for a term, in value (with rounding) and
@@ -238,18 +229,43 @@ class Proof:
         m = self.order
         square = 3 * self.n + 12
         times = 3 * self.n + 40
-        power, lipschitz = {
-            2: (0, 1),
-            3: (square, 2),
-            4: (2 * square + times, 3),
-            5: (3 * square, 4),
-        }[m]
+
+        def power(degree):
+            if degree == 1:
+                return 0
+            half, odd = divmod(degree, 2)
+            even = 2 * power(half) + square
+            return 2 * even + times if odd else even
+
         factor = sum(
-            a * (lipschitz * ((2 * self.cells + m) / scale + 1) + power + 6)
+            a * ((m - 1) * ((2 * self.cells + m) / scale + 1) + power(m - 1) + 6)
             for *_, a, _, scale in fold_terms(m)
         )
         # terms of second order; the float is above 1.01
         return arb(1.01) * (self.dim * factor + (self.dim - 1) * times + 2 * m**self.dim + 4)
+
+
+def power_deviation(degree, z, eps, delta):
+    """*Powers* of ``lem-deviation``: the ends of ``p_degree - z^degree`` up to ``z``, and the
+    modulus of its slope.
+
+    The slope of an even power is split in another way than in the lemma: ``sq_n'(p) p'`` is ``e'(p)
+    p' + 2 p p'``.
+    """
+    if degree == 1:
+        return arb(0), arb(0), arb(0)
+    k = degree // 2 if degree % 2 == 0 else degree - 1
+    low, high, slope = power_deviation(k, z, eps, delta)
+    error = high.max(-low)
+    exact = k * z ** (k - 1)
+    steep = min(exact + slope, arb(k))  # of p_k
+    if degree % 2:
+        return z * low - eps, z * high + eps, error + z * slope + delta * steep.max(1)
+    return (
+        2 * z**k * low,
+        high * (2 * z**k + high) + eps,
+        delta * steep + 2 * (z**k + high) * slope + 2 * error * exact,
+    )
 
 
 def as_arb(x):

@@ -2,12 +2,12 @@
 ``thm-favard``, ``thm-trigonometric``).
 
 The class is the unit ball of ``W^{a,inf}([0,1]^D)``; errors are ``max |g|`` for ``s = 0``,
- ``max_k max |d_k g|`` for ``s = 1``.
+``max_k max |d_k g|`` for ``s = 1``.
 """
 
 from functools import cache
 from itertools import combinations_with_replacement
-from math import ceil, pi, prod
+from math import pi, prod
 
 from lib.errors import integer, positive, require
 from lib.limits._bump import bump_norms
@@ -63,6 +63,13 @@ def frequencies(parameters: int, dim: int, s: int = 0) -> int:
     return max(1, _root(count, dim) // 2)
 
 
+def _bound(size, alpha, dim, s):
+    """`width` by ``2 size`` knots in one variable and by the degree ``size`` in several."""
+    if dim == 1:
+        return float(favard(alpha - s)) * float(2 * size) ** (s - alpha)
+    return (2 * pi * size) ** (s - alpha)
+
+
 def width(parameters: int, alpha: int, dim: int, s: int = 0) -> float:
     """A lower bound of the error on the class, by periodic splines in one variable and by
     trigonometric polynomials in several (``thm-favard``, ``thm-trigonometric``).
@@ -80,9 +87,8 @@ def width(parameters: int, alpha: int, dim: int, s: int = 0) -> float:
         ``phi_(a-s) P^-(a-s)`` with `partitions`, ``(2 pi n)^-(a-s)`` with `frequencies`.
     """
     _check_waves(alpha, dim, s)
-    if dim == 1:
-        return float(favard(alpha - s)) * float(partitions(parameters, s)) ** (s - alpha)
-    return (2 * pi * frequencies(parameters, dim, s)) ** (s - alpha)
+    size = partitions(parameters, s) // 2 if dim == 1 else frequencies(parameters, dim, s)
+    return _bound(size, alpha, dim, s)
 
 
 def width_constant(alpha: int, dim: int, s: int = 0) -> float:
@@ -115,16 +121,12 @@ def needed(error: float, alpha: int, dim: int, s: int = 0) -> int:
     """
     _check_waves(alpha, dim, s)
     error = positive("error", error)
-    if dim == 1:
-        size = 2 * ceil((float(favard(alpha - s)) / error) ** (1 / (alpha - s)) / 2)
-        found = size - 2 - s
-    else:
-        size = ceil(error ** (-1 / (alpha - s)) / (2 * pi))
-        found = (2 * size - 1) ** dim - s
-    found = max(1, found - 1)  # the root was rounded
-    while width(found, alpha, dim, s) > error:
-        found += 1
-    return found
+    root = (_bound(1, alpha, dim, s) / error) ** (1 / (alpha - s))
+    size = max(1, int(root) - 1)  # the root was rounded
+    while _bound(size, alpha, dim, s) > error:
+        size += 1
+    # the least number that takes so many knots, or this degree
+    return max(1, (2 * size - 2 if dim == 1 else (2 * size - 1) ** dim) - s)
 
 
 @cache

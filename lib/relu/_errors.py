@@ -158,8 +158,8 @@ def bspline_slope(order: int) -> float:
     and so on (``lem-bspline``).
 
     For ``m > 3`` it is attained at the only zero of ``N_m''`` in ``(0, m/2)``, which is bisected
-    in rational arithmetic; on an interval of length ``w`` around it ``N_m'`` is at most its value
-    at an end plus ``w``, as ``|N_m''| <= 1``.
+    in rational arithmetic; on an interval of length ``w <= 1/8`` around it ``N_m'`` is at most its
+    value at an end plus ``w``, as ``|N_m'''| <= 8`` and so ``|N_m''| <= 1`` there.
     """
     order = check_order(order)
     if order <= 3:
