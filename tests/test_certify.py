@@ -708,7 +708,7 @@ def test_powers_of_the_second_proof(degree):
     low, high, slope = _deviation.power_deviation(degree, n, z)
     for i, t in enumerate(z):
         low2, high2, slope2 = map(
-            float, _proof.power_deviation(degree, arb(t), arb(4) ** (-n - 1), arb(2) ** -n)
+            float, _proof._power_deviation(degree, arb(t), arb(4) ** (-n - 1), arb(2) ** -n)
         )
         assert abs(low2 - low[i]) + abs(high2 - high[i]) < 1e-12
         assert slope2 < 1.5 * slope[i] + 1e-12

@@ -192,7 +192,7 @@ class Proof:
             if z <= 0:
                 continue
             z, weight = min(as_arb(z), arb(1)), arb(a)
-            *ends, e = power_deviation(m - 1, z, eps, delta)
+            *ends, e = _power_deviation(m - 1, z, eps, delta)
             ends = ends if sign > 0 else (-ends[1], -ends[0])
             stored = 2 * unit * weight if m > 3 else arb(0)
             low, high = low + weight * ends[0] - stored, high + weight * ends[1] + stored
@@ -245,7 +245,7 @@ class Proof:
         return arb(1.01) * (self.dim * factor + (self.dim - 1) * times + 2 * m**self.dim + 4)
 
 
-def power_deviation(degree, z, eps, delta):
+def _power_deviation(degree, z, eps, delta):
     """*Powers* of ``lem-deviation``: the ends of ``p_degree - z^degree`` up to ``z``, and the
     modulus of its slope.
 
@@ -255,7 +255,7 @@ def power_deviation(degree, z, eps, delta):
     if degree == 1:
         return arb(0), arb(0), arb(0)
     k = degree // 2 if degree % 2 == 0 else degree - 1
-    low, high, slope = power_deviation(k, z, eps, delta)
+    low, high, slope = _power_deviation(k, z, eps, delta)
     error = high.max(-low)
     exact = k * z ** (k - 1)
     steep = min(exact + slope, arb(k))  # of p_k
