@@ -131,9 +131,6 @@ class HarmlessTable(_Table):
                 ]
 
 
-_NORMS = ["$m$", "cells", r"$\Lambda_m$", "$q$", "$q_1$"]
-
-
 def _constants(m):
     """For all cells, and for interior ones: the words, the norms and the map to Peano constants."""
     from lib import splines
@@ -158,32 +155,37 @@ def _constants(m):
 class ConstantsTable(_Table):
     """The constants of chapter 02 for orders up to 5, computed while the book is built."""
 
+    orders = range(2, 6)
+
+    def titles(self):
+        return [f"$k_{{{a},{s}}}$" for a, s in self.pairs(5)]
+
+    def pairs(self, m):
+        """Which ``(alpha, s)`` the columns show for order ``m``."""
+        return [(a, s) for s in (0, 1) for a in range(1 + s, 6)]
+
     def rows(self):
-        pairs = [(a, s) for s in (0, 1) for a in range(1 + s, 6)]
-        yield [*_NORMS, *(f"$k_{{{a},{s}}}$" for a, s in pairs)]
-        for m in range(2, 6):
+        yield ["$m$", "cells", r"$\Lambda_m$", "$q$", "$q_1$", *self.titles()]
+        for m in self.orders:
             for words, norms, peano in _constants(m):
                 yield [
                     str(m) if words == "all" else "",
                     words,
                     *(number(float(v)) for v in norms),
-                    *(number(peano(a, s)) if a <= m else "" for a, s in pairs),
+                    *(number(peano(a, s)) if a <= m else "" for a, s in self.pairs(m)),
                 ]
 
 
-class HighConstantsTable(_Table):
+class HighConstantsTable(ConstantsTable):
     """Those of orders 6 to 8, for smoothness ``m``."""
 
-    def rows(self):
-        yield [*_NORMS, "$k_{m-1,0}$", "$k_{m,0}$", "$k_{m,1}$"]
-        for m in range(6, 9):
-            for words, norms, peano in _constants(m):
-                yield [
-                    str(m) if words == "all" else "",
-                    words,
-                    *(number(float(v)) for v in norms),
-                    *(number(peano(a, s)) for a, s in ((m - 1, 0), (m, 0), (m, 1))),
-                ]
+    orders = range(6, 9)
+
+    def titles(self):
+        return ["$k_{m-1,0}$", "$k_{m,0}$", "$k_{m,1}$"]
+
+    def pairs(self, m):
+        return [(m - 1, 0), (m, 0), (m, 1)]
 
 
 class FunctionalsTable(_Table):

@@ -291,13 +291,11 @@ def _wave_coefficients(n, D):
     wave = np.zeros(2 * n + 1)
     wave[-2] = 1.0
     one = np.eye(2 * n + 1)[0]
-    product_ = single = np.ones(())
-    for _ in range(D):
-        product_ = np.multiply.outer(product_, wave)
-    single = wave
+    single = together = wave
     for _ in range(D - 1):
         single = np.multiply.outer(single, one)
-    return single, product_, sum(np.moveaxis(single, 0, k) for k in range(D))
+        together = np.multiply.outer(together, wave)
+    return single, together, sum(np.moveaxis(single, 0, k) for k in range(D))
 
 
 @claim(
