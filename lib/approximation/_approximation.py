@@ -58,11 +58,14 @@ class Approximation:
         None after loading a network whose target was not a formula.
     domain : Cube, Manifold or None
         None after loading a network on a manifold (see `with_target`).
-    cells, alpha : int
-        ``N`` and the smoothness used.
+    cells : int
+        ``N``.
+    alpha : int or float
+        The smoothness used.
     derivative_bounds : dict
-        The bounds of derivatives that entered the bound: of the target on the cube; on a manifold
-        the largest *estimates* over the charts, sampled in their coordinates.
+        The bounds of derivatives that entered the bound, with fractional multi-indices those of
+        Hoelder seminorms: of the target on the cube; on a manifold the largest over the charts in
+        their coordinates, without a formula *estimates* from samples.
     """
 
     construction: Construction
@@ -70,7 +73,7 @@ class Approximation:
     target: Target | None
     domain: Domain | None
     cells: int
-    alpha: int
+    alpha: float
     derivative_bounds: dict
 
     def __repr__(self):

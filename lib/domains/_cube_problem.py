@@ -1,6 +1,7 @@
 """The problem of Theorem A: one chart, the identity (book: ``thm-cube``)."""
 
 from functools import partial
+from math import ceil
 
 import numpy as np
 from jaxtyping import Int
@@ -23,7 +24,7 @@ class CubeProblem:
 
     Attributes
     ----------
-    alpha : int
+    alpha : int or float
         The smoothness that is used.
     derivative_bounds : dict
     slope_factor : float
@@ -70,7 +71,7 @@ class CubeProblem:
         """Refuse stated bounds of derivatives that a grid refutes, if it is at least twice as
         fine as any before.
         """
-        axis = thinned(axis, self.dim, _LATER, self.alpha + 1)
+        axis = thinned(axis, self.dim, _LATER, ceil(self.alpha) + 1)
         if self._stated and len(axis) - 1 >= 2 * (self._finest - 1):
             refute_bounds(self.target, axis, self._stated, *self._noise)
             self._finest = len(axis)

@@ -48,7 +48,7 @@ class Problem(Protocol):
     domain : Domain
     dim, order : int
         ``d``, the number of mesh coordinates, and ``m``.
-    alpha : int
+    alpha : int or float
         The smoothness that is used.
     minimum_cells, maximum_cells : int or infinity
         The meshes that can be used.
@@ -64,7 +64,7 @@ class Problem(Protocol):
     domain: "Domain"
     dim: int
     order: int
-    alpha: int
+    alpha: float
     minimum_cells: int
     maximum_cells: float
     slope_factor: float

@@ -5,8 +5,9 @@ rigorous bounds over the cube; `fold` makes further ones (book: chapters 05 and 
 from lib.formulas._enclosure import bound_on_cube, enclose, nonnegative_on_cube, parse_on_cube
 from lib.formulas._fold import Algebra, fold
 from lib.formulas._formula import parse, variables
+from lib.formulas._hoelder import fractional_smoothness, hoelder_on_cube
 from lib.formulas._numbers import evaluate
-from lib.formulas._powers import AbsPower, Jump, SignPower
+from lib.formulas._powers import AbsPower, Jump, SignPower, gathered
 from lib.formulas._series import jump_series, modulus_series, nonnegative_power_series, power_series
 from lib.formulas._table import TABLE, Row
 from lib.formulas._torch import torch_function
@@ -22,6 +23,9 @@ __all__ = [
     "enclose",
     "evaluate",
     "fold",
+    "fractional_smoothness",
+    "gathered",
+    "hoelder_on_cube",
     "jump_series",
     "modulus_series",
     "nonnegative_on_cube",

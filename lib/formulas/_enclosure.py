@@ -12,7 +12,7 @@ from lib.formulas import _intervals
 from lib.formulas._fold import Algebra, fold
 from lib.formulas._formula import parse, variables
 from lib.formulas._numbers import evaluate
-from lib.formulas._powers import AbsPower
+from lib.formulas._powers import AbsPower, gathered
 
 _BITS = 128  # of FLINT's balls, so that their rounding does not show
 
@@ -105,22 +105,34 @@ def nonnegative_on_cube(expression: sympy.Expr, dim: int, boxes: int = 2000) -> 
     """Whether an expression is proved to be at least 0 on all of ``[0,1]^D``, by enclosures of
     so many boxes at most.
     """
+    return _everywhere(expression, dim, boxes, lambda lo, hi: lo >= 0, lambda lo, hi: hi < 0)
+
+
+def excludes_zero_on_cube(expression: sympy.Expr, dim: int, boxes: int = 200) -> bool:
+    """Whether an expression is proved to have no zero on ``[0,1]^D``, as `nonnegative_on_cube`."""
+    return _everywhere(expression, dim, boxes, lambda lo, hi: lo > 0 or hi < 0, lambda *_: False)
+
+
+def _everywhere(expression, dim, boxes, holds, fails):
+    """Whether the enclosures of boxes that cover the cube all hold; no more are looked at when one
+    fails.
+    """
     expression, symbols, left = _primitive(expression), variables(dim), [((0.0, 1.0),) * dim]
     for _ in range(boxes):
         if not left:
             return True
         box = left.pop()
-        lo, hi = enclose(expression, box, symbols)
-        if hi < 0:
+        enclosure = enclose(expression, box, symbols)
+        if fails(*enclosure):
             return False
-        if not lo >= 0:
+        if not holds(*enclosure):
             left += _halves(box)
     return not left
 
 
 def parse_on_cube(formula: str | sympy.Expr, dim: int) -> sympy.Expr:
-    """A formula as `parse` returns it, with moduli of what has one sign on ``[0,1]^D`` left out:
-    ``|x1|`` is ``x1``.
+    """A formula as `parse` returns it, for ``[0,1]^D``: moduli of what has one sign there are left
+    out, ``|x1|`` is ``x1``, roots of products are products of roots, and powers are `gathered`.
 
     Parameters and errors as for `parse`.
     """
@@ -131,7 +143,16 @@ def parse_on_cube(formula: str | sympy.Expr, dim: int) -> sympy.Expr:
                 return signed**p
         return AbsPower(u, p)
 
-    return parse(formula, dim).replace(AbsPower, without_modulus)
+    def of_factors(root):  # as sympy does itself for what it knows to be nonnegative
+        known = [a for a in root.base.args if nonnegative_on_cube(a, dim)]
+        rest = sympy.Mul(*(a for a in root.base.args if a not in known))
+        return sympy.Mul(*(a**root.exp for a in known), rest**root.exp)
+
+    def is_root(e):
+        return e.is_Pow and e.base.is_Mul and e.exp.is_Rational and not e.exp.is_Integer
+
+    expression = parse(formula, dim).replace(AbsPower, without_modulus)
+    return gathered(expression.replace(is_root, of_factors))
 
 
 def _halves(box):

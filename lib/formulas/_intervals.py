@@ -204,18 +204,18 @@ def cos(u):
     return _wave(u, 1)
 
 
-def _ball(u):
+def ball(u):
     """A ball around an interval."""
     return arb(u[0]).union(arb(u[1]))
 
 
 def tan(u):
     """Increasing between its poles; everything where one may be inside."""
-    return EVERYTHING if may_be_zero(_ball(u).cos()) else increasing(arb.tan)(u)
+    return EVERYTHING if may_be_zero(ball(u).cos()) else increasing(arb.tan)(u)
 
 
 def cot(u):
     """Decreasing between its poles; everything where one may be inside."""
-    if may_be_zero(_ball(u).sin()):
+    if may_be_zero(ball(u).sin()):
         return EVERYTHING
     return _down(arb(u[1]).cot().lower()), _up(arb(u[0]).cot().upper())

@@ -4,6 +4,7 @@ formulas (chapter 10).
 
 from lib.intervals._balls import UNIT, Balls, matmul, precision, up
 from lib.intervals._expand import expand
+from lib.intervals._hoelder import Hoelder, hoelder_expand
 from lib.intervals._taylor import Taylor, exponents, span
 from lib.intervals._values import MAXIMUM_EVALUATIONS, evaluations, values_near
 
@@ -11,10 +12,12 @@ __all__ = [
     "MAXIMUM_EVALUATIONS",
     "UNIT",
     "Balls",
+    "Hoelder",
     "Taylor",
     "evaluations",
     "expand",
     "exponents",
+    "hoelder_expand",
     "matmul",
     "precision",
     "span",

@@ -53,20 +53,30 @@ class Composed(Algebra):
         super().__init__(known)
         self._cube = cube
 
+    def add(self, *parts):
+        return reduce(add, sorted(parts, key=is_constant))
+
+    def multiply(self, *parts):
+        return reduce(mul, sorted(parts, key=is_constant))
+
     def compose(self, series, u):
         raise NotImplementedError
+
+    def root(self, series, u, p, signed):
+        """``|u|^p``, with the sign of ``u`` if ``signed``."""
+        return self.compose(series, u)
 
     def power(self, u, p, base):
         if p == 2:
             return u.square()
         roots = self._cube and not p.is_Integer and _is_nonnegative(base, self._cube)
-        return self.compose((nonnegative_power_series if roots else power_series)(p), u)
+        return self.root((nonnegative_power_series if roots else power_series)(p), u, p, False)
 
     def absolute(self, u, p):
-        return self.compose(modulus_series(p), u)
+        return self.root(modulus_series(p), u, p, False)
 
     def signed(self, u, p):
-        return self.compose(modulus_series(p, signed=True), u)
+        return self.root(modulus_series(p, signed=True), u, p, True)
 
     def jump(self, u):
         return self.compose(jump_series, u)
@@ -79,27 +89,27 @@ class _Expansions(Composed):
     """Values are `Taylor`, those of constants balls (P,)."""
 
     def __init__(self, known):
-        super().__init__(known, _cube(known))
+        super().__init__(known, cube_of(known))
         self._boxes = next(iter(known.values())).coefficients.shape[1]
 
     def number(self, e):
-        return Balls.from_flint([evaluate(e)], ()) * np.ones(self._boxes)
-
-    def add(self, *parts):
-        return reduce(add, sorted(parts, key=_is_constant))
-
-    def multiply(self, *parts):
-        return reduce(mul, sorted(parts, key=_is_constant))
+        return constant_balls(e, self._boxes)
 
     def compose(self, series, u):
         return u.compose(at_balls(series, u.coefficients[0], u.order))
 
 
-def _is_constant(u):
-    return not isinstance(u, Taylor)
+def constant_balls(e, boxes):
+    """A constant as balls (P,)."""
+    return Balls.from_flint([evaluate(e)], ()) * np.ones(boxes)
 
 
-def _cube(variables):
+def is_constant(u):
+    """Whether a value is that of a constant: balls."""
+    return isinstance(u, Balls)
+
+
+def cube_of(variables):
     """The dimension, if these are the coordinates of points of the cube, else 0."""
     first = [v.coefficients[0] for v in variables.values()]
     inside = all((c.lower >= -_BEYOND).all() and (c.upper <= 1 + _BEYOND).all() for c in first)
@@ -135,7 +145,7 @@ def expand(expression: sympy.Expr, variables: dict) -> Taylor:
     example = next(iter(variables.values()))
     with precision():
         found = fold(expression, _Expansions(variables))
-    if _is_constant(found):
+    if is_constant(found):
         zero = Taylor(Balls(np.zeros(example.coefficients.shape)), example.dim, example.order)
         return zero + found
     return found

@@ -22,7 +22,7 @@ from lib.manifolds._living import living_cells
 from lib.manifolds._named import NAMES, manifold
 from lib.manifolds._norms import (
     Grid,
-    box_expansions,
+    coordinate_expansions,
     differences,
     enclosed_norms,
     estimated_norms,
@@ -37,7 +37,6 @@ from lib.manifolds._union import Union
 __all__ = [
     "Atlas",
     "Grid",
-    "box_expansions",
     "enclosed_norms",
     "estimated_norms",
     "ChartsPatch",
@@ -51,6 +50,7 @@ __all__ = [
     "Union",
     "choose_atlas",
     "circle",
+    "coordinate_expansions",
     "differences",
     "ellipse",
     "ellipsoid",

@@ -3,18 +3,19 @@ estimated by divided differences for other functions (book: ``lem-chart-norms``)
 """
 
 from collections.abc import Callable, Sequence
-from math import ceil
+from math import ceil, factorial, floor, prod
 from typing import Any, NamedTuple
 
 import numpy as np
 import sympy
 from jaxtyping import Bool, Float64, Int
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy.ndimage import binary_dilation, maximum_filter
 
 from lib.formulas import variables
-from lib.intervals import UNIT, Balls, Taylor, expand, exponents, span, up
+from lib.intervals import UNIT, Balls, Taylor, expand, exponents, hoelder_expand, span, up
 from lib.manifolds._cells import ball_cells, inset
-from lib.splines import needed_derivatives
+from lib.splines import axis_index, needed_derivatives, split_index
 
 BOXES = {1: 128, 2: 16, 3: 6}  # across the ball of a chart, at most
 SAMPLES = {1: 512, 2: 128, 3: 24}  # steps of the grid of divided differences across the ball
@@ -72,12 +73,28 @@ class Grid(NamedTuple):
         return binary_dilation(self._padded(living), wide)
 
     def nearby(
-        self, suprema: Float64[np.ndarray, "A ..."], living: Bool[np.ndarray, "A ..."] | None = None
+        self,
+        suprema: Float64[np.ndarray, "A ..."],
+        living: Bool[np.ndarray, "A ..."] | None = None,
+        index: tuple[float, ...] = (),
     ) -> Float64[np.ndarray, " B"]:
         """The largest of suprema over boxes that counts for each of ``living``, of all charts one
         after the other; by default for each box that meets the ball.
+
+        Seminorms, as a fractional entry of the multi-index says, are put together along their axis
+        first: over neighbours with ``H_1, H_2, ..`` it is at most ``(sum_b H_b^(1/(1-beta)))
+        ^(1-beta)`` (Hoelder's inequality; ``lem-chart-norms``).
         """
-        found = maximum_filter(suprema, self._window(suprema.ndim - 1), mode="constant")
+        sizes = list(self._window(suprema.ndim - 1))
+        _, axis, beta = split_index(index)
+        if axis is not None:
+            power = float(1 / (1 - beta))
+            scale = np.max(suprema, where=np.isfinite(suprema), initial=0.0) or 1.0
+            wide = np.pad((suprema / scale) ** power, _widths(suprema.ndim, axis, self.window))
+            parts = sliding_window_view(wide, 2 * self.window + 1, axis=1 + axis)
+            suprema = up(scale * up(parts.sum(-1)) ** (1 / power), len(sizes))
+            sizes[1 + axis] = 1
+        found = maximum_filter(suprema, sizes, mode="constant")
         return found[:, self.inside].ravel() if living is None else found[self._padded(living)]
 
     def middles(self, index: Int[np.ndarray, "B d"]) -> Float64[np.ndarray, "B d"]:
@@ -85,16 +102,19 @@ class Grid(NamedTuple):
         return (index - self.window + 0.5) / self.boxes - 0.5
 
 
-def box_expansions(
+def _widths(ndim, axis, window):
+    return [(window,) * 2 if i == 1 + axis else (0, 0) for i in range(ndim)]
+
+
+def coordinate_expansions(
     atlas: Any,
     charts: Int[np.ndarray, " P"],
     middles: Float64[np.ndarray, "P d"],
     radius: float,
     order: int,
-    expression: sympy.Expr,
-) -> tuple[Taylor, Taylor, Bool[np.ndarray, " P"]]:
-    """``f o phi_i^{-1}`` around (and over) boxes ``|y - middle|_inf <= radius`` of charts, in
-    variables that run from -1 to 1.
+) -> tuple[list[Taylor], list[Taylor], Bool[np.ndarray, " P"]]:
+    """The ambient coordinates of ``phi_i^{-1}`` around (and over) boxes ``|y - middle|_inf <=
+    radius`` of charts, in variables that run from -1 to 1.
 
     Parameters
     ----------
@@ -104,12 +124,10 @@ def box_expansions(
     middles : float64 array, shape (P, d)
     radius : float
     order : int
-    expression : sympy.Expr
-        ``f`` in the ambient coordinates.
 
     Returns
     -------
-    at, over : Taylor
+    at, over : lists of Taylor
     inverted : bool array (P,)
         Where the chart could be inverted all over the box.
     """
@@ -123,10 +141,8 @@ def box_expansions(
             rad = place.rad + (up(scale * radius) if wide else 0.0)
             slope = Balls(np.full(len(middles), scale * radius), 4 * UNIT * scale * radius)
             t.append(Taylor.variable(Balls(place.mid, up(rad)), slope, k, dim, order))
-        x = manifold.expansion(atlas.centres[charts], atlas.frames[charts], t)
-        inverted = np.logical_and.reduce([np.isfinite(v.coefficients.rad).all(0) for v in x])
-        symbols = variables(manifold.ambient_dim)
-        found.append(expand(expression, dict(zip(symbols, x))))
+        found.append(manifold.expansion(atlas.centres[charts], atlas.frames[charts], t))
+    inverted = np.logical_and.reduce([np.isfinite(v.coefficients.rad).all(0) for v in found[1]])
     return found[0], found[1], inverted
 
 
@@ -134,10 +150,11 @@ def enclosed_norms(
     atlas: Any,
     expression: sympy.Expr,
     grid: Grid,
-    alpha: int,
+    alpha: float,
     living: Bool[np.ndarray, "A ..."] | None = None,
-) -> tuple[dict[tuple[int, ...], Float64[np.ndarray, "A ..."]], bool]:
-    """Upper bounds of ``|d^nu (f o phi_i^{-1})|`` over boxes, for `needed_derivatives`.
+) -> tuple[dict[tuple[float, ...], Float64[np.ndarray, "A ..."]], bool]:
+    """Upper bounds of ``|d^nu (f o phi_i^{-1})|`` over boxes, for `needed_derivatives`: where an
+    entry is fractional, of the seminorm inside each box.
 
     Parameters
     ----------
@@ -160,18 +177,50 @@ def enclosed_norms(
     bounds = {nu: np.zeros(needed.shape) for nu in indices}
     smooth = True
     radius = 1 / (2 * grid.boxes)
+    symbols = variables(atlas.ambient_dim)
     for start in range(0, len(charts), _BATCH):
         part = slice(start, start + _BATCH)
-        at, over, inverted = box_expansions(
-            atlas, charts[part], middles[part], radius, alpha + 1, expression
+        at, over, inverted = coordinate_expansions(
+            atlas, charts[part], middles[part], radius, floor(alpha) + 1
         )
         rows = (charts[part], *(place[part] for place in index))
-        found = {nu: _supremum(at, over, nu) for nu in _all_of_order(dim, alpha)}
-        slack = _FRAMES * np.max(list(found.values()), axis=0)
+        known = [dict(zip(symbols, x)) for x in (at, over)]
+        if alpha == int(alpha):
+            found = _suprema(expression, known[0], known[1], dim, int(alpha))
+        else:
+            found = _seminorms(expression, known[1], dim, alpha)
         for nu in indices:
-            bounds[nu][rows] = up((found[nu] + slack) * (1 / radius) ** alpha, alpha + 2)
+            bounds[nu][rows] = up(found[nu] * (1 / radius) ** alpha, ceil(alpha) + 2)
             smooth &= bool(np.isfinite(bounds[nu][rows][inverted]).all())
     return bounds, smooth
+
+
+def _suprema(expression, at, over, dim, alpha):
+    """Bounds of derivatives of an integer order over boxes, in their own variables."""
+    at, over = (expand(expression, x) for x in (at, over))
+    found = {nu: _supremum(at, over, nu) for nu in _all_of_order(dim, alpha)}
+    slack = _FRAMES * np.max(list(found.values()), axis=0)
+    return {nu: size + slack for nu, size in found.items()}
+
+
+def _seminorms(expression, over, dim, alpha):
+    """Bounds of seminorms of derivatives of order ``floor(alpha)`` over boxes, in their own
+    variables.
+    """
+    k = floor(alpha)
+    found = {}
+    total = 0.0  # frames that are a little off lead from one axis to all
+    for axis in range(dim):
+        _, _, beta = split_index(axis_index(dim, alpha, axis, axis))
+        known = hoelder_expand(expression, over, axis, beta)
+        for nu, seminorm in zip(exponents(dim, k).tolist(), known.seminorms):
+            if sum(nu) == k:
+                size = up(prod(map(factorial, nu)) * seminorm)
+                nu[axis] = round(nu[axis] + alpha - k, 12)
+                found[tuple(nu)] = size
+                total = total + size
+    slack = dim * _FRAMES ** float(beta) * total
+    return {nu: size + slack for nu, size in found.items()}
 
 
 def _all_of_order(dim, alpha):
@@ -212,7 +261,7 @@ def estimated_norms(
     alpha: int,
     charts: Sequence[int],
     steps: int,
-) -> dict[tuple[int, ...], Float64[np.ndarray, "A ..."]]:
+) -> dict[tuple[float, ...], Float64[np.ndarray, "A ..."]]:
     """*Estimates* of what `enclosed_norms` encloses, from samples.
 
     With ``S_1`` and ``S_2`` the largest divided differences in a chart over one and two steps, the
@@ -248,7 +297,7 @@ def estimated_norms(
 
 def differences(
     values: Float64[np.ndarray, "*S"], step: float, alpha: int, lag: int = 1
-) -> dict[tuple[int, ...], Float64[np.ndarray, "*S"]]:
+) -> dict[tuple[float, ...], Float64[np.ndarray, "*S"]]:
     """The moduli of the divided differences that approach ``d^nu g``, for all ``nu`` of
     `needed_derivatives`.
 
@@ -270,13 +319,13 @@ def differences(
         Of the shape of ``values``, zero where a box leaves the grid.
     """
     found = {}
-    for index in needed_derivatives(values.ndim, alpha):
-        difference = values
+    for nu in needed_derivatives(values.ndim, alpha):
+        difference, index = values, [int(times) for times in nu]
         for axis, times in enumerate(index):
             for _ in range(times):
                 moved = np.moveaxis(difference, axis, 0)
                 difference = np.moveaxis(moved[lag:] - moved[:-lag], 0, axis)
-        found[index] = np.pad(
+        found[nu] = np.pad(
             np.abs(difference) / (step * lag) ** alpha, [(0, times * lag) for times in index]
         )
     return found

@@ -66,10 +66,10 @@ class ManifoldProblem:
     Attributes
     ----------
     atlas : Atlas
-    alpha : int
-        The smoothness that is used: for a formula the largest order whose derivatives in the charts
-        can be enclosed, otherwise the largest for which they look bounded along lines in every
-        chart (`smooth_along_lines`).
+    alpha : int or float
+        The smoothness that is used: for a formula the largest of `Target.smoothness` whose
+        derivatives, or seminorms, in the charts can be enclosed, otherwise the largest integer for
+        which derivatives look bounded along lines in every chart (`smooth_along_lines`).
     enclosed : bool
         Whether derivatives are enclosed; otherwise they are *estimates*, and so is the bound.
     minimum_cells, maximum_cells : int or infinity
@@ -104,9 +104,10 @@ class ManifoldProblem:
         )
         self.slope_factor = self.dim**0.5
         self.enclosed = target.expression is not None
-        self._norms: dict[tuple[int, int], dict] = {}
+        self._norms: dict[tuple[int, int, float], dict] = {}
         self._errors: dict[int, Jackson] = {}
-        self.alpha = order
+        self.alpha: float = order
+        self._tried: list[float] = []  # down to `alpha`: larger ones may do away from singularities
         if self.enclosed:
             self.maximum_cells = float("inf")
             self._enclose_smoothness(cells or self.minimum_cells)
@@ -120,25 +121,28 @@ class ManifoldProblem:
     def _refuse_order(self):
         target = self.target
         require(
-            self.alpha >= 2,
+            self.alpha > 1,
             "target",
             target.formula or target.function,
-            "a function on the manifold with bounded derivatives of order 2 at least",
+            "a function on the manifold with bounded derivatives of order 2 at least, or a formula"
+            " with first derivatives that are Hoelder continuous",
         )
 
     def _enclose_smoothness(self, cells):
         grid = self._grid(cells)
-        while True:
-            bounds, smooth = self._enclosed_norms(grid)
+        for alpha in self.target.smoothness(self.order):
+            self._tried.append(alpha)
+            bounds, smooth = self._enclosed_norms(grid, alpha)
+            self._norms[grid.boxes, grid.window, alpha] = bounds
             if smooth:
-                self._norms[grid.boxes, grid.window] = bounds
+                self.alpha = alpha
                 return
-            self.alpha -= 1
-            self._refuse_order()
+        self.alpha = 1
+        self._refuse_order()
 
-    def _enclosed_norms(self, grid):
+    def _enclosed_norms(self, grid, alpha):
         living = self.atlas.living(grid.boxes)
-        return enclosed_norms(self.atlas, self.target.expression, grid, self.alpha, living)
+        return enclosed_norms(self.atlas, self.target.expression, grid, alpha, living)
 
     def _estimate_smoothness(self):
         points, step = lines(self.dim)
@@ -148,32 +152,33 @@ class ManifoldProblem:
             values[inside] = self.target.values(self.atlas.inverse(i, points[inside]))
         size = np.nanmax(np.abs(found))
         for values in found:
-            while not smooth_along_lines(values, step, self.alpha, size):
+            while not smooth_along_lines(values, step, int(self.alpha), size):
                 self.alpha -= 1
                 self._refuse_order()
+        self._tried = [self.alpha]
 
-    def _chart_norms(self, grid):
+    def _chart_norms(self, grid, alpha):
         """Bounds (or estimates) of derivatives over the boxes of a grid: dict from multi-index to
         arrays (A, ...).
         """
-        key = grid.boxes, grid.window
+        key = grid.boxes, grid.window, alpha
         if key not in self._norms:
             if self.enclosed:
-                found, _ = self._enclosed_norms(grid)
+                found, _ = self._enclosed_norms(grid, alpha)
             else:
                 charts = range(len(self.atlas))
                 found = estimated_norms(
-                    self.atlas, self.target.values, grid, self.alpha, charts, self._steps
+                    self.atlas, self.target.values, grid, int(alpha), charts, self._steps
                 )
             self._norms[key] = found
         return self._norms[key]
 
     @property
-    def derivative_bounds(self) -> dict[tuple[int, ...], float]:
+    def derivative_bounds(self) -> dict[tuple[float, ...], float]:
         """The largest bound of each derivative over all charts, in units of the ball's diameter."""
-        norms = next(iter(self._norms.values()), None)
+        norms = next((n for key, n in self._norms.items() if key[2] == self.alpha), None)
         if norms is None:
-            norms = self._chart_norms(self._grid(self.minimum_cells))
+            norms = self._chart_norms(self._grid(self.minimum_cells), self.alpha)
         return {nu: float(array.max()) for nu, array in norms.items()}
 
     # ---- sizes
@@ -225,19 +230,19 @@ class ManifoldProblem:
         if cells not in self._errors:
             grid = self._grid(cells)
             living = self.atlas.living(grid.boxes)
-            norms = self._chart_norms(grid).items()
-            local = {nu: grid.nearby(array, living) for nu, array in norms}
-            known = np.logical_and.reduce([np.isfinite(array) for array in local.values()])
-            infinite = Jackson(np.inf, np.inf, (np.inf,) * self.dim)
-            if known.all():
-                found = jackson_bound(self.order, cells, self.alpha, local, interior=True)
-                length = np.linalg.norm(np.stack(found.partials), axis=0)
-                partials = tuple(float(np.max(p)) for p in found.partials)
-                self._errors[cells] = Jackson(
-                    float(np.max(found.value)), float(np.max(length)), partials
-                )
-            else:
-                self._errors[cells] = infinite
+            value, partials = np.full(1, np.inf), np.full((self.dim, 1), np.inf)
+            for alpha in self._tried:
+                norms = self._chart_norms(grid, alpha).items()
+                local = {nu: grid.nearby(array, living, nu) for nu, array in norms}
+                known = np.logical_and.reduce([np.isfinite(array) for array in local.values()])
+                where_known = {nu: np.where(known, array, 0.0) for nu, array in local.items()}
+                found = jackson_bound(self.order, cells, alpha, where_known, interior=True)
+                value = np.minimum(value, np.where(known, found.value, np.inf))
+                here = [np.where(known, partial, np.inf) for partial in found.partials]
+                partials = np.minimum(partials, np.stack(here))
+            length = np.linalg.norm(partials, axis=0)
+            largest = tuple(map(float, np.max(partials, axis=1)))
+            self._errors[cells] = Jackson(float(np.max(value)), float(np.max(length)), largest)
         return self._errors[cells]
 
     def spline_error(self, cells: int) -> Norms:

@@ -10,7 +10,14 @@ from lib.splines._constants import (
     slope_norm,
 )
 from lib.splines._functionals import blossom_value, functional, weight_sum
-from lib.splines._jackson import Jackson, jackson_bound, needed_derivatives, rate_constants
+from lib.splines._jackson import (
+    Jackson,
+    axis_index,
+    jackson_bound,
+    needed_derivatives,
+    rate_constants,
+    split_index,
+)
 from lib.splines._quasi import QuasiInterpolant, allowance
 
 __all__ = [
@@ -18,6 +25,7 @@ __all__ = [
     "Jackson",
     "QuasiInterpolant",
     "allowance",
+    "axis_index",
     "blossom_value",
     "bspline",
     "check_order",
@@ -34,5 +42,6 @@ __all__ = [
     "pieces",
     "rate_constants",
     "slope_norm",
+    "split_index",
     "weight_sum",
 ]

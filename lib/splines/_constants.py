@@ -1,4 +1,4 @@
-"""Stability and Peano constants of the quasi-interpolant, enclosed from above.
+"""Stability and Peano constants of the quasi-interpolant, bounded from above.
 
 All constants belong to the mesh ``h = 1`` on ``[0, N]`` (book: ``lem-stability``, ``lem-peano``).
 They are suprema over the position ``x`` of integrals ``int |kappa(x, t)| dt`` of kernels that are
@@ -8,7 +8,7 @@ therefore an upper bound, about a part in ten thousand above the true constant.
 """
 
 from functools import cache, partial
-from math import factorial
+from math import ceil, factorial
 
 import numpy as np
 
@@ -225,24 +225,41 @@ def _peano(order, cells, alpha, s):
     )
 
 
-def peano_constant(order: int, cells: int, alpha: int, s: int) -> float:
-    """``k_{alpha,s}``: bounds ``|d^s (f - Q f)| <= k_{alpha,s} h^{alpha-s} ||f^(alpha)||`` in one
+def _between(alpha, s, peano, norm):
+    """``k_{alpha,s}`` for a real ``alpha`` from those of the integers on either side
+    (``lem-peano-real``).
+
+    ``peano(k)`` is ``k_{k,s}`` for an integer ``k > s``, and ``norm(s)`` is ``q`` or ``q_1``.
+    """
+    k = ceil(alpha) - 1
+    beta = alpha - k
+    if beta == 1:
+        return peano(k + 1)
+    below = peano(k) if k > s else 1 + norm(s)
+    return (1 + _ROUNDING) * 2 ** (beta - 1) * below ** (1 - beta) * peano(k + 1) ** beta
+
+
+def peano_constant(order: int, cells: int, alpha: float, s: int) -> float:
+    """``k_{alpha,s}``: bounds ``|d^s (f - Q f)| <= k_{alpha,s} h^{alpha-s} |f|_alpha`` in one
     dimension.
 
     Parameters
     ----------
     order, cells : int
         ``m`` in 2..8 and ``N >= m``.
-    alpha : int
-        ``1 <= alpha <= m``.
+    alpha : float
+        ``0 < alpha <= m``.
     s : int
         0 or 1, ``s < alpha``.
 
     Returns
     -------
     float
-        Upper bound of ``sup_x int |d_x^s K_alpha(x, t)| dt`` over all cells, interior and boundary
-        (``lem-peano``).  It does not change with ``N`` once ``N >= 2m - 1``.
+        For an integer ``alpha``, where ``|f|_alpha`` is ``||f^(alpha)||``, an upper bound of
+        ``sup_x int |d_x^s K_alpha(x, t)| dt`` over all cells, interior and boundary
+        (``lem-peano``).  For ``alpha = k + beta``, ``0 < beta < 1``, where it is the Hoelder
+        seminorm of ``f^(k)`` with exponent ``beta``, what ``lem-peano-real`` makes of the integers
+        next to it.  It does not change with ``N`` once ``N >= 2m - 1``.
 
     Raises
     ------
@@ -250,9 +267,17 @@ def peano_constant(order: int, cells: int, alpha: int, s: int) -> float:
         For another order, mesh, ``alpha`` or ``s``.
     """
     _check(order, cells)
-    require(1 <= alpha <= order, "alpha", alpha, f"from 1 to the order, {order}")
-    require(s in (0, 1) and s < alpha, "s", s, "0 or 1, and below alpha")
-    return _peano(order, min(cells, 2 * order), alpha, s)
+    _check_smoothness(order, alpha, s)
+    cells = min(cells, 2 * order)
+    norms = operator_norm, slope_norm
+    return _between(
+        alpha, s, lambda k: _peano(order, cells, k, s), lambda t: norms[t](order, cells)
+    )
+
+
+def _check_smoothness(order, alpha, s):
+    require(s in (0, 1), "s", s, "0 or 1")
+    require(s < alpha <= order, "alpha", alpha, f"above s = {s} and at most the order, {order}")
 
 
 def _interior_cell(order):
@@ -261,12 +286,19 @@ def _interior_cell(order):
 
 
 @cache
-def interior_peano_constant(order: int, alpha: int, s: int) -> float:
-    """``k_{alpha,s}`` of a cell all of whose functionals are interior (arguments as
-    `peano_constant`).
-    """
+def _interior_peano(order, alpha, s):
     nodes, table = _interior_cell(order)
     return _enclose(order, [partial(_sup_over_cell, nodes, table, alpha, s, order - 1)])
+
+
+def interior_peano_constant(order: int, alpha: float, s: int) -> float:
+    """``k_{alpha,s}`` of a cell all of whose functionals are interior (arguments and errors as
+    `peano_constant`).
+    """
+    order = check_order(order)
+    _check_smoothness(order, alpha, s)
+    norms = interior_operator_norm, interior_slope_norm
+    return _between(alpha, s, lambda k: _interior_peano(order, k, s), lambda t: norms[t](order))
 
 
 def _sup_lebesgue(nodes, table, found):

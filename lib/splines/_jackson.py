@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import sympy
 
 from lib.errors import require
 from lib.norms import Norms
@@ -19,18 +20,42 @@ from lib.splines._constants import (
 )
 
 
-def axis_index(dim, *axes):
-    """Multi-index of a derivative: ``axis_index(3, 0, 0, 2) == (2, 0, 1)``."""
-    return tuple(axes.count(i) for i in range(dim))
+def _less_one(alpha):
+    """``alpha - 1`` to the twelve decimals to which a smoothness is known; an int if it is one."""
+    found = round(alpha - 1, 12)
+    return int(found) if found == int(found) else found
 
 
-def needed_derivatives(dim: int, alpha: int) -> list[tuple[int, ...]]:
+def axis_index(dim: int, alpha: float, i: int, k: int) -> tuple[float, ...]:
+    """The multi-index ``(alpha - 1) e_i + e_k`` of a derivative: ``axis_index(3, 3, 2, 0) == (1, 0,
+    2)``.
+    """
+    found: list[float] = [0] * dim
+    found[i] = _less_one(alpha)
+    found[k] += 1
+    return tuple(found)
+
+
+def split_index(
+    index: tuple[float, ...],
+) -> tuple[tuple[int, ...], int | None, sympy.Rational | int]:
+    """A multi-index as that of a derivative, and the axis and the exponent of its Hoelder seminorm:
+    None and 0 without a fractional entry.
+    """
+    axis = next((i for i, k in enumerate(index) if k != int(k)), None)
+    whole = tuple(int(k) for k in index)
+    return whole, axis, 0 if axis is None else sympy.Rational(str(index[axis])) - whole[axis]
+
+
+def needed_derivatives(dim: int, alpha: float) -> list[tuple[float, ...]]:
     """The multi-indices whose bounds ``thm-jackson`` asks for.
 
     Returns a list of tuples of length ``dim``: ``alpha e_i`` for every axis and
-    ``(alpha - 1) e_i + e_k`` for every ordered pair of axes, without repetition.
+    ``(alpha - 1) e_i + e_k`` for every ordered pair of axes, without repetition.  An entry ``k +
+    beta``, ``0 < beta < 1``, stands for the Hoelder seminorm with exponent ``beta`` along that axis
+    of the derivative with ``k`` there (``thm-jackson-real``): ``(2.5, 0)`` for that of ``d_1^2 f``.
     """
-    indices = [axis_index(dim, *[i] * (alpha - 1), k) for i in range(dim) for k in range(dim)]
+    indices = [axis_index(dim, alpha, i, k) for i in range(dim) for k in range(dim)]
     return sorted(set(indices), reverse=True)
 
 
@@ -62,22 +87,24 @@ class Jackson(Norms):
 def jackson_bound(
     order: int,
     cells: int,
-    alpha: int,
-    derivative_bounds: Mapping[tuple[int, ...], Any],
+    alpha: float,
+    derivative_bounds: Mapping[tuple[float, ...], Any],
     interior: bool = False,
 ) -> Jackson:
-    """Bound the error of the quasi-interpolant on the cube (book: ``thm-jackson``).
+    """Bound the error of the quasi-interpolant on the cube (book: ``thm-jackson``, and
+    ``thm-jackson-real`` for a smoothness that is no integer).
 
     Parameters
     ----------
     order, cells : int
         ``m`` in 2..8 and ``N >= m``; ``h = 1/N``.
-    alpha : int
-        ``2 <= alpha <= m``: the smoothness of the target that is used.
+    alpha : float
+        ``1 < alpha <= m``: the smoothness of the target that is used, to twelve decimals.
     derivative_bounds : dict
-        Bounds of ``sup |d^nu f|`` on the cube for the multi-indices of `needed_derivatives`; keys
-        are tuples of length ``D``.  Arrays of one shape give bounds point by point, if each is a
-        bound over the neighbourhood that the error at its point depends on.
+        Bounds of ``sup |d^nu f|``, or of Hoelder seminorms, on the cube for the multi-indices of
+        `needed_derivatives`; keys are tuples of length ``D``.  Arrays of one shape give bounds
+        point by point, if each is a bound over the neighbourhood that the error at its point
+        depends on.
     interior : bool
         True for a function that vanishes near the boundary of the cube, so that only interior
         functionals matter.
@@ -89,15 +116,15 @@ def jackson_bound(
     Raises
     ------
     InputError
-        ``alpha`` outside 2..m, a missing bound, or a bound that is not a non-negative finite
-        number.
+        ``alpha`` at most 1 or above m, a missing bound, or a bound that is not a non-negative
+        finite number.
 
     Notes
     -----
     The axes may be taken in any order in the telescoping sum of the proof; the best one is used,
     for the value and for each partial derivative by itself.
     """
-    require(2 <= alpha <= order, "alpha", alpha, f"from 2 to the order, {order}")
+    require(1 < alpha <= order, "alpha", alpha, f"above 1 and at most the order, {order}")
     require(len(derivative_bounds) > 0, "derivative_bounds", derivative_bounds, "not empty")
     dim = len(next(iter(derivative_bounds)))
     for index in needed_derivatives(dim, alpha):
@@ -121,7 +148,7 @@ def jackson_bound(
         q1 = slope_norm(order, cells)
         peano = partial(peano_constant, order, cells)
     value_constant = peano(alpha, 0)
-    mixed_constant = peano(alpha - 1, 0)
+    mixed_constant = peano(_less_one(alpha), 0)
     slope_constant = peano(alpha, 1)
 
     def pair(factors, bounds):  # the smallest factor with the largest bound
@@ -131,16 +158,14 @@ def jackson_bound(
             else 0.0
         )
 
-    pure = [derivative_bounds[axis_index(dim, *[i] * alpha)] for i in range(dim)]
+    pure = [derivative_bounds[axis_index(dim, alpha, i, i)] for i in range(dim)]
     if not np.any(pure):  # of degree below alpha in each variable: reproduced
         return Jackson.of(0.0, (0.0,) * dim)
     value = h**alpha * value_constant * pair([q**i for i in range(dim)], pure)
 
     slopes = []
     for k in range(dim):
-        mixed = [
-            derivative_bounds[axis_index(dim, *[i] * (alpha - 1), k)] for i in range(dim) if i != k
-        ]
+        mixed = [derivative_bounds[axis_index(dim, alpha, i, k)] for i in range(dim) if i != k]
         slopes.append(
             np.min(
                 [
@@ -162,14 +187,15 @@ def jackson_bound(
 
 
 def rate_constants(
-    order: int, alpha: int, derivative_bounds: Mapping[tuple[int, ...], float]
+    order: int, alpha: float, derivative_bounds: Mapping[tuple[float, ...], float]
 ) -> Norms:
     """``C_0`` and ``C_1`` of Theorem A: for every budget of ``B >= (2m-1)^D`` terms the errors are
     at most ``C_0 B^(-alpha/D)`` and ``C_1 B^(-(alpha-1)/D)`` (``thm-cube``).
 
     Parameters
     ----------
-    order, alpha : int
+    order : int
+    alpha : float
     derivative_bounds : dict
         As for `jackson_bound`.
 

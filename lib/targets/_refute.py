@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from lib.errors import refuse, require
+from lib.splines import split_index
 
 _WALKS, _SEGMENTS = 16, 16  # paths through the domain, and the segments of each
 _LEVELS = 18  # halvings of a segment
@@ -281,6 +282,16 @@ def _differences(values, axis, index):
     return values, np.broadcast_to(enlarged, values.shape)
 
 
+def _quotients(found, error, axis, along, times, beta):
+    """Lower bounds of a Hoelder seminorm along an axis from divided differences and their errors,
+    arrays of one shape.
+    """
+    found, error = np.moveaxis(found, along, -1), np.moveaxis(error, along, -1)
+    steps = (axis[times + 1 :] - axis[: -times - 1]) / (times + 1)
+    apart = np.abs(np.diff(found, axis=-1)) - error[..., 1:] - error[..., :-1]
+    return np.moveaxis(apart / steps ** float(beta), -1, along)
+
+
 def refute_bounds(
     target: Any, axis: Float64[np.ndarray, " n"], bounds: dict, noise: float, unit: float
 ) -> None:
@@ -288,7 +299,11 @@ def refute_bounds(
 
     ``k! f[t_0, .., t_k]`` is the mean of ``f^(k)`` against a B-spline of integral one, along two
     axes that of a mixed derivative; so its modulus, less what rounding makes of it, is at most the
-    supremum. Wider stencils, on every second point again and again, see through rounding.
+    supremum.  For a Hoelder seminorm with exponent ``beta`` two neighbours are compared: the mean
+    is that of ``f^(k)(sum_j s_j t_j)`` over ``s >= 0`` with sum one, and the next one has
+    ``t_{j+1}`` for ``t_j``; so they differ by at most the seminorm times
+    ``((t_{k+1} - t_0) / (k + 1))^beta``, as ``d -> d^beta`` is concave.  Wider stencils, on every
+    second point again and again, see through rounding.
 
     Parameters
     ----------
@@ -313,12 +328,15 @@ def refute_bounds(
     values, error = values / scale, _MARGIN * (noise / scale + unit)
     while len(axis) > 1:
         for index, bound in bounds.items():
-            if max(index) >= len(axis):
+            whole, along, beta = split_index(index)
+            if max(whole) + (along is not None) >= len(axis):
                 continue
-            found, enlarged = _differences(values, axis, index)
+            found, enlarged = _differences(values, axis, whole)
             least = np.abs(found) - error * enlarged
+            if along is not None:
+                least = _quotients(found, error * enlarged, axis, along, whole[along], beta)
             place = np.unravel_index(int(least.argmax()), least.shape)
-            near = [axis[i : i + k + 1].mean() for i, k in zip(place, index)]
+            near = [axis[i : i + k + 1].mean() for i, k in zip(place, whole)]
             require(
                 least[place] <= bound / scale * (1 + _SLACK),
                 "derivative_bounds",

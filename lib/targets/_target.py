@@ -13,8 +13,16 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from lib.errors import integer, refuse, require
-from lib.formulas import bound_on_cube, parse_on_cube, torch_function, variables
-from lib.splines import needed_derivatives
+from lib.formulas import (
+    bound_on_cube,
+    fractional_smoothness,
+    gathered,
+    hoelder_on_cube,
+    parse_on_cube,
+    torch_function,
+    variables,
+)
+from lib.splines import needed_derivatives, split_index
 from lib.targets._refute import refute_slopes
 
 MAXIMUM_DIM = 16
@@ -25,13 +33,18 @@ def _derivative(expression, index):
     """The mixed derivative of an expression, or None where it grows beyond a sensible size."""
     for symbol, times in zip(variables(len(index)), index):
         for _ in range(times):
-            expression = sympy.diff(expression, symbol)
+            expression = gathered(sympy.diff(expression, symbol))
             if (
                 sum(1 for _ in islice(sympy.preorder_traversal(expression), _MAXIMUM_SIZE + 1))
                 > _MAXIMUM_SIZE
             ):
                 return None
     return expression
+
+
+def _decimal(exponent):
+    """A rational smoothness to the twelve decimals to which it is used, rounded down."""
+    return int(exponent * 10**12) / 10**12
 
 
 def _checked(bounds):
@@ -51,23 +64,28 @@ def _checked(bounds):
     )
     for key, bound in bounds.items():
         require(
-            all(
-                isinstance(k, (int, np.integer)) and not isinstance(k, bool) and k >= 0 for k in key
-            ),
+            all(_is_number(k) and 0 <= k < math.inf for k in key)
+            and sum(k != int(k) for k in key) <= 1,
             "derivative_bounds",
             {key: bound},
-            "keyed by tuples of integers, at least 0",
-        )
-        number = isinstance(bound, (int, float, np.integer, np.floating)) and not isinstance(
-            bound, bool
+            "keyed by tuples of numbers, at least 0 and integers but for one at most",
         )
         require(
-            number and 0 <= bound < math.inf,
+            _is_number(bound) and 0 <= bound < math.inf,
             "derivative_bounds",
             {key: bound},
             "numbers, finite and not negative",
         )
-    return lengths.pop(), {tuple(map(int, k)): float(v) for k, v in bounds.items()}
+    return lengths.pop(), {tuple(map(_entry, k)): float(v) for k, v in bounds.items()}
+
+
+def _is_number(k):
+    return isinstance(k, (int, float, np.integer, np.floating)) and not isinstance(k, bool)
+
+
+def _entry(k):
+    """An entry of a multi-index: an int if it is one, else to twelve decimals."""
+    return int(k) if k == int(k) else round(float(k), 12)
 
 
 class Target:
@@ -80,7 +98,9 @@ class Target:
         see all of it (`check_slopes`).
     derivative_bounds : dict, optional
         ``{multi-index: bound}`` with ``sup |d^nu f| <= bound`` on the cube; for smoothness
-        ``alpha`` the multi-indices of `lib.splines.needed_derivatives` are required.
+        ``alpha`` the multi-indices of `lib.splines.needed_derivatives` are required.  A fractional
+        entry asks for a Hoelder seminorm: ``(2.5, 0)`` for that of ``d_1^2 f`` along the first axis
+        with exponent 1/2.
         `lib.approximate` refuses bounds that divided differences refute, and on a manifold, where
         norms are sampled in the charts, any.
     formula : str, optional
@@ -138,8 +158,10 @@ class Target:
 
         Notes
         -----
-        Derivatives are taken symbolically and bounded by interval arithmetic with subdivision; the
-        largest ``alpha`` whose bounds are all finite is used, and `derivative_bounds` says which.
+        Derivatives are taken symbolically and bounded by interval arithmetic with subdivision, and
+        so are Hoelder seminorms (`lib.formulas.hoelder_on_cube`).  The largest ``alpha`` whose
+        bounds are all finite is used, and `derivative_bounds` says which: an integer, or one that a
+        fractional power in the formula suggests, 5/2 for ``abs(x1-1/3)**2.5``.
         A derivative of more than 1500 nodes counts as one for which no bound is known.
 
         Raises
@@ -163,29 +185,46 @@ class Target:
 
     def _bound(self, index):
         if index not in self._bounds and self.expression is not None:
-            derivative = _derivative(self.expression, index)
+            whole, axis, beta = split_index(index)
+            derivative = _derivative(self.expression, whole)
             self._bounds[index] = (
-                math.inf if derivative is None else bound_on_cube(derivative, self.dim)
+                math.inf
+                if derivative is None
+                else bound_on_cube(derivative, self.dim)
+                if axis is None
+                else hoelder_on_cube(derivative, self.dim, axis, beta)
             )
         return self._bounds.get(index, math.inf)
 
-    def derivative_bounds(self, order: int) -> tuple[int, dict[tuple[int, ...], float]]:
+    def smoothness(self, order: int) -> list[float]:
+        """Which ``alpha`` are tried for splines of order ``m``, the largest first: the integers
+        from 2 on, and what is not one and may be the smoothness of the formula, or for which bounds
+        are stated.
+        """
+        found: set[float] = set(range(2, order + 1))
+        if self.expression is not None:
+            found |= set(map(_decimal, fractional_smoothness(self.expression, self.dim)))
+        else:
+            found |= {max(index) for index in self._bounds}
+        return sorted((alpha for alpha in found if 1 < alpha <= order), reverse=True)
+
+    def derivative_bounds(self, order: int) -> tuple[float, dict[tuple[float, ...], float]]:
         """The smoothness that can be used with splines of order ``m`` and the bounds that go with
         it.
 
         Returns
         -------
-        alpha : int
-            The largest ``2 <= alpha <= m`` for which every needed bound is known and finite.
+        alpha : int or float
+            The largest of `smoothness` for which every needed bound is known and finite.
         bounds : dict
             ``{multi-index: bound}`` for `lib.splines.needed_derivatives`.
 
         Raises
         ------
         InputError
-            If not even second derivatives are bounded.
+            If there is none.
         """
-        for alpha in range(order, 1, -1):
+        for alpha in self.smoothness(order):
             bounds = {}
             for index in needed_derivatives(self.dim, alpha):
                 bounds[index] = self._bound(index)
@@ -196,8 +235,8 @@ class Target:
         refuse(
             "target",
             self.formula or self.function,
-            "a function with bounded derivatives of order 2 at least; found no finite bound of the"
-            f" derivative {index}",
+            "a function with bounded derivatives of order 2 at least, or with first derivatives"
+            f" that are Hoelder continuous; found no finite bound of the derivative {index}",
         )
 
     def __call__(self, x: Tensor) -> Float[Tensor, " P"]:
