@@ -25,7 +25,9 @@ TARGETS = [  # formula, dimension, order, cells, smoothness used
     ("0.75", 1, 2, 4, 2),
     ("0*x1", 1, 3, 5, 3),
     ("x1", 1, 2, 7, 2),
-    ("abs(x1-0.37)**2.5", 1, 4, 25, 2),
+    ("abs(x1-0.37)**2.5", 1, 4, 25, 2.5),
+    ("x1**1.7", 1, 3, 9, 1.7),
+    ("(x1+x2)**2.3*sin(3*x1)", 2, 4, 8, 2.3),
     ("abs(x1-1/3)**3", 1, 5, 12, 3),
     ("x1**5", 1, 4, 11, 4),
     (WAVE2, 2, 4, 16, 4),
@@ -258,7 +260,7 @@ def test_derivative_bounds_are_close_from_above(formula, dim, smooth):
 
 @pytest.mark.parametrize(
     "formula, alpha",
-    [("abs(x1-0.37)**2.5", 2), ("abs(x1-1/3)**3", 3), ("abs(x1-0.2)**4.5", 4), (WAVE, 5)],
+    [("abs(x1-0.37)**2.5", 2.5), ("abs(x1-1/3)**3", 3), ("abs(x1-0.2)**4.5", 4.5), (WAVE, 5)],
 )
 def test_smoothness_is_found(formula, alpha):
     assert target(formula).derivative_bounds(5)[0] == alpha

@@ -1,6 +1,7 @@
 """Bad input in Python: an `InputError` that names the argument, its value and what is allowed."""
 
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ def _refused(call, argument, value, allowed):
     with pytest.raises(InputError) as caught:
         call()
     message = str(caught.value)
-    assert "\n" not in message and len(message) < 1000
+    assert "\n" not in message and len(message) < 1200
     for part in (argument, value, allowed):
         assert part in message, message
 
@@ -116,13 +117,13 @@ def test_order(order):
         _refused(call, "order", repr(order), "from 2 to 8")
 
 
-@pytest.mark.parametrize("m, alpha", [(2, 3), (4, 5), (3, 1), (5, 0)])
-def test_smoothness_above_the_order_or_below_two(m, alpha):
+@pytest.mark.parametrize("m, alpha", [(2, 3), (2, 2.1), (4, 5), (3, 1), (4, 0.5), (5, 0)])
+def test_smoothness_above_the_order_or_at_most_one(m, alpha):
     _refused(
         lambda: splines.jackson_bound(m, 10, alpha, {(alpha,): 1.0}),
         "alpha",
         str(alpha),
-        f"from 2 to the order, {m}",
+        f"above 1 and at most the order, {m}",
     )
 
 
@@ -180,14 +181,33 @@ def test_too_many_terms():
     [(1, 4, 1, 6, 7), (1, 4, 2, 3, 7), (2, 3, 4, 6, 25), (2, 3, 1, 24, 25)],
 )
 def test_budget_that_cannot_hold_the_terms(D, m, blocks, per_block, least):
+    """Of a given mesh; and of the coarsest, for a target of whose size nothing is known."""
+    function = {1: lambda x: torch.sin(x[:, 0]), 2: lambda x: torch.sin(x[:, 0]) * x[:, 1]}[D]
+    bounds = dict.fromkeys(splines.needed_derivatives(D, 2), 1.0)
+    sizes = {"blocks": blocks, "terms_per_block": per_block}
+    for goal, more in (
+        (lib.Target.from_sympy({1: WAVE, 2: WAVE2}[D], D), {"cells": m}),
+        (lib.Target(function, bounds), {}),
+    ):
+        _refused(
+            partial(lib.approximate, goal, lib.Cube(D), order=m, **sizes, **more),
+            "blocks * terms_per_block",
+            str(blocks * per_block),
+            f"at least {f'the number of terms, {least}' if more else least}",
+        )
+
+
+@pytest.mark.parametrize("budget", (0, -3, 2.5, True, "9"))
+def test_budget_that_is_no_number_of_terms(budget):
+    _refused(lambda: _approximate(order=2, budget=budget), "budget", repr(budget), "must be")
+
+
+def test_budget_given_twice_or_too_small():
     _refused(
-        lambda: _approximate(
-            {1: WAVE, 2: WAVE2}[D], order=m, blocks=blocks, terms_per_block=per_block
-        ),
-        "blocks * terms_per_block",
-        str(blocks * per_block),
-        f"at least {least}",
+        lambda: _approximate(order=2, budget=9, terms_per_block=9), "budget", "9", "left out where"
     )
+    _refused(lambda: _approximate(order=2, cells=9, budget=9), "budget", "9", "number of terms, 10")
+    _refused(lambda: _approximate(order=2, tolerance=0.01, budget=9), "budget", "9", "terms, ")
 
 
 def test_budget_below_the_given_mesh():
@@ -339,7 +359,10 @@ def test_samples_that_are_not_finite():
         ({(2,): None}, "None"),
         ({(2,): 1j}, "1j"),
         ({(-1,): 1.0}, "-1"),
-        ({(2.0,): 1.0}, "2.0"),
+        ({(1.5, 0.5): 1.0}, "(1.5, 0.5)"),
+        ({(-0.5,): 1.0}, "-0.5"),
+        ({(NAN,): 1.0}, "nan"),
+        ({(INF,): 1.0}, "inf"),
         ({(True,): 1.0}, "True"),
         ({"2": 1.0}, "'2'"),
     ],

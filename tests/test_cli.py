@@ -332,9 +332,14 @@ BAD = {
     "no-blocks": ([*SMALL, "--blocks", "0"], "blocks = 0"),
     "too-many-blocks": ([*SMALL, "--blocks", "99999"], "blocks = 99999"),
     "budget-too-small": ([*SMALL, "--terms-per-block", "9"], "blocks * terms_per_block = 9"),
-    "budget-below-the-coarsest": (
-        ["approximate", "x1*x2", "--terms-per-block", "48"],
-        "blocks * terms_per_block = 48",
+    "budget-below-the-mesh": (
+        ["approximate", "x1*x2", "--cells", "4", "--budget", "48"],
+        "budget = 48",
+    ),
+    "no-budget": (["approximate", "x1*x2", "--budget", "0"], "budget = 0"),
+    "budget-below-the-coarsest-atlas": (
+        ["approximate", "x1*x2", "--on", "circle", "--budget", "5"],
+        "budget = 5",
     ),
     "not-finite": (["approximate", "1/(x1-0.5)"], "formula"),
     "not-smooth": (["approximate", "abs(x1-0.5)"], "target"),

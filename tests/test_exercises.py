@@ -135,6 +135,25 @@ def test_ex_linear():
     assert splines.peano_constant(2, 8, 2, 1) == pytest.approx(1 / 2, rel=2e-3)
 
 
+def test_ex_between():
+    """The function of the solution attains 1 / (4 (1 + beta)) at the middle of a cell, with the
+    seminorm 1; other places cost no more; the lemma has at most 1.062 times as much.
+    """
+    t = (np.arange(2000) + 0.5) / 2000
+    for beta in (0.2, 0.4427, 0.5, 0.8):
+        exact = 1 / (4 * (1 + beta))
+        u = 0.5 * np.sign(0.5 - t) * np.abs(1 - 2 * t) ** beta
+        assert (np.where(t < 0.5, 0.5, -0.5) * u).mean() == pytest.approx(exact, rel=1e-3)
+        apart = np.abs(t[::5, None] - t[::5]) + np.eye(400)
+        seminorm = (np.abs(u[::5, None] - u[::5]) / apart**beta).max()
+        assert seminorm == pytest.approx(1, rel=1e-2) and seminorm <= 1 + 1e-9
+        theta = np.linspace(0.01, 0.5, 50)
+        assert (theta * (1 - theta) / (1 + beta)).max() <= exact * (1 + 1e-12)
+        constant = splines.peano_constant(2, 8, 1 + beta, 0)
+        assert constant == pytest.approx(2 ** (-2 - beta), rel=1e-3)
+        assert exact <= constant <= 1.0625 * exact
+
+
 def test_ex_functional():
     nodes, weights = (F(1), F(3, 2), F(2)), (F(-1, 2), F(2), F(-1, 2))
     for power in range(3):
@@ -408,23 +427,29 @@ def test_ex_no_partition(monkeypatch):
 
 
 def test_ex_kink_curve():
-    """The kink is where the error is largest; its orders are about 2.5 and 1.5."""
+    """The kink is where the error is largest; its orders are about 2.5 and 1.5, and those of the
+    bound for the formula.
+    """
     circle = manifolds.circle(0.4)
 
     def kink(x):
         return (x[:, 0] - 0.5).abs() ** 2.5
 
-    for target in (kink, lib.Target.from_sympy("Abs(x1-1/2)**(5/2)", 2)):
+    formula = lib.Target.from_sympy("Abs(x1-1/2)**(5/2)", 2)
+    for target, alpha in ((kink, 2), (formula, 2.5)):
         errors = []
         for N in (32, 64, 128):
             a = lib.approximate(target, circle, order=4, cells=N)
             m = a.measure(points=40_000, module_points=0)
-            assert a.alpha == 2 and m <= a.bound
+            assert a.alpha == alpha and m <= a.bound
             assert all(abs(at[0] - 0.5) < 2 / N for at in (m.value_at, m.slope_at))
             errors.append([m.value, m.slope])
         first, second = np.log2(np.array(errors)[:-1] / np.array(errors)[1:])
         assert first == pytest.approx([1.8, 1.0], abs=0.06)
         assert second == pytest.approx([2.5, 1.5], abs=0.06)
+    bounds = [lib.approximate(formula, circle, order=4, cells=N).bound for N in (64, 256)]
+    for s, order in ((0, 2.5), (1, 1.5)):
+        assert np.log2(bounds[0].at(s) / bounds[1].at(s)) / 2 == pytest.approx(order, abs=0.15)
     assert lib.approximate(lambda x: torch.sin(3 * x[:, 0]), circle, order=4, cells=16).alpha == 4
 
 

@@ -4,7 +4,8 @@
 
 from lib.approximation._approximation import Approximation
 from lib.approximation._build import approximate
+from lib.approximation._command import run
 from lib.approximation._load import load
 from lib.approximation._measure import Measurement
 
-__all__ = ["Approximation", "Measurement", "approximate", "load"]
+__all__ = ["Approximation", "Measurement", "approximate", "load", "run"]

@@ -25,7 +25,7 @@ from lib.convresnet import (
     measure_architecture,
     weights_digest,
 )
-from lib.domains import Bound, Cube, Domain
+from lib.domains import Bound, Cube, Domain, Rate
 from lib.errors import refuse, require
 from lib.splines import QuasiInterpolant
 from lib.targets import Target
@@ -200,8 +200,7 @@ class Approximation:
         """The numbers ``C'_s`` of this network, ``s = 0, 1``: ``bound = C'_s T^{-(alpha - s)/d}``,
         ``T`` the number of terms.
 
-        Not the ``C`` of ``thm-cube``, which holds for every mesh and is larger
-        (`lib.splines.rate_constants`).
+        Not the ``C`` of ``thm-cube``, which holds for every mesh and is larger (`rate`).
 
         Raises
         ------
@@ -212,6 +211,20 @@ class Approximation:
             refuse("bound", None, "known: these are not the coefficients or weights of the theorem")
         edge = len(self.coefficients) ** (1 / self.charts[0].dim)
         return self.bound.value * edge**self.alpha, self.bound.slope * edge ** (self.alpha - 1)
+
+    @property
+    def rate(self) -> Rate:
+        """What Theorem A says of this target at every budget, with all its constants.
+
+        Raises
+        ------
+        InputError
+            On a manifold, and without a target.
+        """
+        if self.target is None:
+            refuse("target", None, "known (set it after loading: see `with_target`)")
+        require(isinstance(self.domain, Cube), "domain", self.domain, "a cube")
+        return Rate.of(self.target, self.order)
 
     def __call__(self, x: Float64[Tensor, "P D"]) -> Float64[Tensor, " P"]:
         """The network at points of the domain.

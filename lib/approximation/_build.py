@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lib.approximation._approximation import Approximation
 from lib.convresnet import Construction, check_kernel_size
-from lib.domains import Setting, bound, choose_refinement, largest_coefficient
+from lib.domains import CubeProblem, Setting, bound, choose_refinement, largest_coefficient
 from lib.errors import integer, positive, refuse, require
 from lib.norms import Norms
 from lib.relu import MAXIMUM_REFINEMENT, check_refinement, minimum_refinement
@@ -26,6 +26,7 @@ def approximate(
     *,
     order: int = 4,
     cells: int | None = None,
+    budget: int | None = None,
     tolerance: float | None = None,
     kernel_size: int = 2,
     blocks: int | None = None,
@@ -50,8 +51,12 @@ def approximate(
     cells : int, optional
         ``N >= m``, mesh cells per axis: of the cube, or across the ball of a chart (there at least
         the ``N_0`` of the atlas).
+    budget : int, optional
+        Instead of ``cells``: at most so many terms, ``M~ J~`` of the theorem, any positive number.
+        ``N`` is the largest for which they suffice; below the ``(2m-1)^D`` terms of the coarsest
+        mesh the network is zero (on the cube; on a manifold such a budget is refused).
     tolerance : float, optional
-        Instead of ``cells``: the fewest parameters (terms times depth) whose *bound* is at most
+        Instead of both: the fewest parameters (terms times depth) whose *bound* is at most
         this, in value and in slope.
     kernel_size : int
         ``K >= 2`` (1 will do for ``D = 1``).
@@ -60,8 +65,8 @@ def approximate(
         Beyond the number of terms blocks are zero, as in the theorem. By default as many as there
         are charts: one on the cube.
     terms_per_block : int, optional
-        ``J~``.  With neither ``cells`` nor ``tolerance``, ``N`` is the largest for which the terms
-        fit into ``M~ J~``; otherwise they must fit.
+        ``J~``: with the blocks, ``M~ J~``, another way to give the budget.  With ``cells`` or a
+        tolerance the terms must fit.
     refinement : int, optional
         ``n``; by default the least for which the network adds at most 1/8 to the bound of the
         spline, 40 if there is none below, and 30 for a polynomial that the spline reproduces.
@@ -92,15 +97,15 @@ def approximate(
         cells = integer("cells", cells, order)
     problem = domain.problem(target, order, cells)
     least = problem.count_terms(problem.minimum_cells)
-    budget = None
+    named = "budget"
     if terms_per_block is not None:
+        require(budget is None, "budget", budget, "left out where terms_per_block is given")
+        named = "blocks * terms_per_block"
         budget = (blocks or 1) * integer("terms_per_block", terms_per_block, 1)
-        require(
-            budget >= least,
-            "blocks * terms_per_block",
-            budget,
-            f"at least {least}, the terms of the coarsest mesh of order {order}",
-        )
+    if budget is not None:
+        budget = integer("budget", budget, 1)
+        if budget < least and cells is None and tolerance is None:
+            return _zero(problem, named, budget, kernel_size, blocks, refinement)
 
     if tolerance is not None:
         tolerance = positive("tolerance", tolerance)
@@ -108,7 +113,7 @@ def approximate(
         cells, refinement = _cheapest(problem, tolerance, kernel_size)
     elif cells is None:
         if budget is None:
-            refuse("cells", cells, "given, or a tolerance, or terms_per_block")
+            refuse("cells", cells, "given, or a budget, or a tolerance")
         cells = problem.minimum_cells
         while cells < problem.maximum_cells and problem.count_terms(cells + 1) <= budget:
             cells += 1
@@ -123,10 +128,7 @@ def approximate(
     most = max(terms, _MAXIMUM_BLOCKS)
     require(blocks is None or blocks <= most, "blocks", blocks, f"at most {most}")
     require(
-        budget is None or terms <= budget,
-        "blocks * terms_per_block",
-        budget,
-        f"at least the number of terms, {terms}",
+        budget is None or terms <= budget, named, budget, f"at least the number of terms, {terms}"
     )
 
     charts = problem.charts(cells)
@@ -145,6 +147,37 @@ def approximate(
         target=problem.target,
         domain=problem.domain,
         cells=cells,
+        alpha=problem.alpha,
+        derivative_bounds=problem.derivative_bounds,
+    )
+
+
+def _zero(problem, named, budget, kernel_size, blocks, refinement):
+    """The zero network, for a budget below that of the coarsest mesh."""
+    least = problem.count_terms(problem.minimum_cells)
+    require(
+        isinstance(problem, CubeProblem),
+        named,
+        budget,
+        f"at least {least}, the terms of the coarsest mesh of order {problem.order}",
+    )
+    charts, bound = problem.zero()
+    require(
+        max(bound) < float("inf"),
+        named,
+        budget,
+        f"at least {least}, the terms of the coarsest mesh of order {problem.order}: with fewer the"
+        " network is zero, and of this target no bounds of its values and slopes are known",
+    )
+    order = problem.order
+    least = minimum_refinement(order)
+    refinement = check_refinement(least if refinement is None else refinement, least)
+    return Approximation(
+        construction=Construction(charts, order, refinement, kernel_size, blocks or 1),
+        bound=bound,
+        target=problem.target,
+        domain=problem.domain,
+        cells=order,
         alpha=problem.alpha,
         derivative_bounds=problem.derivative_bounds,
     )

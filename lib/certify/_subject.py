@@ -68,6 +68,8 @@ class Subject:
         target = Target.from_sympy(self.formula, self.domain.ambient_dim)
         problem: Problem
         if type(self.patch) is CubePatch:
+            if not any(np.any(chart.coefficients) for chart in c.charts):
+                return target.size  # the network is zero
             problem = CubeProblem(target, Cube(self.domain.dim), c.order)
         elif type(self.patch) is ChartsPatch:
             problem = self.patch.atlas.problem(target, c.order)

@@ -9,6 +9,7 @@ import sympy as sp
 from lib import splines
 from lib.claims import _kernels as kernels
 from lib.claims._registry import CERTIFIED, EXACT, claim, grid, sampled
+from lib.claims._transport import attained
 from lib.norms import Norms
 
 ORDERS = splines.ORDERS
@@ -254,6 +255,87 @@ def thm_jackson(build, D, m, alpha, N):
     jackson = splines.jackson_bound(m, N, alpha, bounds)
     slope = max(error(tuple(row)) for row in np.eye(D, dtype=int))
     return jackson, Norms(error((0,) * D), slope)
+
+
+def _without_first(*given):
+    coefficients = _coefficients(*given)
+    coefficients[(0,) * coefficients.ndim] = 0
+    return coefficients
+
+
+@claim(
+    uses=("lem-peano", "lem-stability"),
+    evidence=sampled("about every f; functions that linear programmes find, near the worst"),
+    grid=[
+        {"m": m, "alpha": k + beta, "s": s}
+        for m in (2, 3, 4)
+        for k in range(m)
+        for s in (0, 1)[: k + 1]
+        for beta in (0.25, 0.5, 0.75)
+    ]
+    + [{"m": m, "alpha": m - 0.5, "s": s} for m in (5, 6, 7, 8) for s in (0, 1)],
+    honest=splines.peano_constant,
+    tampered=(
+        "a constant between integers that is stated five per cent too small",
+        lambda *p: 0.95 * splines.peano_constant(*p),
+    ),
+)
+def lem_peano_real(build, m, alpha, s):
+    """The constant against the errors of functions of seminorm 1, each made for one of 15 places:
+    five in an interior cell, five in either cell next to an end.
+    """
+    N = 2 * m + 1
+    places = [cell + x for cell in (0, 1, m) for x in (0.01, 0.2, 0.5, 0.8, 0.99)]
+    return build(m, N, alpha, s), max(attained(m, N, alpha, s, x) for x in places)
+
+
+def _ridge(x, D, alpha, axis=None):
+    """``|sum_i x_i - D / 2|^alpha`` at points (P, D), or its derivative along any axis."""
+    u = x.sum(1) - D / 2
+    if axis is None:
+        return np.abs(u) ** alpha
+    return alpha * np.sign(u) * np.abs(u) ** (alpha - 1)
+
+
+@claim(
+    uses=("thm-jackson", "lem-peano-real"),
+    evidence=sampled(
+        "about every f; checked for one family, whose splines are also inside the certificates of"
+        " thm-cube-real"
+    ),
+    grid=[
+        {"D": D, "m": m, "alpha": a, "N": max(N, m)}
+        for D, N in ((1, 9), (2, 9), (3, 7))
+        for m in (2, 3, 4, 5)
+        for a in (1.25, 1.5, 2.5, 3.5, 4.75)
+        if a < m
+    ]
+    + [{"D": 1, "m": m, "alpha": m - 0.5, "N": 21} for m in (6, 7, 8)],
+    honest=_coefficients,
+    tampered=("a spline whose first coefficient is missing", _without_first),
+)
+def thm_jackson_real(build, D, m, alpha, N):
+    """The Jackson bound for ``|sum_i x_i - D / 2|^alpha`` at 4000 random points, points near its
+    singular set, and corners.
+    """
+    rng = np.random.default_rng(D * 100 + m)
+    x = np.concatenate([rng.random((4000, D)), rng.integers(0, 2, (100, D)).astype(float)])
+    near = rng.random((1000, D))
+    near[:, -1] = D / 2 - near[:, :-1].sum(1) + rng.uniform(-0.5, 0.5, 1000) / N
+    x = np.concatenate([x, near[(near[:, -1] >= 0) & (near[:, -1] <= 1)]]) * (1 - 2 * _UNIT)
+    k = int(alpha)
+    # |u|^beta or sign(u) |u|^beta, times this
+    seminorm = np.prod(alpha - np.arange(k)) * (2 ** (k + 1 - alpha) if k % 2 else 1.0)
+    jackson = splines.jackson_bound(
+        m, N, alpha, dict.fromkeys(splines.needed_derivatives(D, alpha), seminorm)
+    )
+    coefficients = build(m, N, lambda p: _ridge(p, D, alpha), D)
+
+    def error(axis=None):
+        nu = tuple(int(i == axis) for i in range(D))
+        return np.abs(_ridge(x, D, alpha, axis) - splines.evaluate(coefficients, m, x, nu)).max()
+
+    return jackson, Norms(error(), max(map(error, range(D))))
 
 
 @claim(

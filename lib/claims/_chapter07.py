@@ -116,7 +116,14 @@ def _spike(a, m, cells):
 
 
 @claim(
-    uses=("lem-chart", "lem-functionals", "lem-stability", "lem-peano", "thm-jackson"),
+    uses=(
+        "lem-chart",
+        "lem-functionals",
+        "lem-stability",
+        "lem-peano",
+        "lem-peano-real",
+        "thm-jackson",
+    ),
     evidence=sampled("about every function of a class; spikes and one smooth function"),
     grid=grid(name=("circle", "trefoil", "sphere"), m=(2, 3, 4, 5), spike=(False, True)),
     honest=_window,

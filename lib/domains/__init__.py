@@ -8,6 +8,7 @@ from lib.domains._cube import Cube
 from lib.domains._cube_problem import CubeProblem
 from lib.domains._domain import Domain, Localisation, Patch, Problem, Setting
 from lib.domains._patch import Boxes, CubePatch, Local, box_variables, mesh_of_chart
+from lib.domains._rate import Rate
 
 __all__ = [
     "Bound",
@@ -20,6 +21,7 @@ __all__ = [
     "Localisation",
     "Patch",
     "Problem",
+    "Rate",
     "Setting",
     "bound",
     "box_variables",

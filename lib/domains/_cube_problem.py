@@ -1,5 +1,6 @@
 """The problem of Theorem A: one chart, the identity (book: ``thm-cube``)."""
 
+from dataclasses import replace
 from functools import partial
 from math import ceil
 
@@ -7,10 +8,11 @@ import numpy as np
 from jaxtyping import Int
 
 from lib.convresnet import Chart, cube_chart
+from lib.domains._bound import Bound
 from lib.domains._domain import Domain, Localisation
 from lib.errors import require
 from lib.intervals import MAXIMUM_EVALUATIONS, evaluations, values_near
-from lib.norms import renamed
+from lib.norms import Norms, renamed
 from lib.splines import Jackson, QuasiInterpolant, allowance, jackson_bound
 from lib.targets import Target, evaluation_noise, refute_bounds, thinned
 
@@ -56,6 +58,7 @@ class CubeProblem:
         self.dim = domain.dim
         self.order = order
         self.alpha, self.derivative_bounds = target.derivative_bounds(order)
+        self._whole = target.bounds_of_order(int(self.alpha)) if self.alpha % 1 else None
         self.minimum_cells = order
         target.check_slopes(domain)
         used = {(0,) * self.dim, *self.derivative_bounds}
@@ -115,8 +118,30 @@ class CubeProblem:
         return allowance(self.order, self.dim, coefficients), False
 
     def spline_error(self, cells: int) -> Jackson:
-        """`lib.splines.Jackson` bounds of ``f - Q f``."""
-        return jackson_bound(self.order, cells, self.alpha, self.derivative_bounds)
+        """`lib.splines.Jackson` bounds of ``f - Q f``; for a fractional ``alpha`` the smaller ones
+        of it and of its whole part, which is better on coarse meshes.
+        """
+        found = jackson_bound(self.order, cells, self.alpha, self.derivative_bounds)
+        if self._whole is None:
+            return found
+        other = jackson_bound(self.order, cells, int(self.alpha), self._whole)
+        return Jackson.of(
+            min(found.value, other.value), list(map(min, found.partials, other.partials))
+        )
+
+    def zero(self) -> tuple[list[Chart], Bound]:
+        """The network for budgets that no mesh fits, one term with the coefficient 0, and the bound
+        of its error: the target itself, without rounding.
+        """
+        nothing = Norms(0.0, 0.0)
+        size = self.target.size
+        known = self.target.expression is not None
+        chart = cube_chart(np.zeros((2 * self.order - 1,) * self.dim), self.order)
+        chart = replace(chart, indices=chart.indices[:1], coefficients=chart.coefficients[:1])
+        seen = {"sup |f|": size.value, "largest slope": size.slope}
+        return [chart], Bound.of(
+            size, nothing, nothing, dim=self.dim, breakdown=seen, rigorous=known
+        )
 
     def breakdown(self, cells: int) -> dict[str, float]:
         """The numbers whose product the spline part is, by name."""

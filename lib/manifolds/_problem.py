@@ -107,7 +107,8 @@ class ManifoldProblem:
         self._norms: dict[tuple[int, int, float], dict] = {}
         self._errors: dict[int, Jackson] = {}
         self.alpha: float = order
-        self._tried: list[float] = []  # down to `alpha`: larger ones may do away from singularities
+        # larger ones than `alpha` may do away from singularities
+        self._tried: list[float] = []
         if self.enclosed:
             self.maximum_cells = float("inf")
             self._enclose_smoothness(cells or self.minimum_cells)
@@ -136,6 +137,8 @@ class ManifoldProblem:
             self._norms[grid.boxes, grid.window, alpha] = bounds
             if smooth:
                 self.alpha = alpha
+                if alpha > 2 and alpha != int(alpha):
+                    self._tried.append(int(alpha))  # better on coarse meshes
                 return
         self.alpha = 1
         self._refuse_order()

@@ -186,11 +186,11 @@ def jackson_bound(
     return Jackson.of(value, [h ** (alpha - 1) * slope for slope in slopes])
 
 
-def rate_constants(
+def jackson_constants(
     order: int, alpha: float, derivative_bounds: Mapping[tuple[float, ...], float]
-) -> Norms:
-    """``C_0`` and ``C_1`` of Theorem A: for every budget of ``B >= (2m-1)^D`` terms the errors are
-    at most ``C_0 B^(-alpha/D)`` and ``C_1 B^(-(alpha-1)/D)`` (``thm-cube``).
+) -> tuple[Norms, Norms]:
+    """``J_0 = N^alpha ||f - Q f||`` and ``J_1`` as `jackson_bound` has them: the smallest and the
+    largest over all ``N >= m`` (``thm-cube``).
 
     Parameters
     ----------
@@ -199,20 +199,31 @@ def rate_constants(
     derivative_bounds : dict
         As for `jackson_bound`.
 
-    Returns
-    -------
-    Norms
-        ``9/8 2^alpha J_0`` and ``9/8 2^(alpha-1) J_1``, ``J_s`` the largest ``N^(alpha-s)`` times
-        the bound over ``N >= m``; ``at(s, D)`` is the constant ``C`` of the theorem.
-
     Raises
     ------
     InputError
         As `jackson_bound`.
     """
-    found = {
-        N: jackson_bound(order, N, alpha, derivative_bounds) for N in range(order, 2 * order + 1)
-    }
-    value = max(b.value * N**alpha for N, b in found.items())
-    slope = max(b.slope * N ** (alpha - 1) for N, b in found.items())
-    return Norms(9 / 8 * 2**alpha * value, 9 / 8 * 2 ** (alpha - 1) * slope)
+    found = []
+    for N in range(order, 2 * order + 1):
+        bound = jackson_bound(order, N, alpha, derivative_bounds)
+        found.append((bound.value * N**alpha, bound.slope * N ** (alpha - 1)))
+    return Norms(*map(min, zip(*found))), Norms(*map(max, zip(*found)))
+
+
+def rate_constants(
+    order: int, alpha: float, derivative_bounds: Mapping[tuple[float, ...], float]
+) -> Norms:
+    """``C_0`` and ``C_1`` of Theorem A: for every budget of ``B >= (2m-1)^D`` terms the errors are
+    at most ``C_0 B^(-alpha/D)`` and ``C_1 B^(-(alpha-1)/D)`` (``thm-cube``).
+
+    Parameters and errors as for `jackson_constants`.
+
+    Returns
+    -------
+    Norms
+        ``9/8 2^alpha J_0`` and ``9/8 2^(alpha-1) J_1`` for the largest ``J_s``; ``at(s, D)`` is the
+        constant ``C`` of the theorem.
+    """
+    _, largest = jackson_constants(order, alpha, derivative_bounds)
+    return Norms(9 / 8 * 2**alpha * largest.value, 9 / 8 * 2 ** (alpha - 1) * largest.slope)

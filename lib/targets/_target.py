@@ -22,6 +22,7 @@ from lib.formulas import (
     torch_function,
     variables,
 )
+from lib.norms import Norms
 from lib.splines import needed_derivatives, split_index
 from lib.targets._refute import refute_slopes
 
@@ -225,19 +226,35 @@ class Target:
             If there is none.
         """
         for alpha in self.smoothness(order):
-            bounds = {}
-            for index in needed_derivatives(self.dim, alpha):
-                bounds[index] = self._bound(index)
-                if not math.isfinite(bounds[index]):
-                    break
-            else:
+            bounds = self.bounds_of_order(alpha)
+            if bounds is not None:
                 return alpha, bounds
+        unknown = [nu for nu in needed_derivatives(self.dim, alpha) if self._bound(nu) == math.inf]
         refuse(
             "target",
             self.formula or self.function,
             "a function with bounded derivatives of order 2 at least, or with first derivatives"
-            f" that are Hoelder continuous; found no finite bound of the derivative {index}",
+            f" that are Hoelder continuous; found no finite bound of the derivative {unknown[0]}",
         )
+
+    def bounds_of_order(self, alpha: float) -> dict[tuple[float, ...], float] | None:
+        """The bounds that go with one smoothness, above 1; None where one of them is not known."""
+        if alpha < 2 and alpha == int(alpha):
+            return None
+        bounds: dict = {}
+        for index in needed_derivatives(self.dim, alpha):
+            bounds[index] = self._bound(index)
+            if not math.isfinite(bounds[index]):
+                return None
+        return bounds
+
+    @property
+    def size(self) -> Norms:
+        """Bounds of ``sup |f|`` and of ``max_k sup |d_k f|`` on the cube; infinite where neither a
+        formula nor what was stated says one.
+        """
+        axes = np.eye(self.dim, dtype=int).tolist()
+        return Norms(self._bound((0,) * self.dim), max(self._bound(tuple(nu)) for nu in axes))
 
     def __call__(self, x: Tensor) -> Float[Tensor, " P"]:
         """Values at ``x``, float64 tensor (P, D); returns (P,).
