@@ -1,5 +1,6 @@
 """Chapter 08: bumps, Euler splines, lower bounds, ratios; fitting a network."""
 
+import importlib
 import itertools
 import re
 from fractions import Fraction
@@ -526,3 +527,27 @@ def test_slopes_are_fitted_only_if_asked():
         limits.fit(network, target, [0.0], rate=1e-12, slopes=slopes)[0] for slopes in (False, True)
     )
     assert both == pytest.approx(value + 1)
+
+
+@pytest.mark.parametrize(
+    "order, dim, s, stated", [(3, 2, 0, 3.82), (3, 2, 1, 3.37), (3, 3, 0, 7.89), (4, 2, 0, 5.75)]
+)
+def test_what_other_functionals_could_do(order, dim, s, stated, monkeypatch):
+    """The smallest product bounds in chapter 8; the functionals of the table have more, in the
+    interior and with the boundary.
+    """
+    monkeypatch.syspath_prepend(Path(__file__).resolve().parent.parent / "scripts")
+    script = importlib.import_module("product_bounds")
+    cells = dict(script.CASES)[dim]
+    size, _ = script.least(order, dim, s)
+    bounds = dict.fromkeys(splines.needed_derivatives(dim, order), 1.0)
+    mine = tuple(splines.jackson_bound(order, cells, order, bounds))[s] * cells ** (order - s)
+    assert limits.ratio(order, cells, dim, s).ratio * size / mine == pytest.approx(stated, abs=0.01)
+    interior = {
+        "q": splines.interior_operator_norm(order),
+        "q1": splines.interior_slope_norm(order),
+        (order, 0): splines.interior_peano_constant(order, order, 0),
+        (order, 1): splines.interior_peano_constant(order, order, 1),
+        (order - 1, 0): splines.interior_peano_constant(order, order - 1, 0),
+    }
+    assert size <= script.product_bound(order, dim, s, interior) <= mine
