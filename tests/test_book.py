@@ -107,6 +107,7 @@ def test_statements_of_the_design_are_all_there():
         "prop-sparse",
         "cor-budget",
         "thm-cube",
+        "cor-local",
         "thm-cube-real",
         "lem-hoelder",
         "cor-cube-rate",

@@ -11,7 +11,7 @@ from lib import splines
 from lib.approximation import approximate
 from lib.claims._registry import claim, grid, sampled
 from lib.convresnet import Construction, cube_chart
-from lib.domains import Cube
+from lib.domains import Cube, LocalBounds
 from lib.formulas import (
     AbsPower,
     SignPower,
@@ -23,6 +23,7 @@ from lib.formulas import (
 )
 from lib.norms import Norms
 from lib.relu import minimum_refinement
+from lib.splines import Jackson
 from lib.targets import Target
 
 WAVE = "sin(2*pi*x1)*exp(x2)"
@@ -188,6 +189,69 @@ def thm_cube(build, D, formula, m, budget, n=None):
     the theorem takes.
     """
     return _theorem(build, D, formula, m, budget, n)
+
+
+def _errors_of_cells(local, cells, everywhere):
+    return local.errors(cells, everywhere)
+
+
+class _Near(LocalBounds):
+    """With neighbourhoods that are a cell too small."""
+
+    def _places(self, cells):
+        window, inside = super()._places(cells)
+        return window - 1, inside
+
+
+def _from_too_near(local, cells, everywhere):
+    near = _Near(local._expression, local._dim, local._order, local._boxes)
+    return near.errors(cells, everywhere)
+
+
+@claim(
+    uses=("lem-stability", "lem-peano", "thm-jackson", "thm-cube"),
+    evidence=sampled("about every f and x; spikes at the last node a cell sees, and two formulas"),
+    grid=[
+        {"D": D, "m": m, "N": N, "formula": f}
+        for D, f, cells in (
+            (1, "tanh(20*(x1-1/2))", (8, 21)),
+            (2, "cos(3*x1*x2)", (8, 12)),
+            (1, "left", (12,)),
+            (1, "inside", (24,)),
+            (2, "inside", (16,)),
+        )
+        for N in cells
+        for m in (2, 3, 4)
+    ],
+    honest=_errors_of_cells,
+    tampered=("neighbourhoods of cells that are a cell too small", _from_too_near),
+)
+def cor_local(build, D, m, N, formula):
+    """Errors at 40 random points of each cell, in value and slope, over the bound of the cell."""
+    cell = {"left": 0, "inside": N // 2 - 1}.get(formula)
+    if cell is not None:  # a spike at the outermost node of the terms that are alive in this cell
+        node = max(max(splines.functional(m, N, j)[0]) for j in range(cell - m + 1, cell + 1))
+        place = float(node) / N
+        formula = "*".join(f"exp(-{(6 * N) ** 2}*(x{i + 1}-{place!r})**2)" for i in range(D))
+    goal = _target(formula, D)
+    everywhere = Jackson.of(np.inf, (np.inf,) * D)
+    local = LocalBounds(goal.expression, D, m, LocalBounds.count(D, N))
+    bound = build(local, N, everywhere)
+    coefficients = splines.QuasiInterpolant(m, N).coefficients(goal.values, D)
+    index = np.stack(np.meshgrid(*[np.arange(N)] * D, indexing="ij"), axis=-1).reshape(-1, D)
+    rng = np.random.default_rng(m)
+    x = ((index[:, None] + rng.uniform(0.01, 0.99, (len(index), 40, D))) / N).reshape(-1, D)
+    values, gradients = (v.numpy() for v in goal.value_and_gradient(torch.from_numpy(x)))
+
+    def share(exact, nu, allowed):
+        off = np.abs(exact - splines.evaluate(coefficients, m, x, nu)).reshape(len(index), -1)
+        return (off.max(1) / (allowed.ravel() + 1e-12 * N ** sum(nu))).max()
+
+    slopes = [
+        share(gradients[:, k], tuple(int(i == k) for i in range(D)), bound.partials[k])
+        for k in range(D)
+    ]
+    return Norms(1, 1), Norms(share(values, (0,) * D, bound.value), max(slopes))
 
 
 def _with_a_smaller_seminorm(*sizes):

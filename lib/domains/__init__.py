@@ -7,6 +7,7 @@ from lib.domains._bound import Bound, bound, choose_refinement, largest_coeffici
 from lib.domains._cube import Cube
 from lib.domains._cube_problem import CubeProblem
 from lib.domains._domain import Domain, Localisation, Patch, Problem, Setting
+from lib.domains._local import LocalBounds
 from lib.domains._patch import Boxes, CubePatch, Local, box_variables, mesh_of_chart
 from lib.domains._rate import Rate
 
@@ -18,6 +19,7 @@ __all__ = [
     "CubeProblem",
     "Domain",
     "Local",
+    "LocalBounds",
     "Localisation",
     "Patch",
     "Problem",

@@ -10,6 +10,7 @@ from jaxtyping import Int
 from lib.convresnet import Chart, cube_chart
 from lib.domains._bound import Bound
 from lib.domains._domain import Domain, Localisation
+from lib.domains._local import BOXES, LocalBounds
 from lib.errors import require
 from lib.intervals import MAXIMUM_EVALUATIONS, evaluations, values_near
 from lib.norms import Norms, renamed
@@ -58,7 +59,9 @@ class CubeProblem:
         self.dim = domain.dim
         self.order = order
         self.alpha, self.derivative_bounds = target.derivative_bounds(order)
-        self._whole = target.bounds_of_order(int(self.alpha)) if self.alpha % 1 else None
+        known = target.expression is not None and self.dim in BOXES
+        self._local: dict[int, LocalBounds] | None = {} if known else None
+        self._errors: dict[int, Jackson] = {}
         self.minimum_cells = order
         target.check_slopes(domain)
         used = {(0,) * self.dim, *self.derivative_bounds}
@@ -118,16 +121,20 @@ class CubeProblem:
         return allowance(self.order, self.dim, coefficients), False
 
     def spline_error(self, cells: int) -> Jackson:
-        """`lib.splines.Jackson` bounds of ``f - Q f``; for a fractional ``alpha`` the smaller ones
-        of it and of its whole part, which is better on coarse meshes.
+        """`lib.splines.Jackson` bounds of ``f - Q f``: of the smoothness that is used; for a
+        formula in up to three variables the largest of all cells by themselves (`LocalBounds`),
+        which may be smaller.
         """
-        found = jackson_bound(self.order, cells, self.alpha, self.derivative_bounds)
-        if self._whole is None:
-            return found
-        other = jackson_bound(self.order, cells, int(self.alpha), self._whole)
-        return Jackson.of(
-            min(found.value, other.value), list(map(min, found.partials, other.partials))
-        )
+        if cells not in self._errors:
+            found = jackson_bound(self.order, cells, self.alpha, self.derivative_bounds)
+            if self._local is not None and found.value > 0:
+                boxes = LocalBounds.count(self.dim, cells)
+                if boxes not in self._local:
+                    expression = self.target.expression
+                    self._local[boxes] = LocalBounds(expression, self.dim, self.order, boxes)
+                found = self._local[boxes].bound(cells, found)
+            self._errors[cells] = found
+        return self._errors[cells]
 
     def zero(self) -> tuple[list[Chart], Bound]:
         """The network for budgets that no mesh fits, one term with the coefficient 0, and the bound
