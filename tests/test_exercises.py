@@ -543,7 +543,7 @@ def test_ex_certify_data():
         c = a.certify()
         found.append(a.bound.slope / c.slope.upper)
         boxes.append(len(c.level))
-    assert found == pytest.approx([1.8, 3.1, 5.4, 5.5, 5.4], abs=0.06)
+    assert found == pytest.approx([1.8, 3.1, 5.2, 5.2, 5.2], abs=0.06)
     assert boxes == pytest.approx([22, 38, 152, 308, 766], rel=0.1)
     assert sorted(np.flatnonzero(np.bincount(c.index[:, 0] >> c.level) == 1)) == [63, 64]
 

@@ -392,3 +392,86 @@ def test_one_alpha_for_all_of_a_sum():
     bounds = lib.Target.from_sympy("abs(x1-x2)**2.5+sin(9*x1)", 2).derivative_bounds(4)[1]
     assert bounds[2.5, 0] == pytest.approx(315, rel=0.01)
     assert bounds[0, 2.5] == pytest.approx(3.75)
+
+
+# ---- what a referee found
+
+
+def test_multi_indices_hold_their_smoothness():
+    """``alpha - 1 + 1`` in floats is not always ``alpha``."""
+    exponents_ = [k / 100 for k in range(101, 800)]
+    exponents_ += [p / q for q in range(2, 13) for p in range(q + 1, 8 * q)]
+    for alpha in (round(a, 12) for a in exponents_):
+        indices = splines.needed_derivatives(2, alpha)
+        assert (alpha, 0) in indices and len(indices) == 4 - (alpha == 2)
+        assert all(abs(sum(nu) - alpha) < 1e-11 for nu in indices)
+
+
+@pytest.mark.parametrize("p", ("1.14", "1.57", "2.57", "2.9999", "12/7", "20/9"))
+def test_exponents_that_floats_do_not_have(p):
+    alpha = float(sympy.Rational(p))
+    goal = lib.Target.from_sympy(f"abs(x1-0.3)**({p})", 2)
+    assert goal.derivative_bounds(4)[0] == pytest.approx(alpha, abs=1e-11)
+    stated = lib.Target(lambda x: (x[:, 0] - 0.3).abs() ** alpha, {(alpha,): 99.0})
+    assert lib.approximate(stated, lib.Cube(1), order=4, cells=8).alpha == round(alpha, 12)
+    a = lib.approximate(goal, manifolds.circle(), order=4, cells=32)
+    assert a.alpha == pytest.approx(alpha, abs=1e-11)
+
+
+def test_seminorms_of_boxes_far_apart_in_size():
+    """Exponents near 1: powers of quotients underflow, and bounds must not."""
+    goal = lib.Target.from_sympy("abs(x1-.5)**2.999+100*(x1-.5)**8", 2)
+    for N in (64, 128):
+        a = lib.approximate(goal, manifolds.circle(), order=4, cells=N)
+        assert a.measure(20_000, module_points=0) <= a.bound
+    grid = manifolds.Grid.of(1, 4, 16)
+    sizes = np.full((1, len(grid.needed)), 1e-3)
+    sizes[0, 3] = 7.0
+    found = grid.nearby(sizes, index=(2.999,))
+    assert (found >= 1e-3).all() and found.max() >= 7 and found.max() <= 7.1
+
+
+def test_stated_first_derivatives_are_refuted():
+    with pytest.raises(InputError, match="derivative_bounds"):
+        lib.approximate(
+            lib.Target(lambda x: torch.sin(9 * x[:, 0]), {(2,): 81.0, (0,): 1.0, (1,): 1e-6}),
+            lib.Cube(1),
+            budget=3,
+        )
+
+
+def test_a_stated_bound_that_is_not_used_does_not_count():
+    stated = {(2.5,): 3.75, (2,): 1e-9, (0,): 1.0, (1,): 3.0}
+    a = lib.approximate(lib.Target(_rough, stated), lib.Cube(1), order=4, cells=16)
+    assert a.measure(4096) <= a.bound
+
+
+@pytest.mark.parametrize("D", (6, 12, 16))
+def test_the_zero_network_in_many_dimensions(D):
+    goal = lib.Target.from_sympy("x1+x2", D)
+    a = lib.approximate(goal, lib.Cube(D), order=8, budget=10)
+    assert a.bound.value == 2 and a.bound.slope == 1 and not a(a.domain.sample(5)).any()
+
+
+def test_blocks_of_the_zero_network_and_its_target():
+    with pytest.raises(InputError, match="blocks = 1000000"):
+        lib.approximate(
+            lib.Target.from_sympy("sin(x1)", 1), lib.Cube(1), budget=3, blocks=1_000_000
+        )
+    stated = lib.Target(lambda x: torch.sin(x[:, 0]), {(k,): 1.0 for k in range(5)})
+    a = lib.approximate(stated, lib.Cube(1), order=4, budget=3)
+    assert a.with_target(a.target).bound == a.bound
+    assert a.with_target(lib.Target(lambda x: 5 * x[:, 0], {(2,): 0.0})).bound is None
+
+
+@pytest.mark.parametrize(
+    "formula", ("atan(tan(x1+1))", "atan(tan(pi*x1))", "atan(1/(x1-0.3))", "tanh(log(x1))")
+)
+def test_formal_derivatives_of_what_jumps_are_no_derivatives(formula):
+    with pytest.raises(InputError):
+        lib.Target.from_sympy(formula, 1).derivative_bounds(4)
+
+
+def test_a_root_of_a_product_whose_factors_change_sign():
+    e = parse_on_cube("sqrt((abs(x1-0.5)+(x1-0.5))*(x1-0.25))", 1)
+    assert float(evaluate(e, {variables(1)[0]: evaluate(sympy.Rational(1, 4))})) == 0.0

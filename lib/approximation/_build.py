@@ -161,6 +161,9 @@ def _zero(problem, named, budget, kernel_size, blocks, refinement):
         budget,
         f"at least {least}, the terms of the coarsest mesh of order {problem.order}",
     )
+    require(
+        blocks is None or blocks <= _MAXIMUM_BLOCKS, "blocks", blocks, f"at most {_MAXIMUM_BLOCKS}"
+    )
     charts, bound = problem.zero()
     require(
         max(bound) < float("inf"),

@@ -151,7 +151,7 @@ def _say_what_was_built(a, measured, sizes, built, seconds):
         rate = a.rate
         print(
             f"theorem     C_0={rate.constants.value:.4g} C_1={rate.constants.slope:.4g}: every"
-            f" budget B >= {rate.least} has C_s B^(-({a.alpha:g}-s)/{a.dim}), with n at most"
+            f" budget B >= {rate.least} has C_s B^(-({a.alpha:g}-s)/{a.dim}), with n of it at most"
             f" {a.alpha:g} log2 N + {rate.levels:.2f}"
         )
     print(

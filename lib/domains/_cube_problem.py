@@ -1,6 +1,5 @@
 """The problem of Theorem A: one chart, the identity (book: ``thm-cube``)."""
 
-from dataclasses import replace
 from functools import partial
 from math import ceil
 
@@ -64,7 +63,8 @@ class CubeProblem:
         self._errors: dict[int, Jackson] = {}
         self.minimum_cells = order
         target.check_slopes(domain)
-        used = {(0,) * self.dim, *self.derivative_bounds}
+        axes = map(tuple, np.eye(self.dim, dtype=int).tolist())
+        used = {(0,) * self.dim, *axes, *self.derivative_bounds}
         self._stated = {k: bound for k, bound in target.stated.items() if k in used}
         self._finest = 0
         if self._stated:
@@ -143,8 +143,9 @@ class CubeProblem:
         nothing = Norms(0.0, 0.0)
         size = self.target.size
         known = self.target.expression is not None
-        chart = cube_chart(np.zeros((2 * self.order - 1,) * self.dim), self.order)
-        chart = replace(chart, indices=chart.indices[:1], coefficients=chart.coefficients[:1])
+        cells = self.order
+        index = np.zeros((1, self.dim), dtype=int)
+        chart = Chart(np.eye(self.dim) * cells, np.zeros(self.dim), cells, index, np.zeros(1))
         seen = {"sup |f|": size.value, "largest slope": size.slope}
         return [chart], Bound.of(
             size, nothing, nothing, dim=self.dim, breakdown=seen, rigorous=known

@@ -58,7 +58,9 @@ class Rate:
 
     @cached_property
     def levels(self) -> float:
-        """``n_0``: the refinement is at most ``alpha log2 N + n_0``, rounding not counted.
+        """``n_0``: the refinement of the theorem is at most ``alpha log2 N + n_0``; where bounds
+        cell by cell are smaller, `lib.approximate` may take more levels to get below an eighth of
+        those.
 
         ``max(n_m, 1 + log2(8 m^D gamma_0 c / J_0) / 2, 1 + log2(8 m^D gamma_1 c / J_1))`` with ``c
         = Lambda_m^D sup |f|``, ``gamma_s`` the largest ``4^n E_0`` and ``2^n E_1``, those of the

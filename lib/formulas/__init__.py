@@ -2,7 +2,13 @@
 rigorous bounds over the cube; `fold` makes further ones (book: chapters 05 and 10).
 """
 
-from lib.formulas._enclosure import bound_on_cube, enclose, nonnegative_on_cube, parse_on_cube
+from lib.formulas._enclosure import (
+    bound_on_cube,
+    enclose,
+    has_bounded_parts,
+    nonnegative_on_cube,
+    parse_on_cube,
+)
 from lib.formulas._fold import Algebra, fold
 from lib.formulas._formula import parse, variables
 from lib.formulas._hoelder import fractional_smoothness, hoelder_on_cube
@@ -25,6 +31,7 @@ __all__ = [
     "fold",
     "fractional_smoothness",
     "gathered",
+    "has_bounded_parts",
     "hoelder_on_cube",
     "jump_series",
     "modulus_series",

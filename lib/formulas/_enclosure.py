@@ -130,6 +130,19 @@ def _everywhere(expression, dim, boxes, holds, fails):
     return not left
 
 
+def has_bounded_parts(expression: sympy.Expr, dim: int) -> bool:
+    """Whether all parts of a formula are proved to be bounded on ``[0,1]^D``: then all are
+    continuous, and formal derivatives, of which sympy may cancel parts, are derivatives.
+
+    ``atan(tan(pi*x1))`` has a formal derivative that is constant, and a jump.
+    """
+    return all(
+        math.isfinite(bound_on_cube(e, dim))
+        for e in sympy.preorder_traversal(expression)
+        if e.is_Pow and e.exp.is_negative or e.func in (sympy.tan, sympy.cot, sympy.log)
+    )
+
+
 def parse_on_cube(formula: str | sympy.Expr, dim: int) -> sympy.Expr:
     """A formula as `parse` returns it, for ``[0,1]^D``: moduli of what has one sign there are left
     out, ``|x1|`` is ``x1``, roots of products are products of roots, and powers are `gathered`.
@@ -144,9 +157,9 @@ def parse_on_cube(formula: str | sympy.Expr, dim: int) -> sympy.Expr:
         return AbsPower(u, p)
 
     def of_factors(root):  # as sympy does itself for what it knows to be nonnegative
-        known = [a for a in root.base.args if nonnegative_on_cube(a, dim)]
-        rest = sympy.Mul(*(a for a in root.base.args if a not in known))
-        return sympy.Mul(*(a**root.exp for a in known), rest**root.exp)
+        if not all(nonnegative_on_cube(a, dim) for a in root.base.args):
+            return root
+        return sympy.Mul(*(a**root.exp for a in root.base.args))
 
     def is_root(e):
         return e.is_Pow and e.base.is_Mul and e.exp.is_Rational and not e.exp.is_Integer

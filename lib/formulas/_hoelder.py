@@ -22,7 +22,7 @@ from lib.formulas._formula import variables
 from lib.formulas._intervals import EVERYTHING, INF
 from lib.formulas._powers import AbsPower, SignPower
 
-_UP = 1 + 2.0**-50  # more than rounding takes from a product or a power
+_UP = 1 + 2.0**-44  # more than rounding takes from a product or a power, exponents included
 
 
 def _times(*factors):

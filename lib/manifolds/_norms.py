@@ -88,11 +88,9 @@ class Grid(NamedTuple):
         sizes = list(self._window(suprema.ndim - 1))
         _, axis, beta = split_index(index)
         if axis is not None:
-            power = float(1 / (1 - beta))
-            scale = np.max(suprema, where=np.isfinite(suprema), initial=0.0) or 1.0
-            wide = np.pad((suprema / scale) ** power, _widths(suprema.ndim, axis, self.window))
+            wide = np.pad(suprema, _widths(suprema.ndim, axis, self.window))
             parts = sliding_window_view(wide, 2 * self.window + 1, axis=1 + axis)
-            suprema = up(scale * up(parts.sum(-1)) ** (1 / power), len(sizes))
+            suprema = _together(parts, float(beta))
             sizes[1 + axis] = 1
         found = maximum_filter(suprema, sizes, mode="constant")
         return found[:, self.inside].ravel() if living is None else found[self._padded(living)]
@@ -100,6 +98,17 @@ class Grid(NamedTuple):
     def middles(self, index: Int[np.ndarray, "B d"]) -> Float64[np.ndarray, "B d"]:
         """The middles ``y`` of boxes by their places in the masks: float64 array (B, d)."""
         return (index - self.window + 0.5) / self.boxes - 0.5
+
+
+def _together(parts, beta):
+    """``(sum_b H_b^(1/(1-beta)))^(1-beta)`` over the last axis, from above; relative to the
+    largest of each sum, as powers may be so large that others underflow.
+    """
+    largest = parts.max(-1)
+    known = np.where((largest > 0) & np.isfinite(largest), largest, 1.0)
+    with np.errstate(under="ignore", over="ignore"):
+        shares = (parts / known[..., None]) ** (1 / (1 - beta))
+        return up(largest * up(shares.sum(-1)) ** (1 - beta) * (1 + 2.0**-44), parts.shape[-1])
 
 
 def _widths(ndim, axis, window):

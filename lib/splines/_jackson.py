@@ -20,9 +20,11 @@ from lib.splines._constants import (
 )
 
 
-def _less_one(alpha):
-    """``alpha - 1`` to the twelve decimals to which a smoothness is known; an int if it is one."""
-    found = round(alpha - 1, 12)
+def _entry(number):
+    """An entry of a multi-index: to the twelve decimals to which a smoothness is known, and an int
+    if it is one.
+    """
+    found = round(number, 12)
     return int(found) if found == int(found) else found
 
 
@@ -31,8 +33,8 @@ def axis_index(dim: int, alpha: float, i: int, k: int) -> tuple[float, ...]:
     2)``.
     """
     found: list[float] = [0] * dim
-    found[i] = _less_one(alpha)
-    found[k] += 1
+    found[k] = 1
+    found[i] = _entry(alpha if i == k else alpha - 1)
     return tuple(found)
 
 
@@ -148,7 +150,7 @@ def jackson_bound(
         q1 = slope_norm(order, cells)
         peano = partial(peano_constant, order, cells)
     value_constant = peano(alpha, 0)
-    mixed_constant = peano(_less_one(alpha), 0)
+    mixed_constant = peano(_entry(alpha - 1), 0)
     slope_constant = peano(alpha, 1)
 
     def pair(factors, bounds):  # the smallest factor with the largest bound

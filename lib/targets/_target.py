@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -17,6 +18,7 @@ from lib.formulas import (
     bound_on_cube,
     fractional_smoothness,
     gathered,
+    has_bounded_parts,
     hoelder_on_cube,
     parse_on_cube,
     torch_function,
@@ -184,8 +186,12 @@ class Target:
         target.expression = expression
         return target
 
+    @cached_property
+    def _continuous(self):
+        return has_bounded_parts(self.expression, self.dim)
+
     def _bound(self, index):
-        if index not in self._bounds and self.expression is not None:
+        if index not in self._bounds and self.expression is not None and self._continuous:
             whole, axis, beta = split_index(index)
             derivative = _derivative(self.expression, whole)
             self._bounds[index] = (
