@@ -11,7 +11,7 @@ EXECUTED := $(patsubst notebooks/%,_build/executed/%,$(wildcard notebooks/*.ipyn
 CHECKED := _build/claims.json _build/mutants.json
 FOUND := $(CHECKED) _build/pictures
 
-.PHONY: help test book site refresh pdf browse pages paper coverage notebooks colab bench lint clean
+.PHONY: help test prove book site refresh pdf browse pages paper coverage notebooks colab bench lint clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z]+: .*##|^[a-z]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/'
@@ -28,6 +28,10 @@ test: $(READY)   ## install if needed, check the claims, run every test, compare
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests
 	rm -rf _build/alone && mkdir -p _build/alone && cp notebooks/*.ipynb _build/alone
 	PYTHONPATH=book/_ext OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p keep --keep _build/executed -n 2 --dist loadfile --nbval _build/alone
+
+prove:           ## install Coq if needed (Debian, as root), compile the formal proofs, list their axioms, try their mutants
+	command -v coqc > /dev/null || (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq coq libcoq-coquelicot > /dev/null)
+	$(PYTHON) scripts/prove.py
 
 book: $(READY)   ## install if needed, execute copies of the notebooks, check the claims, build the book (warnings are errors)
 	OMP_NUM_THREADS=1 $(MAKE) --no-print-directory -j 2 $(EXECUTED) _build/pictures
