@@ -147,7 +147,7 @@ def _say_what_was_built(a, measured, sizes, built, seconds):
         f"constants   C'_0={a.constant[0]:.4g} C'_1={a.constant[1]:.4g}: bound = C'_s"
         f" T^(-({a.alpha:g}-s)/{a.bound.dim})"
     )
-    if a.bound.reach is None:
+    if a.bound.reach is None and a.rate.levels < float("inf"):  # else f is reproduced
         rate = a.rate
         print(
             f"theorem     C_0={rate.constants.value:.4g} C_1={rate.constants.slope:.4g}: every"

@@ -201,10 +201,6 @@ def thm_cube(build, D, formula, m, budget, n=None):
     return _theorem(build, D, formula, m, budget, n)
 
 
-def _errors_of_cells(local, cells, everywhere):
-    return local.errors(cells, everywhere)
-
-
 class _Near(LocalBounds):
     """With neighbourhoods that are a cell too small."""
 
@@ -233,7 +229,7 @@ def _from_too_near(local, cells, everywhere):
         for N in cells
         for m in (2, 3, 4)
     ],
-    honest=_errors_of_cells,
+    honest=LocalBounds.errors,
     tampered=("neighbourhoods of cells that are a cell too small", _from_too_near),
 )
 def cor_local(build, D, m, N, formula):
@@ -289,10 +285,6 @@ def thm_cube_real(build, D, formula, m, budget):
     return _theorem(build, D, formula, m, budget)
 
 
-def _seminorm(expression, D, axis, beta):
-    return hoelder_on_cube(expression, D, axis, beta)
-
-
 def _of_one_sign(expression, D, axis, beta):
     without = expression.replace(SignPower, AbsPower)
     return hoelder_on_cube(without, D, axis, beta)
@@ -313,7 +305,7 @@ def _of_one_sign(expression, D, axis, beta):
         )
         for axis in range(D)
     ],
-    honest=_seminorm,
+    honest=hoelder_on_cube,
     tampered=("signed powers whose factor 2 to the power 1 - p is forgotten", _of_one_sign),
 )
 def lem_hoelder(build, D, formula, k, axis, p):

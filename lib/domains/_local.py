@@ -45,7 +45,7 @@ class LocalBounds:
         dim, boxes = self._dim, self._boxes
         side = (np.arange(boxes) + 0.5) / boxes
         middles = np.stack(np.meshgrid(*[side] * dim, indexing="ij"), axis=-1).reshape(-1, dim)
-        radius = up(0.5 / boxes)  # of every box, and a little more
+        radius = up(0.5 / boxes + 2.0**-52)  # of every box, with the rounding of its middle
         count = len(middles)
         found = []
         for wide in (0.0, radius):

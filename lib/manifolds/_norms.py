@@ -83,7 +83,7 @@ class Grid(NamedTuple):
 
         Seminorms, as a fractional entry of the multi-index says, are put together along their axis
         first: over neighbours with ``H_1, H_2, ..`` it is at most ``(sum_b H_b^(1/(1-beta)))
-        ^(1-beta)`` (Hoelder's inequality; ``lem-chart-norms``).
+        ^(1-beta)`` (Hoelder's inequality; ``lem-hoelder``).
         """
         sizes = list(self._window(suprema.ndim - 1))
         _, axis, beta = split_index(index)
